@@ -1,0 +1,1 @@
+"""gridedge: the controller of a distribution substation's flexible units."""

@@ -1,0 +1,39 @@
+"""What the controller tells a unit: a lease, with an owner, an expiry and a reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+@dataclass(frozen=True, slots=True)
+class Setpoint:
+    """A leased set point of one unit (load convention; meaning of ``p_w`` by :class:`~controller.domain.unit.UnitKind`).
+
+    ``causes`` names the limits (or modes) that shaped it, strongest first; empty when the unit is free.
+    """
+
+    unit: str
+    p_w: float
+    q_var: float
+    issued_at_s: float
+    expires_at_s: float
+    owner: str = "limits"
+    causes: tuple[str, ...] = ()
+
+
+class OutcomeState(Enum):
+    """How a write ended, as far as the link can tell; proof of effect comes from measurement."""
+
+    ACKNOWLEDGED = "acknowledged"
+    REFUSED = "refused"
+    FAILED = "failed"
+    UNSUPPORTED = "unsupported"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Result of one write to one device."""
+
+    state: OutcomeState
+    reason: str = ""

@@ -1,0 +1,30 @@
+"""What must never be exceeded, as data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class LimitKind(Enum):
+    """The reasons to restrict that exist so far."""
+
+    THERMAL = "thermal"  # branch current, either direction, A
+    VOLTAGE = "voltage"  # bus voltage, V line-to-line
+    EXPORT = "export"  # power out of the site at the interface, W
+    IMPORT = "import"  # power into the site at the interface, W
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """One limit of one element.
+
+    ``element`` is a branch id (thermal), a bus id (voltage) or ``interface``. ``low``/``high`` are in the unit of the
+    kind; thermal and export/import use ``high`` only (a magnitude ≥ 0), voltage uses both.
+    """
+
+    id: str
+    kind: LimitKind
+    element: str
+    high: float
+    low: float | None = None

@@ -1,0 +1,33 @@
+"""Names of the quantities that the controller knows, the same in site files, snapshots, records and co-simulation.
+
+A point is ``<element>.<id>.<quantity>``; the quantity ends in its unit. ``interface`` has no id: it is the sum over
+the transformers, at their upstream side.
+"""
+
+from __future__ import annotations
+
+BUS_QUANTITIES = ("u_v",)
+BRANCH_QUANTITIES = ("i_a", "p_w", "q_var")
+INTERFACE_QUANTITIES = ("p_w", "q_var")
+UNIT_QUANTITIES = ("p_w", "q_var", "p_avail_w", "soc_frac", "state")
+TRANSFORMER_EXTRA = ("top_oil_c", "tap_pos")
+
+
+def bus(bus_id: str, quantity: str = "u_v") -> str:
+    """Point of a bus, for example ``bus.BB.u_v`` (line-to-line rms volts)."""
+    return f"bus.{bus_id}.{quantity}"
+
+
+def branch(branch_id: str, quantity: str) -> str:
+    """Point of a line (measured at its from end) or a transformer (measured at its lower-voltage side)."""
+    return f"branch.{branch_id}.{quantity}"
+
+
+def unit(unit_id: str, quantity: str) -> str:
+    """Point of a unit, at its terminals, load convention."""
+    return f"unit.{unit_id}.{quantity}"
+
+
+def interface(quantity: str) -> str:
+    """Point of the connection to the upstream network; positive = import."""
+    return f"interface.{quantity}"

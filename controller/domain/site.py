@@ -1,0 +1,84 @@
+"""One site: everything that the site file says, in SI and the house's sign."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from controller.domain.limit import Limit
+from controller.domain.topology import Topology
+from controller.domain.unit import Unit
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """One piece of field hardware and where its values go.
+
+    ``endpoint`` is ``host:port`` (Modbus TCP) or ``opc.tcp://…`` (OPC UA); ``unit_address`` the Modbus unit id.
+    ``feeds`` maps a point name of the profile to a controller point (``{"p_w": "branch.T1.p_w"}``); the value may be
+    prefixed with ``-`` when the device counts the other way round than the house does (wired backwards included).
+    ``unit`` names the controllable unit that the device commands, or is None for a meter.
+    """
+
+    id: str
+    protocol: str
+    endpoint: str
+    unit_address: int
+    profile: str
+    feeds: Mapping[str, str]
+    unit: str | None
+    poll_s: float
+    stale_s: float
+    timeout_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class CycleSettings:
+    """Times of the fast loop, all in site seconds.
+
+    ``fail_safe_s`` is the latest time from losing a limit-relevant meter or a unit to every dependent output being at
+    (or on its ramp to) its worst-case-safe value.
+    """
+
+    cycle_s: float = 1.0
+    fail_safe_s: float = 5.0
+    recovery_hold_s: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class MeasurementChain:
+    """What the meters are known to be worth, relative to the quantity's full scale; one sigma and bound of bias."""
+
+    latency_s: float = 0.5
+    sigma_u_rel: float = 0.001
+    sigma_i_rel: float = 0.003
+    sigma_pq_rel: float = 0.003
+    sigma_unit_rel: float = 0.004
+    bias_u_rel: float = 0.001
+    bias_i_rel: float = 0.003
+
+
+@dataclass(frozen=True, slots=True)
+class ReactiveRequest:
+    """The transmission operator wants ``q_var`` ± ``tolerance_var`` at the interface between two site instants."""
+
+    t0_s: float
+    t1_s: float
+    q_var: float
+    tolerance_var: float
+    penalty_eur_per_mvarh: float
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """The whole configuration, checked."""
+
+    name: str
+    topology: Topology
+    units: tuple[Unit, ...]
+    limits: tuple[Limit, ...]
+    devices: tuple[Device, ...] = ()
+    cycle: CycleSettings = field(default_factory=CycleSettings)
+    chain: MeasurementChain = field(default_factory=MeasurementChain)
+    principle: str = "merit"
+    reactive_requests: tuple[ReactiveRequest, ...] = ()

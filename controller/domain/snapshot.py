@@ -1,0 +1,26 @@
+"""The frozen picture of the field that one cycle thinks about."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from controller.domain.measurement import Measurement, missing
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Latest value of every point at ``now_s`` (monotonic site seconds). Never changed after it is built."""
+
+    now_s: float
+    points: Mapping[str, Measurement]
+
+    def get(self, point: str) -> Measurement:
+        """The measurement of ``point``; a missing one when nothing was ever received."""
+        found = self.points.get(point)
+        return found if found is not None else missing(self.now_s, "never received")
+
+    def age_s(self, point: str) -> float:
+        """Seconds since ``point`` was sampled; infinite when never."""
+        found = self.points.get(point)
+        return float("inf") if found is None else self.now_s - found.measured_at_s
