@@ -1,0 +1,5 @@
+"""``python -m controller`` is ``gridedge``."""
+
+from controller.cli import main
+
+main()

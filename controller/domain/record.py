@@ -1,0 +1,93 @@
+"""What one cycle of the fast loop saw, decided and why: the unit of explanation, replay and display."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from enum import Enum
+from typing import Any
+
+from controller.domain.command import Setpoint
+
+
+class Mode(Enum):
+    """How far down the fail-safe ladder the site is."""
+
+    BOOT = "boot"  # nothing relaxing is written until every limit-relevant point is good
+    NORMAL = "normal"  # all limit-relevant points good
+    DEGRADED = "degraded"  # some limit is kept on a worst case
+    FAIL_SAFE = "fail_safe"  # nothing is known: every unit at its safe set point
+    STOPPING = "stopping"  # clean shutdown: safe set points are being written
+
+
+@dataclass(frozen=True, slots=True)
+class LimitState:
+    """One limit in one cycle; values in the limit's own unit (A, V or W).
+
+    ``value`` is the best estimate, ``worst`` the most dangerous value consistent with the data; ``loading_frac`` and
+    ``worst_frac`` are the same as fractions of the limit (voltage: of the band, 1.0 = at either edge). ``shadow_eur``
+    is what one per unit more room would have saved in this cycle.
+    """
+
+    id: str
+    kind: str
+    element: str
+    value: float
+    worst: float
+    high: float
+    low: float | None
+    loading_frac: float
+    worst_frac: float
+    quality: str
+    binding: bool
+    shadow_eur: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class UnitState:
+    """One unit in one cycle (load convention).
+
+    ``status``: ``free``, ``held`` (a limit shapes its set point), ``deaf`` (does not follow; gets no credit),
+    ``lost`` (no telemetry), ``safe`` (at its fail-safe set point).
+    """
+
+    id: str
+    kind: str
+    p_w: float
+    q_var: float
+    p_avail_w: float
+    p_set_w: float
+    q_set_var: float
+    curtailed_w: float
+    soc_frac: float
+    status: str
+    causes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A transition worth a line in the journal. ``name`` is from the table in ``docs/events.md``."""
+
+    name: str
+    subject: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class CycleRecord:
+    """Everything about one cycle."""
+
+    seq: int
+    now_s: float
+    mode: Mode
+    limits: tuple[LimitState, ...]
+    units: tuple[UnitState, ...]
+    setpoints: tuple[Setpoint, ...]
+    events: tuple[Event, ...]
+    feasible: bool = True
+    sacrificed: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON-ready form; NaN stays NaN and is the writer's business."""
+        out = asdict(self)
+        out["mode"] = self.mode.value
+        return out
