@@ -1,0 +1,1 @@
+"""Modbus: codec, block planning, session, device."""

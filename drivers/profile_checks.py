@@ -1,0 +1,143 @@
+"""What must hold between the lines of a profile table: references, register ranges, sentinels, writability."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from drivers.profile import CommandSpec, PointSpec, Profile
+from drivers.profile_fields import ProfileError
+
+TYPES = {
+    "int16": 1,
+    "uint16": 1,
+    "int32": 2,
+    "uint32": 2,
+    "int64": 4,
+    "uint64": 4,
+    "float32": 2,
+    "float64": 4,
+    "string": 0,
+}
+"""Modbus types and their width in registers; a string has the ``length`` of its line."""
+
+COMMANDS = ("generation_w_max", "consumption_w_max", "p_w", "q_var")
+
+SUNSPEC_NOT_IMPLEMENTED = {
+    "int16": (-0x8000,),
+    "uint16": (0xFFFF,),
+    "int32": (-0x8000_0000,),
+    "uint32": (0xFFFF_FFFF,),
+    "int64": (-0x8000_0000_0000_0000,),
+    "uint64": (0xFFFF_FFFF_FFFF_FFFF,),
+}
+"""Raw values that mean "not implemented" (pysunspec2 1.3.7, ``sunspec2/mb.py``; floats use NaN)."""
+
+
+def registers(spec: PointSpec) -> int:
+    """Width of a Modbus point in registers."""
+    return spec.length if spec.type == "string" else TYPES[spec.type]
+
+
+def check_profile(profile: Profile, origin: str) -> None:
+    """Raise :class:`ProfileError` for the first inconsistency."""
+    if not profile.points:
+        raise ProfileError(f"{origin}.points: is empty; expected at least one point")
+    for spec in profile.points:
+        where = f"{origin}.points.{spec.name}"
+        _check_values(spec, where)
+        _check_scale_factor(profile, spec, where)
+        if profile.protocol == "modbus":
+            _check_registers(spec, where)
+    if profile.protocol == "modbus":
+        _check_overlap(profile, origin)
+    elif not (profile.namespace_uri and profile.root):
+        raise ProfileError(f"{origin}: namespace_uri or root is missing; expected both for opcua")
+    _check_derived(profile, origin)
+    for command in profile.commands:
+        _check_command(profile, command, f"{origin}.commands.{command.name}")
+    names = {spec.name for spec in profile.points}
+    for name in profile.identity:
+        if name not in names:
+            raise ProfileError(f"{origin}.identity.{name}: unknown point; expected the name of a point")
+
+
+def _check_values(spec: PointSpec, where: str) -> None:
+    if spec.scale == 0.0:
+        raise ProfileError(f"{where}.scale: got 0; expected a number other than 0")
+    if spec.low is not None and spec.high is not None and not spec.low < spec.high:
+        raise ProfileError(f"{where}.high: got {spec.high}; expected more than low, which is {spec.low}")
+
+
+def _check_scale_factor(profile: Profile, spec: PointSpec, where: str) -> None:
+    if spec.sf is None:
+        return
+    factor = next((other for other in profile.points if other.name == spec.sf), None)
+    if factor is None or factor.sf is not None or (profile.protocol == "modbus" and factor.type != "int16"):
+        raise ProfileError(f"{where}.sf: got {spec.sf!r}; expected the name of an int16 point without sf of its own")
+
+
+def _check_registers(spec: PointSpec, where: str) -> None:
+    width = registers(spec)
+    if width == 0 or (spec.length and spec.type != "string"):
+        raise ProfileError(f"{where}.length: got {spec.length}; expected registers for a string and nothing otherwise")
+    if spec.address + width > 65536:
+        raise ProfileError(f"{where}.at: got {spec.address}; expected {width} registers below 65536")
+    if spec.table == "input" and "w" in spec.access:
+        raise ProfileError(f"{where}.access: got {spec.access!r}; expected r, input registers cannot be written")
+    low, high = raw_range(spec.type)
+    for value in spec.missing:
+        if not low <= value <= high:
+            raise ProfileError(f"{where}.missing: got {value}; expected raw {spec.type} values, {low} to {high}")
+
+
+def raw_range(kind: str) -> tuple[int, int]:
+    """Smallest and largest raw integer of a Modbus type; (1, 0), an empty range, for floats and strings."""
+    if kind.startswith("uint"):
+        return 0, (1 << int(kind[4:])) - 1
+    if kind.startswith("int"):
+        half = 1 << (int(kind[3:]) - 1)
+        return -half, half - 1
+    return 1, 0
+
+
+def _check_overlap(profile: Profile, origin: str) -> None:
+    taken: dict[tuple[str, int], str] = {}
+    for spec in profile.points:
+        for register in range(spec.address, spec.address + registers(spec)):
+            other = taken.setdefault((spec.table, register), spec.name)
+            if other != spec.name:
+                raise ProfileError(
+                    f"{origin}.points.{spec.name}.at: {spec.table} register {register} belongs to {other}; "
+                    "expected registers of its own"
+                )
+
+
+def _check_derived(profile: Profile, origin: str) -> None:
+    names = {spec.name for spec in profile.points}
+    for derived in profile.derived:
+        if derived.name in names:
+            raise ProfileError(f"{origin}.derived.{derived.name}: is a point as well; expected a name of its own")
+        for name in derived.of:
+            if name not in names:
+                raise ProfileError(f"{origin}.derived.{derived.name}.of: got {name!r}; expected the name of a point")
+
+
+def _check_command(profile: Profile, command: CommandSpec, where: str) -> None:
+    if command.name not in COMMANDS:
+        raise ProfileError(f"{where}: unknown command; expected one of {', '.join(COMMANDS)}")
+    access = {spec.name: spec.access for spec in profile.points}
+    for key, name, need in _references(command):
+        if name is not None and need not in access.get(name, ""):
+            what = "written" if need == "w" else "read"
+            raise ProfileError(f"{where}.{key}: got {name!r}; expected the name of a point that can be {what}")
+
+
+def _references(command: CommandSpec) -> Iterator[tuple[str, str | None, str]]:
+    yield "point", command.point, "w"
+    yield "mode_point", command.mode_point, "w"
+    yield "lease_point", command.lease_point, "w"
+    yield "revert_point", command.revert_point, "w"
+    yield "revert_enable_point", command.revert_enable_point, "w"
+    yield "enable_point", command.enable_point, "w"
+    yield "of", command.of, "r"
+    yield "read_back", command.read_back, "r"

@@ -1,0 +1,1 @@
+"""Device tables, one per device type; no code."""

@@ -1,0 +1,68 @@
+"""Which driver speaks to a device, and what a profile offers to whoever checks a site file."""
+
+from __future__ import annotations
+
+from controller.domain.site import Device
+from controller.ports import Clock, FieldDevice
+from drivers.profile_loader import load_profile, profile_ids
+
+
+def open_device(device: Device, clock: Clock) -> FieldDevice:
+    """The driver of one device; nothing is connected before the first poll or write.
+
+    Raises :class:`~drivers.profile_fields.ProfileError` for an unknown or refused profile and ``ValueError`` when the
+    site file and the profile disagree about the protocol. The protocol's library is imported only when used.
+    """
+    profile = load_profile(device.profile)
+    if profile.protocol != device.protocol:
+        raise ValueError(
+            f"device {device.id}: protocol is {device.protocol!r}; expected {profile.protocol!r}, "
+            f"the protocol of profile {profile.id}"
+        )
+    if device.protocol == "modbus":
+        from drivers.modbus.device import ModbusDevice
+
+        return ModbusDevice(device, profile, clock)
+    from drivers.opcua.device import OpcUaDevice
+
+    return OpcUaDevice(device, profile, clock)
+
+
+class Catalogue:
+    """What the profiles that come with the package offer, by name."""
+
+    def ids(self) -> tuple[str, ...]:
+        """Ids of all profiles."""
+        return profile_ids()
+
+    def points(self, profile_id: str) -> set[str] | None:
+        """Names that :meth:`FieldDevice.poll` may return; None for an unknown profile.
+
+        Includes derived points, and ``p_set_w`` or ``q_set_var`` where there is a command that they read back.
+        """
+        if profile_id not in profile_ids():
+            return None
+        profile = load_profile(profile_id)
+        names = {spec.name for spec in profile.points if "r" in spec.access and spec.type != "string"}
+        names |= {derived.name for derived in profile.derived}
+        commands = {command.name for command in profile.commands}
+        if commands - {"q_var"}:
+            names.add("p_set_w")
+        if "q_var" in commands:
+            names.add("q_set_var")
+        return names
+
+    def commands(self, profile_id: str) -> set[str] | None:
+        """Names of the commands of a profile; None for an unknown one."""
+        if profile_id not in profile_ids():
+            return None
+        return {command.name for command in load_profile(profile_id).commands}
+
+    def protocol(self, profile_id: str) -> str | None:
+        """``modbus`` or ``opcua``; None for an unknown profile."""
+        return load_profile(profile_id).protocol if profile_id in profile_ids() else None
+
+
+def catalogue() -> Catalogue:
+    """The catalogue of the profiles that come with the package."""
+    return Catalogue()
