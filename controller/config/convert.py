@@ -1,0 +1,224 @@
+"""From field units to SI and from words to the house's sign. Nothing is checked here; that happened before.
+
+Load convention: what a unit generates becomes negative, what it consumes positive.
+"""
+
+from __future__ import annotations
+
+import math
+
+from controller.config.schema import ControlModel, LimitsModel, MeasurementModel, SiteFile
+from controller.config.schema_network import LineModel, LoadModel, NetworkModel, SourceModel, TransformerModel
+from controller.config.schema_units import ActuatorModel, DeviceModel, FailSafeModel, StorageModel, UnitModel
+from controller.domain import points
+from controller.domain.limit import Limit, LimitKind
+from controller.domain.site import CycleSettings, Device, MeasurementChain, Site
+from controller.domain.topology import Bus, Line, Load, Source, Topology, Transformer
+from controller.domain.unit import Actuator, FailSafe, Storage, Unit, UnitKind
+
+UNIT_FEEDS = (*points.UNIT_QUANTITIES, "p_set_w", "q_set_var")
+"""Points that a device which commands a unit feeds by itself, as far as its profile has them."""
+
+_SECONDS_TO_RATED = 10.0
+_MODBUS_ADDRESS = 1
+
+
+def to_site(file: SiteFile, feeds: dict[str, dict[str, str]]) -> Site:
+    """The site in SI; ``feeds`` holds, for each device id, the complete map from profile point to controller point."""
+    topology = to_topology(file.network)
+    return Site(
+        name=file.site.id,
+        topology=topology,
+        units=tuple(to_unit(unit) for unit in file.units),
+        limits=to_limits(file.limits, topology),
+        devices=tuple(to_device(device, feeds[device.id]) for device in file.devices),
+        cycle=to_cycle(file.control),
+        chain=to_chain(file.measurement),
+        principle=file.control.principle_of_access,
+    )
+
+
+def to_topology(network: NetworkModel) -> Topology:
+    """The network in ohm, siemens, VA and volts."""
+    return Topology(
+        f_hz=network.f_hz,
+        source=_source(network.source),
+        buses=tuple(Bus(bus.id, bus.u_nominal_kv * 1e3) for bus in network.buses),
+        lines=tuple(to_line(line, network.f_hz) for line in network.lines),
+        transformers=tuple(to_transformer(item) for item in network.transformers),
+        loads=tuple(to_load(load) for load in network.loads),
+    )
+
+
+def _source(source: SourceModel) -> Source:
+    return Source(source.bus, source.s_sc_mva * 1e6, source.rx_ratio, source.u_percent / 100.0)
+
+
+def to_line(line: LineModel, f_hz: float) -> Line:
+    """Equal circuits in parallel become one: impedance divided, susceptance and rating multiplied by their number."""
+    n = line.parallel
+    return Line(
+        id=line.id,
+        from_bus=line.from_bus,
+        to_bus=line.to_bus,
+        r_ohm=line.r_ohm_per_km * line.length_km / n,
+        x_ohm=line.x_ohm_per_km * line.length_km / n,
+        b_s=2.0 * math.pi * f_hz * line.c_uf_per_km * 1e-6 * line.length_km * n,
+        i_max_a=line.i_rated_a * n,
+    )
+
+
+def to_transformer(item: TransformerModel) -> Transformer:
+    """Nameplate values in VA, W and per unit; without ``s_max_mva`` the nameplate is the limit."""
+    s_max_mva = item.s_rated_mva if item.s_max_mva is None else item.s_max_mva
+    tap = item.tap
+    return Transformer(
+        id=item.id,
+        hv_bus=item.hv_bus,
+        lv_bus=item.lv_bus,
+        sn_va=item.s_rated_mva * 1e6,
+        u1_v=item.u_hv_kv * 1e3,
+        u2_v=item.u_lv_kv * 1e3,
+        uk_pu=item.uk_percent / 100.0,
+        pk_w=item.load_loss_kw * 1e3,
+        i0_pu=item.no_load_current_percent / 100.0,
+        p0_w=item.no_load_loss_kw * 1e3,
+        s_max_va=s_max_mva * 1e6,
+        tap_pos=tap.position if tap else 0,
+        tap_min=tap.lowest if tap else 0,
+        tap_max=tap.highest if tap else 0,
+        tap_size_pu=tap.step_percent / 100.0 if tap else 0.0,
+        cooling=item.cooling,
+    )
+
+
+def to_load(load: LoadModel) -> Load:
+    """Consumption minus generation; the least credible demand is the least consumption with the most generation."""
+    take, give = load.consumption_kw, load.generation_kw
+    expected_take_w = take.expected * 1e3 if take else 0.0
+    tan_phi = math.tan(math.acos(load.power_factor))
+    return Load(
+        id=load.id,
+        bus=load.bus,
+        p_w=expected_take_w - (give.expected * 1e3 if give else 0.0),
+        q_var=expected_take_w * tan_phi,
+        p_min_w=(take.min * 1e3 if take else 0.0) - (give.max * 1e3 if give else 0.0),
+        p_max_w=(take.max * 1e3 if take else 0.0) - (give.min * 1e3 if give else 0.0),
+    )
+
+
+def to_unit(unit: UnitModel) -> Unit:
+    """Magnitudes by direction become a signed range."""
+    kind = UnitKind(unit.kind)
+    generation_kw = unit.generation_max_kw if unit.generation_max_kw is not None else unit.p_rated_kw
+    consumption_kw = unit.consumption_max_kw if unit.consumption_max_kw is not None else unit.p_rated_kw
+    return Unit(
+        id=unit.id,
+        bus=unit.bus,
+        kind=kind,
+        p_rated_w=unit.p_rated_kw * 1e3,
+        s_rated_va=(unit.s_rated_kva if unit.s_rated_kva is not None else unit.p_rated_kw) * 1e3,
+        q_max_var=unit.q_max_kvar * 1e3,
+        p_min_w=unit.consumption_min_kw * 1e3 if kind.consumes else 0.0 - generation_kw * 1e3,
+        p_max_w=0.0 - unit.generation_min_kw * 1e3 if kind.generates else consumption_kw * 1e3,
+        price_eur_per_mwh=unit.price_eur_per_mwh,
+        stack_position=unit.stack_position,
+        group=unit.group,
+        reports_available=unit.reports_available,
+        actuator=_actuator(unit.actuator, unit.p_rated_kw * 1e3),
+        fail_safe=_fail_safe(unit.fail_safe),
+        storage=None if unit.storage is None else _storage(unit.storage),
+        connected_on=unit.connected_on,
+    )
+
+
+def _actuator(actuator: ActuatorModel, p_rated_w: float) -> Actuator:
+    up, down = actuator.ramp_up_kw_per_s, actuator.ramp_down_kw_per_s
+    return Actuator(
+        latency_s=actuator.latency_s,
+        tau_p_s=actuator.tau_p_s,
+        tau_q_s=actuator.tau_q_s,
+        ramp_up_w_per_s=p_rated_w / _SECONDS_TO_RATED if up is None else up * 1e3,
+        ramp_down_w_per_s=p_rated_w / _SECONDS_TO_RATED if down is None else down * 1e3,
+    )
+
+
+def _fail_safe(safe: FailSafeModel) -> FailSafe:
+    generation_kw, consumption_kw = safe.generation_kw or 0.0, safe.consumption_kw or 0.0
+    return FailSafe(p_w=(consumption_kw - generation_kw) * 1e3, q_var=safe.q_kvar * 1e3, lease_s=safe.lease_s)
+
+
+def _storage(storage: StorageModel) -> Storage:
+    return Storage(
+        e_rated_wh=storage.e_rated_kwh * 1e3,
+        soc_min_frac=storage.soc_min_percent / 100.0,
+        soc_max_frac=storage.soc_max_percent / 100.0,
+        eff_charge_frac=storage.efficiency_charge_percent / 100.0,
+        eff_discharge_frac=storage.efficiency_discharge_percent / 100.0,
+        soc_initial_frac=storage.soc_initial_percent / 100.0,
+    )
+
+
+def to_device(device: DeviceModel, feeds: dict[str, str]) -> Device:
+    """A device with all its feeds, those of its unit included."""
+    address = device.unit_address if device.unit_address is not None else _MODBUS_ADDRESS
+    return Device(
+        id=device.id,
+        protocol=device.protocol,
+        endpoint=device.endpoint,
+        unit_address=address if device.protocol == "modbus" else 0,
+        profile=device.profile,
+        feeds=feeds,
+        unit=device.unit,
+        poll_s=device.poll_s,
+        stale_s=device.stale_s,
+        timeout_s=device.timeout_s,
+    )
+
+
+def all_feeds(device: DeviceModel, profile_points: set[str] | None) -> dict[str, str]:
+    """What the device feeds: its stated feeds, and its unit's points that the profile has (all when it is unknown)."""
+    feeds = dict(device.feeds)
+    if device.unit is not None:
+        known = [name for name in UNIT_FEEDS if profile_points is None or name in profile_points]
+        feeds.update({name: points.unit(device.unit, name) for name in known if name not in feeds})
+    return feeds
+
+
+def to_limits(limits: LimitsModel, topology: Topology) -> tuple[Limit, ...]:
+    """Thermal limits in A, voltage bands in V line-to-line, export and import in W; ids ``thermal.T1``, ``export``."""
+    ratings_a = {branch.id: branch.i_max_a for branch in topology.branches}
+    nominal_v = {bus.id: bus.u_rated_v for bus in topology.buses}
+    found = [
+        Limit(f"thermal.{item.branch}", LimitKind.THERMAL, item.branch, item.i_max_a or ratings_a[item.branch])
+        for item in limits.thermal
+    ]
+    for band in limits.voltage:
+        low_pu, high_pu = 1.0 - (band.below_percent or 0.0) / 100.0, 1.0 + (band.above_percent or 0.0) / 100.0
+        for bus in band.buses:
+            low_v = nominal_v[bus] * low_pu if band.low_kv is None else band.low_kv * 1e3
+            high_v = nominal_v[bus] * high_pu if band.high_kv is None else band.high_kv * 1e3
+            found.append(Limit(f"voltage.{bus}", LimitKind.VOLTAGE, bus, high_v, low_v))
+    if limits.export_kw is not None:
+        found.append(Limit("export", LimitKind.EXPORT, "interface", limits.export_kw * 1e3))
+    if limits.import_kw is not None:
+        found.append(Limit("import", LimitKind.IMPORT, "interface", limits.import_kw * 1e3))
+    return tuple(found)
+
+
+def to_cycle(control: ControlModel) -> CycleSettings:
+    """Times of the fast loop."""
+    return CycleSettings(control.cycle_s, control.fail_safe_s, control.recovery_hold_s)
+
+
+def to_chain(chain: MeasurementModel) -> MeasurementChain:
+    """Percent become fractions."""
+    return MeasurementChain(
+        latency_s=chain.latency_s,
+        sigma_u_rel=chain.sigma_voltage_percent / 100.0,
+        sigma_i_rel=chain.sigma_current_percent / 100.0,
+        sigma_pq_rel=chain.sigma_power_percent / 100.0,
+        sigma_unit_rel=chain.sigma_unit_percent / 100.0,
+        bias_u_rel=chain.bias_voltage_percent / 100.0,
+        bias_i_rel=chain.bias_current_percent / 100.0,
+    )

@@ -1,0 +1,117 @@
+"""Site file, section ``network``: source, buses, lines, transformers and the loads that nobody controls."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from controller.config.fields import Strict, about, name, number
+
+
+class SourceModel(Strict):
+    """The upstream network, as a voltage behind its short-circuit impedance."""
+
+    bus: str = name("Bus where the upstream network connects.")
+    s_sc_mva: float = number("MVA", 1, 100_000, "Short-circuit power of the upstream network at that bus.")
+    rx_ratio: float = number("ratio", 0, 10, "R/X of the short-circuit impedance.", 0.1)
+    u_percent: float = number(
+        "percent", 80, 120, "Expected voltage in percent of nominal, used until a measurement says better.", 100.0
+    )
+
+
+class BusModel(Strict):
+    """A busbar or node."""
+
+    id: str = name("Name of the bus.")
+    u_nominal_kv: float = number("kV", 0.1, 500, "Nominal voltage, line-to-line.")
+
+
+class LineModel(Strict):
+    """An overhead line or a cable."""
+
+    id: str = name("Name of the line.")
+    from_bus: str = name("Bus at the source side, where its meter sits; positive flow leaves this bus.")
+    to_bus: str = name("Bus at the load side.")
+    length_km: float = number("km", 0.001, 500, "Route length.")
+    r_ohm_per_km: float = number("ohm/km", 0, 20, "Series resistance per phase at operating temperature.")
+    x_ohm_per_km: float = number("ohm/km", 0, 20, "Series reactance per phase.")
+    c_uf_per_km: float = number("uF/km", 0, 5, "Working capacitance per phase; about 0.01 overhead, 0.3 cable.", 0.0)
+    parallel: int = number("count", 1, 8, "Equal circuits in parallel, each with the values given here.", 1)
+    i_rated_a: float = number("A", 1, 10_000, "Static rating of one circuit, per phase.")
+
+
+class TapModel(Strict):
+    """The tap changer, on the HV side; a higher position means more turns there, so a lower voltage below."""
+
+    position: int = number("step", -50, 50, "Present position, used until a measurement says better.", 0)
+    lowest: int = number("step", -50, 50, "Lowest position.")
+    highest: int = number("step", -50, 50, "Highest position.")
+    step_percent: float = number("percent", 0.01, 10, "Voltage of one step, in percent of the HV rating.")
+
+
+class ThermalModel(Strict):
+    """What the hot-spot model of IEC 60076-7 needs; a key left out takes the recommended value of the cooling class."""
+
+    top_oil_rise_k: float | None = number("K", 1, 120, "Top-oil rise over ambient at rated loss (heat run).", None)
+    gradient_k: float | None = number("K", 1, 60, "Average winding-to-oil gradient gr at rated current.", None)
+    hot_spot_factor: float | None = number("ratio", 1, 3, "Hot-spot factor H.", None)
+    oil_exponent: float | None = number("exponent", 0.1, 2, "Oil exponent x.", None)
+    winding_exponent: float | None = number("exponent", 0.5, 3, "Winding exponent y.", None)
+    k11: float | None = number("constant", 0.1, 3, "Thermal model constant k11.", None)
+    k21: float | None = number("constant", 0.5, 5, "Thermal model constant k21.", None)
+    k22: float | None = number("constant", 0.5, 5, "Thermal model constant k22.", None)
+    tau_oil_min: float | None = number("minutes", 1, 1000, "Oil time constant.", None)
+    tau_winding_min: float | None = number("minutes", 0.5, 100, "Winding time constant.", None)
+    hot_spot_c_max: float | None = number("degC", 60, 180, "Highest hot-spot temperature allowed.", None)
+    top_oil_c_max: float | None = number("degC", 50, 130, "Highest top-oil temperature allowed.", None)
+    ambient_c: float = number("degC", -50, 60, "Ambient temperature assumed when nothing measures it.", 30.0)
+    paper: Literal["normal", "upgraded"] = about("Insulation paper: normal kraft or thermally upgraded.", "normal")
+
+
+class TransformerModel(Strict):
+    """A two-winding transformer; its meter sits at the lower-voltage side."""
+
+    id: str = name("Name of the transformer.")
+    hv_bus: str = name("Bus at the higher-voltage side.")
+    lv_bus: str = name("Bus at the lower-voltage side.")
+    s_rated_mva: float = number("MVA", 0.01, 2000, "Nameplate rating.")
+    u_hv_kv: float = number("kV", 0.1, 500, "Rated voltage of the HV winding, at the middle tap.")
+    u_lv_kv: float = number("kV", 0.1, 500, "Rated voltage of the LV winding.")
+    uk_percent: float = number("percent", 0.5, 30, "Short-circuit voltage.")
+    load_loss_kw: float = number("kW", 0, 10_000, "Load loss at rated current.")
+    no_load_loss_kw: float = number("kW", 0, 2000, "No-load loss at rated voltage.")
+    no_load_current_percent: float = number("percent", 0, 10, "No-load current.", 0.3)
+    s_max_mva: float | None = number("MVA", 0.001, 2000, "Loading to be kept; left out: the nameplate rating.", None)
+    cooling: Literal["ONAN", "ONAF", "OF", "OD"] = about("Cooling class.", "ONAN")
+    tap: TapModel | None = about("Tap changer; left out: fixed ratio.", None)
+    thermal: ThermalModel | None = about(
+        "Hot-spot model data; left out: recommended values of the cooling class.", None
+    )
+
+
+class BandKw(Strict):
+    """What is credible: least, usual and most."""
+
+    min: float = number("kW", 0, 1_000_000, "Least that is credible.")
+    expected: float = number("kW", 0, 1_000_000, "What is usual; used until a measurement says better.")
+    max: float = number("kW", 0, 1_000_000, "Most that is credible; what an unmeasured load counts as in a worst case.")
+
+
+class LoadModel(Strict):
+    """Demand, or generation, that nobody controls. Consumption and generation may both be given; they are summed."""
+
+    id: str = name("Name of the load.")
+    bus: str = name("Bus it is connected to.")
+    consumption_kw: BandKw | None = about("What it takes from the network.", None)
+    generation_kw: BandKw | None = about("What it feeds into the network, for example uncontrolled rooftop PV.", None)
+    power_factor: float = number("ratio", 0.5, 1, "Power factor of the consumption, inductive.", 0.97)
+
+
+class NetworkModel(Strict):
+    """The network from the upstream connection down to the units."""
+
+    f_hz: float = number("Hz", 16, 65, "Nominal frequency.", 50.0)
+    source: SourceModel = about("The upstream network.")
+    buses: tuple[BusModel, ...] = about("All buses.")
+    lines: tuple[LineModel, ...] = about("Overhead lines and cables.", ())
+    transformers: tuple[TransformerModel, ...] = about("Two-winding transformers.", ())
+    loads: tuple[LoadModel, ...] = about("Demand and generation that nobody controls.", ())
