@@ -87,19 +87,19 @@ def reynolds_number(conductor: Conductor, surroundings: Surroundings, conductor_
     return float(dimensionless.compute_reynolds_number(surroundings.wind_m_per_s, conductor.diameter_m, kinematic))
 
 
-def convective_cooling_w_per_m(conductor: Conductor, surroundings: Surroundings, conductor_c: float) -> float:
-    """The larger of forced (3a, 3b) and natural (5a) convection, IEEE 738."""
-    convection = ieee738.convective_cooling
+def forced_cooling_w_per_m(conductor: Conductor, surroundings: Surroundings, conductor_c: float) -> tuple[float, float]:
+    """IEEE 738 equations (3a), right for low wind, and (3b), right for high wind, both with (4a)."""
+    reynolds = reynolds_number(conductor, surroundings, conductor_c)
     air = air_film(surroundings, conductor_c)
-    angle = convection.compute_wind_direction_factor(math.radians(surroundings.wind_angle_deg))
-    forced = convection.compute_forced_convection(
-        angle,
-        reynolds_number(conductor, surroundings, conductor_c),
-        air.conductivity_w_per_mk,
-        conductor_c,
-        surroundings.ambient_c,
-    )
-    return float(max(forced, natural_cooling_w_per_m(conductor, surroundings, conductor_c)))
+    direction = ieee738.convective_cooling.compute_wind_direction_factor(math.radians(surroundings.wind_angle_deg))
+    per_nusselt = float(direction) * air.conductivity_w_per_mk * (conductor_c - surroundings.ambient_c)
+    return per_nusselt * (1.01 + 1.35 * reynolds**0.52), per_nusselt * 0.754 * reynolds**0.6
+
+
+def convective_cooling_w_per_m(conductor: Conductor, surroundings: Surroundings, conductor_c: float) -> float:
+    """The largest of both forced convections and the natural one, as IEEE 738 recommends."""
+    forced = forced_cooling_w_per_m(conductor, surroundings, conductor_c)
+    return max(*forced, natural_cooling_w_per_m(conductor, surroundings, conductor_c))
 
 
 def natural_cooling_w_per_m(conductor: Conductor, surroundings: Surroundings, conductor_c: float) -> float:

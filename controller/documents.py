@@ -1,0 +1,63 @@
+"""Reading numbers out of a JSON document, with errors that name the key."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+
+class DocumentError(ValueError):
+    """What is wrong with a file that a person wrote: key, value, expectation."""
+
+
+def block(document: Mapping[str, Any], key: str, where: str = "") -> Mapping[str, Any]:
+    """The object under ``key``."""
+    value = _required(document, key, where)
+    if not isinstance(value, Mapping):
+        raise DocumentError(f"{where}{key} is {value!r}; expected an object")
+    return value
+
+
+def number(document: Mapping[str, Any], key: str, where: str = "") -> float:
+    """The finite number under ``key``."""
+    return as_number(_required(document, key, where), f"{where}{key}")
+
+
+def optional_number(document: Mapping[str, Any], key: str, default: float, where: str = "") -> float:
+    """The finite number under ``key``, or ``default`` when there is none."""
+    return number(document, key, where) if key in document else default
+
+
+def text(document: Mapping[str, Any], key: str, where: str = "") -> str:
+    """The string under ``key``."""
+    value = _required(document, key, where)
+    if not isinstance(value, str):
+        raise DocumentError(f"{where}{key} is {value!r}; expected text")
+    return value
+
+
+def items(document: Mapping[str, Any], key: str, where: str = "") -> list[Any]:
+    """The non-empty list under ``key``."""
+    value = _required(document, key, where)
+    if not isinstance(value, list) or not value:
+        raise DocumentError(f"{where}{key} is {value!r}; expected a list that is not empty")
+    return value
+
+
+def numbers(document: Mapping[str, Any], key: str, where: str = "") -> tuple[float, ...]:
+    """The list of finite numbers under ``key``."""
+    return tuple(as_number(value, f"{where}{key}[{i}]") for i, value in enumerate(items(document, key, where)))
+
+
+def as_number(value: Any, name: str) -> float:
+    """``value`` as a finite float; truth values and text are not numbers."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise DocumentError(f"{name} is {value!r}; expected a finite number")
+    return float(value)
+
+
+def _required(document: Mapping[str, Any], key: str, where: str) -> Any:
+    if key not in document:
+        raise DocumentError(f"{where}{key} is missing")
+    return document[key]
