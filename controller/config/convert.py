@@ -186,11 +186,11 @@ def all_feeds(device: DeviceModel, profile_points: set[str] | None) -> dict[str,
 
 
 def to_limits(limits: LimitsModel, topology: Topology) -> tuple[Limit, ...]:
-    """Thermal limits in A, voltage bands in V line-to-line, export and import in W; ids ``thermal.T1``, ``export``."""
+    """In A, V line-to-line and W; ids ``T1.thermal``, ``BB.voltage``, ``export``."""
     ratings_a = {branch.id: branch.i_max_a for branch in topology.branches}
     nominal_v = {bus.id: bus.u_rated_v for bus in topology.buses}
     found = [
-        Limit(f"thermal.{item.branch}", LimitKind.THERMAL, item.branch, item.i_max_a or ratings_a[item.branch])
+        Limit(f"{item.branch}.thermal", LimitKind.THERMAL, item.branch, item.i_max_a or ratings_a[item.branch])
         for item in limits.thermal
     ]
     for band in limits.voltage:
@@ -198,7 +198,7 @@ def to_limits(limits: LimitsModel, topology: Topology) -> tuple[Limit, ...]:
         for bus in band.buses:
             low_v = nominal_v[bus] * low_pu if band.low_kv is None else band.low_kv * 1e3
             high_v = nominal_v[bus] * high_pu if band.high_kv is None else band.high_kv * 1e3
-            found.append(Limit(f"voltage.{bus}", LimitKind.VOLTAGE, bus, high_v, low_v))
+            found.append(Limit(f"{bus}.voltage", LimitKind.VOLTAGE, bus, high_v, low_v))
     if limits.export_kw is not None:
         found.append(Limit("export", LimitKind.EXPORT, "interface", limits.export_kw * 1e3))
     if limits.import_kw is not None:

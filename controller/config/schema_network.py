@@ -52,8 +52,9 @@ class ThermalModel(Strict):
     """What the hot-spot model of IEC 60076-7 needs; a key left out takes the recommended value of the cooling class."""
 
     top_oil_rise_k: float | None = number("K", 1, 120, "Top-oil rise over ambient at rated loss (heat run).", None)
-    gradient_k: float | None = number("K", 1, 60, "Average winding-to-oil gradient gr at rated current.", None)
-    hot_spot_factor: float | None = number("ratio", 1, 3, "Hot-spot factor H.", None)
+    hot_spot_gradient_k: float | None = number(
+        "K", 1, 90, "Hot spot over top oil at rated current: hot-spot factor H times winding gradient gr.", None
+    )
     oil_exponent: float | None = number("exponent", 0.1, 2, "Oil exponent x.", None)
     winding_exponent: float | None = number("exponent", 0.5, 3, "Winding exponent y.", None)
     k11: float | None = number("constant", 0.1, 3, "Thermal model constant k11.", None)
@@ -81,10 +82,12 @@ class TransformerModel(Strict):
     no_load_loss_kw: float = number("kW", 0, 2000, "No-load loss at rated voltage.")
     no_load_current_percent: float = number("percent", 0, 10, "No-load current.", 0.3)
     s_max_mva: float | None = number("MVA", 0.001, 2000, "Loading to be kept; left out: the nameplate rating.", None)
-    cooling: Literal["ONAN", "ONAF", "OF", "OD"] = about("Cooling class.", "ONAN")
+    cooling: Literal[
+        "DISTRIBUTION", "ONAN", "ONAN_RESTRICTED", "ONAF", "ONAF_RESTRICTED", "OF", "OF_RESTRICTED", "OD"
+    ] = about("Column of the IEC 60076-7 table of characteristics; DISTRIBUTION is a small ONAN transformer.", "ONAN")
     tap: TapModel | None = about("Tap changer; left out: fixed ratio.", None)
     thermal: ThermalModel | None = about(
-        "Hot-spot model data; left out: recommended values of the cooling class.", None
+        "Hot-spot model data. Checked; the limit kept in this version is s_max_mva.", None
     )
 
 

@@ -8,7 +8,8 @@ from controller.config.fields import Strict, about, name, number, text
 
 
 class ActuatorModel(Strict):
-    """How the unit follows a set point. Ramps are magnitudes; up is toward more output, down toward less."""
+    """How the unit follows a set point. Ramps are magnitudes: up is toward more of what it does (a battery: more
+    generation), down toward less."""
 
     latency_s: float = number("seconds", 0, 120, "Dead time from the write to the first movement.", 1.0)
     tau_p_s: float = number("seconds", 0, 300, "Time constant of active power.", 1.0)
