@@ -1,0 +1,143 @@
+"""A field device on OPC UA."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from urllib.parse import urlparse
+
+from controller.domain.command import Outcome, OutcomeState
+from controller.domain.measurement import Measurement, Quality, missing
+from controller.domain.site import Device
+from controller.ports import Clock
+from drivers.opcua.commands import UnsupportedError, Writes, plan_writes, read_backs
+from drivers.opcua.link import Link
+from drivers.opcua.security import OpcUaSecurity
+from drivers.opcua.session import LinkError, OpcUaSession, UnresolvedError
+from drivers.opcua.values import TYPES, EncodeError, NodeValue, derive, measure
+from drivers.profile import Profile
+
+DEADLINE_S_MIN = 0.25
+"""Machine seconds that a request always gets: a simulated site may run faster than the machine can answer."""
+SESSION_S_MIN = 10.0
+SESSION_POLLS = 5.0
+"""A server keeps an abandoned session for this many polls; embedded servers have few to give."""
+
+
+class OpcUaDevice:
+    """Implements :class:`~controller.ports.FieldDevice`.
+
+    Nothing is connected before the first poll or write. A write does not wait for a poll that is under way: OPC UA
+    answers carry the number of their request. Raises ValueError for an endpoint or a profile that is not for OPC UA.
+    """
+
+    def __init__(self, device: Device, profile: Profile, clock: Clock, security: OpcUaSecurity | None = None) -> None:
+        _check(device, profile)
+        self._device = device
+        self._profile = profile
+        self._clock = clock
+        self._security = security
+        self._readable = tuple(spec for spec in profile.points if "r" in spec.access)
+        self._link = Link(self._open)
+        self._last: Mapping[str, Measurement] = {}
+
+    @property
+    def id(self) -> str:
+        """Id of the device in the site file."""
+        return self._device.id
+
+    async def poll(self) -> Mapping[str, Measurement]:
+        """Read every point once; see :class:`~controller.ports.FieldDevice`."""
+        try:
+            points = await self._link.call(self._read, self._deadline_s())
+        except LinkError as fault:
+            points = self._nothing(str(fault))
+        points |= {spec.name: derive(spec, points) for spec in self._profile.derived}
+        points |= read_backs(self._profile, points)
+        self._last = points
+        return points
+
+    async def write(self, values: Mapping[str, float], lease_s: float, revert: Mapping[str, float]) -> Outcome:
+        """Send set points; see :class:`~controller.ports.FieldDevice`. Refused before sending: NaN, out of range."""
+        try:
+            calls = plan_writes(self._profile, values, lease_s, revert, self._last)
+        except UnsupportedError as reason:
+            return Outcome(OutcomeState.UNSUPPORTED, f"{self.id}: {reason}")
+        except EncodeError as reason:
+            return Outcome(OutcomeState.REFUSED, f"{self.id}: not sent: {reason}")
+        try:
+            return await self._link.call(lambda session: self._send(session, calls), self._deadline_s())
+        except (LinkError, UnresolvedError) as fault:
+            return Outcome(OutcomeState.FAILED, f"{self.id}: {fault}")
+
+    async def aclose(self) -> None:
+        """Close the connection; safe to call twice."""
+        await self._link.aclose()
+
+    async def _open(self, within_s: float) -> OpcUaSession:
+        session_s = max(SESSION_S_MIN, SESSION_POLLS * self._clock.real_s(self._device.poll_s))
+        return await OpcUaSession.open(self._device.endpoint, self._profile, within_s, session_s, self._security)
+
+    async def _read(self, session: OpcUaSession) -> dict[str, Measurement]:
+        sent_s = self._clock.now_s()
+        values = await session.read()
+        received_s = self._clock.now_s()
+        points: dict[str, Measurement] = {}
+        for spec in self._readable:
+            node = values.get(spec.name)
+            if node is None:
+                reason = session.problems.get(spec.name, "not found")
+                points[spec.name] = Measurement(math.nan, Quality.BAD, sent_s, received_s, reason)
+            else:
+                points[spec.name] = measure(spec, node, sent_s, received_s, self._device.stale_s)
+        return self._identified(points)
+
+    def _identified(self, points: dict[str, Measurement]) -> dict[str, Measurement]:
+        """All bad when the server is not the device that the profile describes."""
+        for name, expected in self._profile.identity.items():
+            shown = points[name]
+            if not (shown.usable and shown.value == expected):
+                reason = f"not this device: {name} is {shown.value:g} {shown.reason}; expected {expected:g}"
+                return {
+                    key: Measurement(math.nan, Quality.BAD, point.measured_at_s, point.received_at_s, reason)
+                    for key, point in points.items()
+                }
+        return points
+
+    async def _send(self, session: OpcUaSession, calls: list[Writes]) -> Outcome:
+        """Call after call, up to the first refusal."""
+        remarks: list[str] = []
+        for call in calls:
+            statuses = await session.write(call)
+            named = [(spec.name, status) for (spec, _), status in zip(call, statuses, strict=True)]
+            refused = [f"{name}: {status.status_name}" for name, status in named if _is_refusal(status)]
+            if refused:
+                return Outcome(OutcomeState.REFUSED, f"{self.id}: server says {', '.join(refused)}")
+            remarks += [f"{name}: {status.status_name}" for name, status in named if status.status != 0]
+        return Outcome(OutcomeState.ACKNOWLEDGED, ", ".join(remarks))
+
+    def _nothing(self, reason: str) -> dict[str, Measurement]:
+        now_s = self._clock.now_s()
+        return {spec.name: missing(now_s, reason) for spec in self._readable}
+
+    def _deadline_s(self) -> float:
+        return max(self._clock.real_s(self._device.timeout_s), DEADLINE_S_MIN)
+
+
+def _is_refusal(status: NodeValue) -> bool:
+    """Anything but Good: a value that a server is uncertain about having taken was not taken."""
+    return status.status >> 30 != 0
+
+
+def _check(device: Device, profile: Profile) -> None:
+    if profile.protocol != "opcua" or not profile.namespace_uri:
+        raise ValueError(f"device {device.id}: profile {profile.id} is for {profile.protocol}; expected opcua")
+    url = urlparse(device.endpoint)
+    if url.scheme != "opc.tcp" or not url.hostname or not url.port:
+        raise ValueError(f"device {device.id}: endpoint is {device.endpoint!r}; expected opc.tcp://host:port/…")
+    for spec in profile.points:
+        if spec.type not in TYPES or not spec.path:
+            raise ValueError(
+                f"profile {profile.id}: point {spec.name} has type {spec.type!r} and path {spec.path}; "
+                f"expected a path and one of {', '.join(TYPES)}"
+            )
