@@ -18,9 +18,7 @@ from controller.domain.site import Site
 from controller.runtime.commands import CommandPlanner
 from controller.runtime.core import State, Step
 from controller.runtime.process_image import ProcessImage
-
-# Instants are sums of many small steps; what is due within a microsecond is due.
-_EPS_S = 1e-6
+from controller.runtime.ticks import Ticks
 
 
 class VirtualField(Protocol):
@@ -73,15 +71,15 @@ class VirtualLoop(Generic[State]):
         self._planner = CommandPlanner(site, supported)
         self._field = field
         self._step = step
-        self._poll_due_s = dict.fromkeys((device.id for device in site.devices), self.clock.now_s())
-        self._poll_s = {device.id: device.poll_s for device in site.devices}
-        self._cycle_due_s = self.clock.now_s()
+        now_s = self.clock.now_s()
+        self._polls = {device.id: Ticks(now_s, device.poll_s) for device in site.devices}
+        self._cycles = Ticks(now_s, site.cycle.cycle_s)
 
     def tick(self) -> CycleRecord | None:
         """Poll what is due, then freeze, decide and write if a cycle is due; its record, else None."""
         now_s = self.clock.now_s()
         self._poll(now_s)
-        return self._cycle(now_s) if now_s >= self._cycle_due_s - _EPS_S else None
+        return self._cycle(now_s) if self._cycles.is_due(now_s) else None
 
     def write_safe(self) -> None:
         """Write every unit's fail-safe set point, as the real shell does when it stops."""
@@ -89,16 +87,16 @@ class VirtualLoop(Generic[State]):
             self._field.write(request.device_id, request.values, request.lease_s, request.revert)
 
     def _poll(self, now_s: float) -> None:
-        for device_id, due_s in self._poll_due_s.items():
-            if now_s < due_s - _EPS_S:
+        for device_id, ticks in self._polls.items():
+            if not ticks.is_due(now_s):
                 continue
-            self._poll_due_s[device_id] = _next_due(due_s, now_s, self._poll_s[device_id])
+            ticks.done(now_s)
             self.counts.polls += 1
             if not self.image.update(device_id, self._field.poll(device_id, now_s)):
                 self.counts.polls_failed += 1
 
     def _cycle(self, now_s: float) -> CycleRecord:
-        self._cycle_due_s = _next_due(self._cycle_due_s, now_s, self.site.cycle.cycle_s)
+        self._cycles.done(now_s)
         self.state, record = self._step(self.site, self.state, self.image.freeze(now_s))
         for request in self._planner.due(record.setpoints, now_s):
             outcome = self._field.write(request.device_id, request.values, request.lease_s, request.revert)
@@ -108,12 +106,6 @@ class VirtualLoop(Generic[State]):
                 self._planner.forget(request.device_id)
         self.counts.cycles += 1
         return record
-
-
-def _next_due(due_s: float, now_s: float, period_s: float) -> float:
-    """One period on; when that has passed too, one period from now: what was missed is not caught up."""
-    due_s += period_s
-    return due_s if due_s > now_s + _EPS_S else now_s + period_s
 
 
 def run_virtual(

@@ -1,0 +1,88 @@
+"""The critical loop: freeze, decide, hand over the writes. Nothing in it waits for anybody."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from time import perf_counter
+from typing import Generic
+
+import structlog
+
+from controller.domain.record import CycleRecord, Event
+from controller.domain.site import Site
+from controller.ports import Clock
+from controller.runtime.commands import CommandPlanner
+from controller.runtime.core import State, Step
+from controller.runtime.cycle_times import CycleTimes
+from controller.runtime.process_image import ProcessImage
+from controller.runtime.ticks import Ticks
+from controller.runtime.writer import Writer
+
+_log = structlog.get_logger()
+
+
+class FastLoop(Generic[State]):
+    """Runs the core by the clock.
+
+    A late tick is skipped and counted, never caught up. ``publish`` gets every record and must not wait; ``beat`` is
+    called after every cycle. An exception of the core ends the loop, and with it the process.
+    """
+
+    def __init__(
+        self,
+        site: Site,
+        clock: Clock,
+        image: ProcessImage,
+        planner: CommandPlanner,
+        writers: Mapping[str, Writer],
+        *,
+        step: Step[State],
+        state: State,
+        publish: Callable[[CycleRecord], None],
+        beat: Callable[[], None],
+    ) -> None:
+        self.times = CycleTimes()
+        self.last: CycleRecord | None = None
+        self._site = site
+        self._clock = clock
+        self._image = image
+        self._planner = planner
+        self._writers = writers
+        self._step = step
+        self._state = state
+        self._publish = publish
+        self._beat = beat
+        self._slipping = False
+
+    async def run(self) -> None:
+        """Tick until cancelled; the first cycle comes at once."""
+        ticks = Ticks(self._clock.now_s(), self._site.cycle.cycle_s)
+        while True:
+            await asyncio.sleep(self._clock.real_s(ticks.due_s - self._clock.now_s()))
+            self._cycle()
+            self._count_missed(ticks.done(self._clock.now_s()))
+
+    def _cycle(self) -> None:
+        began = perf_counter()
+        now_s = self._clock.now_s()
+        self._state, record = self._step(self._site, self._state, self._image.freeze(now_s))
+        for request in self._planner.due(record.setpoints, now_s):
+            self._writers[request.device_id].submit(request)
+        self.times.add(perf_counter() - began)
+        self.last = record
+        self._beat()
+        self._publish(record)
+        log_events(record.events)
+
+    def _count_missed(self, missed: int) -> None:
+        self.times.missed += missed
+        if missed and not self._slipping:
+            _log.warning("cycle.slipped", missed=missed, missed_total=self.times.missed)
+        self._slipping = missed > 0
+
+
+def log_events(events: tuple[Event, ...]) -> None:
+    """One line per transition that the core reported."""
+    for event in events:
+        _log.info(event.name, subject=event.subject, text=event.text)

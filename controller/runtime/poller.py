@@ -1,0 +1,79 @@
+"""One task per device: read it at its own period and put the answer into the process image."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+import structlog
+
+from controller.domain.measurement import Measurement
+from controller.domain.site import Device
+from controller.ports import Clock, FieldDevice
+from controller.runtime.process_image import ProcessImage
+from controller.runtime.ticks import Ticks
+
+_log = structlog.get_logger()
+
+
+class Poller:
+    """Polls one device for ever.
+
+    Field faults arrive as quality and end here; any exception of the driver is a bug and ends the process. Ticks that
+    pass while a poll is under way are skipped and counted in ``skipped``. ``on_back`` is called when the device
+    answers again after it was lost; ``beat`` after every poll, whatever it brought.
+    """
+
+    def __init__(
+        self,
+        device: Device,
+        link: FieldDevice,
+        image: ProcessImage,
+        clock: Clock,
+        *,
+        on_back: Callable[[str], None],
+        beat: Callable[[], None],
+    ) -> None:
+        self.ok = 0
+        self.failed = 0
+        self.skipped = 0
+        self._device = device
+        self._link = link
+        self._image = image
+        self._clock = clock
+        self._on_back = on_back
+        self._beat = beat
+        self._lost: bool | None = None
+
+    async def run(self) -> None:
+        """Poll by the clock until cancelled."""
+        ticks = Ticks(self._clock.now_s(), self._device.poll_s)
+        while True:
+            self._take(await self._link.poll())
+            self._beat()
+            self.skipped += ticks.done(self._clock.now_s())
+            await asyncio.sleep(self._clock.real_s(ticks.due_s - self._clock.now_s()))
+
+    def _take(self, reading: Mapping[str, Measurement]) -> None:
+        if self._image.update(self._device.id, reading):
+            self.ok += 1
+            self._found()
+        else:
+            self.failed += 1
+            self._missed(reading)
+
+    def _found(self) -> None:
+        was_lost, self._lost = self._lost, False
+        if was_lost is None:
+            _log.info("device.found", device=self._device.id, endpoint=self._device.endpoint)
+        elif was_lost:
+            _log.info("device.recovered", device=self._device.id, endpoint=self._device.endpoint)
+            self._on_back(self._device.id)
+
+    def _missed(self, reading: Mapping[str, Measurement]) -> None:
+        """Lost is who has no good value left that is young enough; a single bad poll is not worth a line."""
+        if self._lost or self._image.health(self._clock.now_s())[self._device.id].ok:
+            return
+        self._lost = True
+        reason = next((answer.reason for answer in reading.values() if answer.reason), "no answer")
+        _log.warning("device.lost", device=self._device.id, endpoint=self._device.endpoint, reason=reason)

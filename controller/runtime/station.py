@@ -1,0 +1,142 @@
+"""Everything of the control process that runs while a site is controlled, put together."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any, Generic
+
+import structlog
+
+from controller.domain.command import Setpoint
+from controller.domain.record import Mode
+from controller.domain.site import Site
+from controller.ports import Clock, FieldDevice
+from controller.runtime.commands import CommandPlanner
+from controller.runtime.core import State, Step
+from controller.runtime.fast_loop import FastLoop
+from controller.runtime.heartbeat import Heartbeats, feed_watchdog, notify
+from controller.runtime.leave_safe import close_all, write_safe
+from controller.runtime.poller import Poller
+from controller.runtime.process_image import ProcessImage
+from controller.runtime.publish import Publisher, Sink
+from controller.runtime.supervisor import Work, supervise
+from controller.runtime.writer import Writer
+
+_log = structlog.get_logger()
+
+
+class Station(Generic[State]):
+    """One site under control.
+
+    ``links`` holds the open device of every id in the site; ``supported`` the commands of each one's profile;
+    ``stretch`` is only told to the readers of the records.
+    """
+
+    def __init__(
+        self,
+        site: Site,
+        clock: Clock,
+        links: Mapping[str, FieldDevice],
+        *,
+        step: Step[State],
+        state: State,
+        supported: Mapping[str, frozenset[str]] | None = None,
+        sinks: Sequence[Sink] = (),
+        stretch: float = 1.0,
+    ) -> None:
+        self._site = site
+        self._clock = clock
+        self._links = links
+        self._stretch = stretch
+        self._image = ProcessImage(site.devices)
+        self._planner = CommandPlanner(site, supported)
+        self._beats = Heartbeats(clock)
+        self._writers = {d.id: Writer(links[d.id], self._planner.forget) for d in site.devices if d.unit is not None}
+        self._pollers = {device.id: self._poller(device.id) for device in site.devices}
+        self._publisher = Publisher(sinks, self._extra)
+        self._loop = FastLoop(
+            site,
+            clock,
+            self._image,
+            self._planner,
+            self._writers,
+            step=step,
+            state=state,
+            publish=self._publisher.publish,
+            beat=partial(self._beats.beat, "fast loop"),
+        )
+
+    async def run(self, stop: asyncio.Event) -> int:
+        """Control the site until ``stop`` is set (0) or a critical task dies (1); leaves every unit safe either way."""
+        self._beats.watch("fast loop", self._site.cycle.cycle_s)
+        for device in self._site.devices:
+            self._beats.watch(f"poll {device.id}", device.poll_s + device.timeout_s)
+        # What lives now lives to the end: taken out of every later collection, which would stop the loop for it.
+        gc.collect()
+        gc.freeze()
+        notify("READY=1")
+        _log.info("station.started", site=self._site.name, devices=len(self._links), cycle_s=self._site.cycle.cycle_s)
+        deaths = await supervise(self._tasks(), stop)
+        notify("STOPPING=1")
+        await self._leave_safe()
+        _log.info("station.stopped", clean=not deaths)
+        return 1 if deaths else 0
+
+    def _tasks(self) -> dict[str, Work]:
+        tasks: dict[str, Work] = {"fast loop": self._loop.run, "watchdog": partial(feed_watchdog, self._beats)}
+        tasks |= {f"poll {device_id}": poller.run for device_id, poller in self._pollers.items()}
+        tasks |= {f"write {device_id}": writer.run for device_id, writer in self._writers.items()}
+        return tasks
+
+    def _poller(self, device_id: str) -> Poller:
+        device = next(device for device in self._site.devices if device.id == device_id)
+        return Poller(
+            device,
+            self._links[device_id],
+            self._image,
+            self._clock,
+            on_back=self._planner.forget,
+            beat=partial(self._beats.beat, f"poll {device_id}"),
+        )
+
+    def _extra(self) -> dict[str, Any]:
+        """What the shell adds to every published record."""
+        pollers = self._pollers.values()
+        health = self._image.health(self._clock.now_s())
+        return {
+            "utc": self._clock.utc().isoformat(timespec="milliseconds"),
+            "cycle_ms": self._loop.times.summary(),
+            "polls": {"ok": sum(poller.ok for poller in pollers), "failed": sum(poller.failed for poller in pollers)},
+            "stretch": self._stretch,
+            "devices": {name: {"ok": found.ok, "age_s": found.age_s} for name, found in health.items()},
+        }
+
+    async def _leave_safe(self) -> None:
+        self._publish_stopping()
+        complaints = await write_safe(self._planner.safe(), self._links)
+        if complaints:
+            _log.error("safe.incomplete", devices=complaints, text="their leases will end by themselves")
+        else:
+            _log.info("safe.written")
+        unclosed = await close_all(self._links)
+        if unclosed:
+            _log.warning("device.not_closed", devices=unclosed)
+
+    def _publish_stopping(self) -> None:
+        """Tell the readers what is being written, as a last record."""
+        last = self._loop.last
+        if last is None:
+            return
+        now_s = self._clock.now_s()
+        setpoints = tuple(
+            Setpoint(
+                u.id, u.fail_safe.p_w, u.fail_safe.q_var, now_s, now_s + u.fail_safe.lease_s, "stop", ("stopping",)
+            )
+            for u in self._site.units
+        )
+        stopping = replace(last, seq=last.seq + 1, now_s=now_s, mode=Mode.STOPPING, setpoints=setpoints, events=())
+        self._publisher.publish(stopping)
