@@ -140,4 +140,4 @@ def _references(command: CommandSpec) -> Iterator[tuple[str, str | None, str]]:
     yield "revert_enable_point", command.revert_enable_point, "w"
     yield "enable_point", command.enable_point, "w"
     yield "of", command.of, "r"
-    yield "read_back", command.read_back, "r"
+    yield "read_back" if command.read_back else "point", command.read_back or command.point, "r"

@@ -1,0 +1,210 @@
+"""A Modbus device as the controller sees it: poll every point, write leased set points, never raise for the field."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import random
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from controller.domain.command import Outcome, OutcomeState
+from controller.domain.measurement import Measurement, Quality
+from controller.domain.site import Device
+from controller.ports import Clock
+from drivers.modbus.blocks import plan_blocks
+from drivers.modbus.codec import READ_HOLDING, READ_INPUT, ExceptionAnswer, read_registers, write_registers
+from drivers.modbus.commands import CommandRefusedError, plan_writes, points_needed
+from drivers.modbus.decode import BlockData, BlockReader, derive, measure_blocks, read_back
+from drivers.modbus.link import LinkError
+from drivers.modbus.session import Backoff, Endpoint, Session
+from drivers.profile import PointSpec, Profile
+
+TIMEOUT_S_MIN = 0.25  # machine seconds; less would call a healthy network dead
+IDENTITY_S = 60.0  # site seconds after which the identity is read again on a standing connection
+FUNCTIONS = {"holding": READ_HOLDING, "input": READ_INPUT}
+
+
+class IdentityError(Exception):
+    """Something else than the configured device answers."""
+
+
+@dataclass(slots=True)
+class PollCounters:
+    """Polls since start: ``ok`` when every block was answered, else ``failed``; writes by outcome."""
+
+    ok: int = 0
+    failed: int = 0
+    writes_ok: int = 0
+    writes_failed: int = 0
+
+
+class ModbusDevice:
+    """:class:`controller.ports.FieldDevice` over Modbus TCP (``host:port``) or RTU inside TCP (``rtu+tcp://…``)."""
+
+    def __init__(self, device: Device, profile: Profile, clock: Clock, rng: random.Random | None = None) -> None:
+        """``rng`` gives the first transaction id. Raises ``ValueError`` for an endpoint that cannot be."""
+        self._device = device
+        self._profile = profile
+        self._clock = clock
+        self._timeout_s = max(clock.real_s(device.timeout_s), TIMEOUT_S_MIN)
+        endpoint = Endpoint.parse(device.endpoint)
+        self.counters = PollCounters()
+        self.session = Session(
+            endpoint,
+            clock.now_s,
+            backoff=Backoff(cap_s=max(clock.real_s(2.0), 0.1)),
+            turnaround_s=profile.read.turnaround_s,
+            settle_s=self._timeout_s if endpoint.rtu else 0.0,
+            user_timeout_s=self._timeout_s,
+            rng=rng,
+        )
+        self._readable = [spec for spec in profile.points if "r" in spec.access and spec.type != "string"]
+        self._readers = self._plan(spec for spec in self._readable if spec.name not in profile.identity)
+        self._identity_readers = self._plan(profile.point(name) for name in profile.identity)
+        self._identified = (-1, -math.inf)
+        self._known: dict[str, Measurement] = {}
+        self._known_generation = -1
+
+    @property
+    def id(self) -> str:
+        """Id of the device in the site file."""
+        return self._device.id
+
+    async def poll(self) -> Mapping[str, Measurement]:
+        """Read every point once; see :class:`controller.ports.FieldDevice`."""
+        deadline = self._deadline()
+        try:
+            generation = await self._identify(deadline, urgent=False)
+        except (LinkError, ExceptionAnswer, IdentityError) as fault:
+            self.counters.failed += 1
+            return self._complete(self._failed(self._readable, fault))
+        points = await self._read(self._readers, generation, deadline)
+        if generation == self.session.generation and self.session.up:
+            self.counters.ok += 1
+        else:
+            self.counters.failed += 1
+        self._known, self._known_generation = points, generation
+        return self._complete(points | self._identity_points())
+
+    async def write(self, values: Mapping[str, float], lease_s: float, revert: Mapping[str, float]) -> Outcome:
+        """Send leased set points; see :class:`controller.ports.FieldDevice`."""
+        unknown = [name for name in values if self._profile.command(name) is None]
+        if unknown:
+            text = f"profile {self._profile.id} has no command {', '.join(unknown)}"
+            return Outcome(OutcomeState.UNSUPPORTED, text)
+        outcome = await self._write(values, lease_s, revert)
+        if outcome.state is OutcomeState.ACKNOWLEDGED:
+            self.counters.writes_ok += 1
+        else:
+            self.counters.writes_failed += 1
+        return outcome
+
+    async def aclose(self) -> None:
+        """Close the connection; safe to call twice."""
+        await self.session.aclose()
+
+    def _deadline(self) -> float:
+        return asyncio.get_running_loop().time() + self._timeout_s
+
+    def _plan(self, points: Iterable[PointSpec]) -> tuple[BlockReader, ...]:
+        blocks = plan_blocks(points, self._profile.read)
+        return tuple(BlockReader.make(block, self._profile.byte_order) for block in blocks)
+
+    async def _identify(self, deadline: float, *, urgent: bool) -> int:
+        """Prove, once per connection and minute, that the configured kind of device answers.
+
+        Returns the number of the connection that this is true for.
+        """
+        generation = await self.session.connected(deadline, urgent=urgent)
+        known_generation, checked_s = self._identified
+        if generation == known_generation and self._clock.now_s() - checked_s < IDENTITY_S:
+            return generation
+        now_s = self._clock.now_s()
+        for reader in self._identity_readers:
+            found = await self._read_block(reader, generation, deadline, urgent=urgent)
+            for spec in reader.block.points:
+                expected = self._profile.identity[spec.name]
+                if found.raw[spec.name] * spec.scale + spec.offset != expected:
+                    text = f"identity: {spec.name} reads {found.raw[spec.name]:g}; expected {expected:g}"
+                    self.session.drop(text)
+                    raise IdentityError(text)
+        self._identified = (generation, now_s)
+        return generation
+
+    async def _read(
+        self, readers: Iterable[BlockReader], generation: int, deadline: float, *, urgent: bool = False
+    ) -> dict[str, Measurement]:
+        """Measurements of all points of ``readers``; a lost link ends it, a refused block does not."""
+        good: list[BlockData] = []
+        points: dict[str, Measurement] = {}
+        lost: LinkError | None = None
+        for reader in readers:
+            try:
+                if lost is not None:
+                    raise lost
+                good.append(await self._read_block(reader, generation, deadline, urgent=urgent))
+            except ExceptionAnswer as refusal:
+                points.update(self._failed(reader.block.points, refusal))
+            except LinkError as fault:
+                lost = fault
+                points.update(self._failed(reader.block.points, fault))
+        return points | measure_blocks(good)
+
+    async def _read_block(self, reader: BlockReader, generation: int, deadline: float, *, urgent: bool) -> BlockData:
+        block = reader.block
+        request = read_registers(self._device.unit_address, FUNCTIONS[block.table], block.address, block.count)
+        reply = await self.session.request(request, deadline, generation=generation, urgent=urgent)
+        return reader.take(reply.data, reply.sent_s, reply.received_s)
+
+    def _failed(self, specs: Iterable[PointSpec], fault: Exception) -> dict[str, Measurement]:
+        quality = Quality.BAD if isinstance(fault, IdentityError) else Quality.MISSING
+        now_s = self._clock.now_s()
+        return {spec.name: Measurement(math.nan, quality, now_s, now_s, str(fault)) for spec in specs}
+
+    def _identity_points(self) -> dict[str, Measurement]:
+        checked_s = self._identified[1]
+        identity = self._profile.identity.items()
+        return {name: Measurement(value, Quality.GOOD, checked_s, checked_s) for name, value in identity}
+
+    def _complete(self, points: dict[str, Measurement]) -> dict[str, Measurement]:
+        """Add what is computed from the points."""
+        for spec in self._profile.derived:
+            points[spec.name] = derive(spec, points)
+        return points | read_back(self._profile, points)
+
+    async def _write(self, values: Mapping[str, float], lease_s: float, revert: Mapping[str, float]) -> Outcome:
+        deadline = self._deadline()
+        sent = 0
+        try:
+            generation = await self._identify(deadline, urgent=True)
+            known = await self._present(points_needed(self._profile, values), generation, deadline)
+            writes = plan_writes(self._profile, values, lease_s, revert, known)
+            for item in writes:
+                request = write_registers(self._device.unit_address, item.address, item.data)
+                await self.session.request(request, deadline, generation=generation, urgent=True)
+                sent += 1
+        except CommandRefusedError as refusal:
+            return Outcome(OutcomeState.REFUSED, f"nothing was sent: {refusal}")
+        except IdentityError as fault:
+            return Outcome(OutcomeState.FAILED, f"nothing was sent: {fault}")
+        except ExceptionAnswer as refusal:
+            return Outcome(OutcomeState.REFUSED, f"{refusal}, after {sent} accepted writes")
+        except LinkError as fault:
+            return Outcome(OutcomeState.FAILED, f"{fault}, after {sent} accepted writes")
+        return Outcome(OutcomeState.ACKNOWLEDGED)
+
+    async def _present(self, names: set[str], generation: int, deadline: float) -> Mapping[str, Measurement]:
+        """Scale factors and reference values, from the last poll when that is fresh, else read now."""
+        now_s = self._clock.now_s()
+        fresh = self._known_generation == generation and all(
+            name in self._known and now_s - self._known[name].measured_at_s <= self._device.stale_s for name in names
+        )
+        if fresh:
+            return self._known
+        readers = self._plan(spec for spec in self._profile.points if spec.name in self._with_factors(names))
+        return await self._read(readers, generation, deadline, urgent=True)
+
+    def _with_factors(self, names: set[str]) -> set[str]:
+        factors = {self._profile.point(name).sf for name in names}
+        return names | {factor for factor in factors if factor is not None}
