@@ -36,9 +36,11 @@ $(BIN)/pip:
 		fi; }
 	$(PYTHON) -m venv $(VENV)
 
-# setuptools is pinned in the lock too, so building the project itself fetches nothing.
+# setuptools is pinned in the lock too, so building the project itself fetches nothing. An egg-info that an older
+# setuptools left here would hide the entry points that are installed now.
 $(STAMP): requirements-dev.lock pyproject.toml | $(BIN)/pip
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-dev.lock
+	@rm -rf *.egg-info
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 

@@ -8,8 +8,8 @@ from typing import Any, TextIO
 
 import click
 
-from controller.physics.conductor_case import conductor_results, is_conductor_file
 from controller.documents import DocumentError
+from controller.physics.conductor_case import conductor_results, is_conductor_file
 from controller.physics.transformer_case import TransformerCase, read_series, read_steps, results, states
 
 

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from controller.documents import DocumentError, block, number, optional_number, text
 from controller.physics import conductor_thermal as ieee738
 from controller.physics.conductor_cigre601 import Cigre601Site, heat_balance
 from controller.physics.conductor_thermal import Conductor, Sun, Surroundings
-from controller.documents import DocumentError, block, number, optional_number, text
 
 CIGRE_PREFIX = "cigre601_example_"
 DRAKE_DIAMETER_M = 0.0281  # as Annex E rounds it
