@@ -71,11 +71,11 @@ def _span(conductor: Conductor, surroundings: Surroundings, sun: Sun, site: Cigr
     east_deg = HALF_SPAN_DEG * math.sin(azimuth) / math.cos(math.radians(sun.latitude_deg))
     half_rise_m = HALF_SPAN_DEG * METRES_PER_DEG * math.tan(math.radians(site.inclination_deg))
 
-    def tower(side: float) -> linerate.Tower:
+    def tower(sign: float) -> linerate.Tower:
         return linerate.Tower(
-            latitude=sun.latitude_deg + side * north_deg,
-            longitude=side * east_deg,
-            altitude=surroundings.elevation_m + side * half_rise_m,
+            latitude=sun.latitude_deg + sign * north_deg,
+            longitude=sign * east_deg,
+            altitude=surroundings.elevation_m + sign * half_rise_m,
         )
 
     return linerate.Span(

@@ -32,17 +32,17 @@ class Acceptance:
 class _Model:
     """A mixed-integer programme under construction: columns, and rows as lists of (column, coefficient)."""
 
-    cost: list[float] = field(default_factory=list)
+    cost_eur: list[float] = field(default_factory=list)
     upper: list[float] = field(default_factory=list)
     integer: list[bool] = field(default_factory=list)
     rows: list[tuple[list[tuple[int, float]], float, float]] = field(default_factory=list)
 
-    def column(self, cost: float, upper: float, integer: bool = False) -> int:
+    def column(self, cost_eur: float, upper: float, integer: bool = False) -> int:
         """A new column with lower bound 0."""
-        self.cost.append(cost)
+        self.cost_eur.append(cost_eur)
         self.upper.append(upper)
         self.integer.append(integer)
-        return len(self.cost) - 1
+        return len(self.cost_eur) - 1
 
     def row(self, terms: list[tuple[int, float]], lower: float, upper: float) -> None:
         """A new row."""
@@ -144,10 +144,10 @@ def _solve(model: _Model, time_limit_s: float) -> tuple[list[float], bool]:
 
 def _as_lp(model: _Model) -> highspy.HighsLp:
     lp = highspy.HighsLp()
-    lp.num_col_ = len(model.cost)
+    lp.num_col_ = len(model.cost_eur)
     lp.num_row_ = len(model.rows)
-    lp.col_cost_ = np.array(model.cost)
-    lp.col_lower_ = np.zeros(len(model.cost))
+    lp.col_cost_ = np.array(model.cost_eur)
+    lp.col_lower_ = np.zeros(len(model.cost_eur))
     lp.col_upper_ = np.array(model.upper)
     lp.row_lower_ = np.array([lower for _, lower, _ in model.rows])
     lp.row_upper_ = np.array([upper for _, _, upper in model.rows])

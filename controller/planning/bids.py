@@ -61,11 +61,11 @@ class BidProblem:
         return self.period_s / HOUR_S / W_PER_MW
 
 
-def bid_cost_eur(problem: BidProblem, bid: Bid, fraction: float) -> float:
-    """What taking ``fraction`` of a bid costs: its energy and, once, its activation."""
-    if fraction <= 0.0:
+def bid_cost_eur(problem: BidProblem, bid: Bid, taken_frac: float) -> float:
+    """What taking ``taken_frac`` of a bid costs: its energy and, once, its activation."""
+    if taken_frac <= 0.0:
         return 0.0
-    energy_mwh = fraction * bid.power_w * (bid.end - bid.start) * problem.period_mwh_per_w
+    energy_mwh = taken_frac * bid.power_w * (bid.end - bid.start) * problem.period_mwh_per_w
     return bid.price_eur_per_mwh * energy_mwh + bid.activation_eur
 
 
