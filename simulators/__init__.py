@@ -1,1 +1,1 @@
-"""A simulated substation: physics that steps, adapters that speak the field's protocols. Never imported by the product."""
+"""A simulated substation: physics that steps, adapters that speak the protocols. Never imported by the product."""

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from power_grid_model import ComponentType, DatasetType, LoadGenType, PowerGridModel, WindingType, initialize_array
-from power_grid_model.errors import PowerGridError
+from power_grid_model.errors import IterationDiverge, SparseMatrixError  # type: ignore[attr-defined]
 
 from controller.domain.topology import Topology
 
@@ -68,7 +68,7 @@ class PlantNetwork:
         self._model.update(update_data=self._update)
         try:
             out = self._model.calculate_power_flow(output_component_types=self._outputs)
-        except PowerGridError:
+        except (IterationDiverge, SparseMatrixError):
             if self._last is None:
                 raise
             self._last.converged = False

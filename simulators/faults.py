@@ -1,0 +1,85 @@
+"""What can go wrong with the simulated hardware, on schedule or on demand."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from enum import Enum
+
+from simulators.clock_time import ClockTime
+
+
+class FaultKind(Enum):
+    """The ways to fail.
+
+    ``silent``: no answer, connections stay open. ``killed``: the same for good, and its port closes. ``frozen``: the
+    last values repeat. ``deaf``: writes are acknowledged and read back, the unit keeps doing what it did. ``bias``:
+    a measured point is off by a fraction of its full scale. ``spike``: the same for one plant step.
+    """
+
+    SILENT = "silent"
+    FROZEN = "frozen"
+    DEAF = "deaf"
+    KILLED = "killed"
+    BIAS = "bias"
+    SPIKE = "spike"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One fault of one device.
+
+    ``at_clock_s`` is seconds after midnight (NaN: at once); ``point`` and ``frac`` belong to ``bias`` and ``spike``.
+    """
+
+    kind: FaultKind
+    device: str
+    at_clock_s: ClockTime = math.nan
+    for_s: float = math.inf
+    point: str = ""
+    frac: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Window:
+    fault: Fault
+    start_s: float
+    end_s: float
+
+
+class FaultBoard:
+    """Which faults are on, by world second. Faults of a scenario come once, at their clock time of the first day."""
+
+    def __init__(self, faults: Iterable[Fault], clock_start_s: float) -> None:
+        windows = [_window(fault, fault.at_clock_s - clock_start_s) for fault in faults]
+        self._windows = [window for window in windows if window.end_s > 0.0]
+        self._next_change_s = -math.inf
+        self.active: tuple[Fault, ...] = ()
+        self._now_s = 0.0
+
+    def inject(self, fault: Fault) -> None:
+        """Begin a fault now."""
+        if fault.kind is FaultKind.KILLED:
+            fault = replace(fault, for_s=math.inf)
+        self._windows.append(_window(fault, self._now_s))
+        self._next_change_s = -math.inf
+
+    def advance(self, now_s: float) -> bool:
+        """Go to ``now_s``; True when the set of active faults may have changed."""
+        self._now_s = now_s
+        if now_s < self._next_change_s:
+            return False
+        edges = [edge for window in self._windows for edge in (window.start_s, window.end_s) if edge > now_s]
+        self._next_change_s = min(edges, default=math.inf)
+        self.active = tuple(window.fault for window in self._windows if window.start_s <= now_s < window.end_s)
+        return True
+
+    def devices(self, *kinds: FaultKind) -> frozenset[str]:
+        """Ids of the devices that have one of these faults now."""
+        return frozenset(fault.device for fault in self.active if fault.kind in kinds)
+
+
+def _window(fault: Fault, start_s: float) -> _Window:
+    length_s = 1e-3 if fault.kind is FaultKind.SPIKE else fault.for_s
+    return _Window(fault, start_s, start_s + length_s)
