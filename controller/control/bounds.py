@@ -1,0 +1,88 @@
+"""How far each unit may be moved in this cycle: what it has, what it is believed to have, what it may not do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controller.control.dispatch import Bounds
+from controller.control.resources import Resources
+from controller.control.tuning import Tuning
+from controller.domain.site import Site
+from controller.estimation.actuator import UnitArrays
+from controller.estimation.estimate import Estimate
+
+Array = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Bounds for the dispatch and what lies behind them, per resource.
+
+    ``withheld_w`` is how much more the resource could give now (0 when it is free), ``probing`` marks resources whose
+    limit is unknown and that are only tried a little further, ``fixed`` those that get no credit.
+    """
+
+    bounds: Bounds
+    output_w: Array
+    withheld_w: Array
+    probing: BoolArray
+    fixed: BoolArray
+
+
+def reach(
+    site: Site,
+    units: UnitArrays,
+    resources: Resources,
+    estimate: Estimate,
+    set_p_w: Array,
+    lost: BoolArray,
+    tuning: Tuning,
+) -> Reach:
+    """Bounds of every resource from the estimate and the set points in force (``set_p_w``, load convention)."""
+    r = resources
+    output = r.output_w(estimate.unit_p_w)
+    fixed = (estimate.deaf | lost)[r.unit]
+    withheld, probing = _withheld(r, estimate, output, set_p_w, site.cycle.cycle_s, tuning)
+    up = np.where(r.is_storage, _storage_room(site, r, estimate, tuning) - output, withheld)
+    up = np.clip(np.where(fixed, 0.0, up), 0.0, np.maximum(r.rated_w - output, 0.0))
+    down = np.where(fixed, 0.0, output)
+    q_limit = np.minimum(units.q_max_var, np.sqrt(np.maximum(units.s_rated_va**2 - estimate.unit_p_w**2, 0.0)))
+    q_fixed = estimate.deaf | lost
+    low = np.where(q_fixed, estimate.unit_q_var, -q_limit)
+    high = np.where(q_fixed, estimate.unit_q_var, q_limit)
+    return Reach(Bounds(up, down, low, high), output, withheld, probing & ~fixed, fixed)
+
+
+def _withheld(
+    r: Resources, estimate: Estimate, output: Array, set_p_w: Array, cycle_s: float, tuning: Tuning
+) -> tuple[Array, BoolArray]:
+    """What a capped resource could give beyond its output, and whether that is a guess."""
+    avail = estimate.avail_w[r.unit]
+    cap = np.maximum(set_p_w[r.unit] * r.sign, 0.0)
+    reported = np.where(avail - output > tuning.free_frac * r.rated_w, avail - output, 0.0)
+    capped = (cap < 0.995 * r.rated_w) & (output > cap - tuning.at_cap_frac * r.rated_w)
+    step = np.maximum(tuning.probe_frac * r.rated_w, r.ramp_up_w_per_s * cycle_s)
+    probe = np.where(capped, np.minimum(step, np.maximum(r.rated_w - output, 0.0)), 0.0)
+    known = np.isfinite(avail)
+    return np.where(r.is_storage, 0.0, np.where(known, reported, probe)), ~known & capped & ~r.is_storage
+
+
+def _storage_room(site: Site, r: Resources, estimate: Estimate, tuning: Tuning) -> Array:
+    """Largest power that the energy content allows in each direction, tapering off toward full and empty."""
+    out = r.rated_w.copy()
+    for k, unit_index in enumerate(r.unit):
+        storage = site.units[unit_index].storage
+        if storage is None:
+            continue
+        soc = estimate.soc_frac[unit_index]
+        if not np.isfinite(soc):
+            out[k] = 0.0
+            continue
+        left = (storage.soc_max_frac - soc) / storage.eff_charge_frac if r.sign[k] > 0 else (soc - storage.soc_min_frac) * storage.eff_discharge_frac
+        taper_h = max(tuning.storage_taper_s, 3.0 * site.cycle.cycle_s) / 3600.0
+        out[k] = min(out[k], max(left, 0.0) * storage.e_rated_wh / taper_h)
+    return out

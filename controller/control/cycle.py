@@ -1,0 +1,266 @@
+"""One cycle of the fast loop: estimate, restrict, dispatch, cap, guard. A pure function of (state, snapshot).
+
+Read from :func:`step`; each line is one stage and each stage lives in a file of its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controller.control import modes
+from controller.control.access import access_prices
+from controller.control.bounds import Reach, reach
+from controller.control.caps import share_room
+from controller.control.dispatch import Effects, Plan, Problem, Target, dispatch, effects, lead
+from controller.control.report import build_record
+from controller.control.resources import Resources
+from controller.control.storage import storage_marginal_price
+from controller.control.tuning import DEFAULT, Tuning
+from controller.domain.limit import LimitKind
+from controller.domain.record import CycleRecord, Mode
+from controller.domain.site import Site
+from controller.domain.snapshot import Snapshot
+from controller.estimation.actuator import CommandHistory, UnitArrays
+from controller.estimation.estimate import Estimate, Estimator, EstimatorState
+from controller.estimation.layout import Layout
+from controller.grid.model import GridModel
+from controller.limits.base import Reading, Rows, stack
+from controller.limits.interface import InterfaceLimits
+from controller.limits.thermal import ThermalLimits
+from controller.limits.voltage import VoltageLimits
+
+Array = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+
+VOLTAGE_POOL_PU = 0.0005
+
+
+class Engine:
+    """Constants of one site, computed once; no operating state."""
+
+    def __init__(self, site: Site, tuning: Tuning = DEFAULT) -> None:
+        self.site, self.tuning = site, tuning
+        self.grid = GridModel(site.topology)
+        self.layout = Layout(site, self.grid)
+        self.units = UnitArrays.of(site)
+        self.resources = Resources.of(site, self.units)
+        self.estimator = Estimator(self.layout, self.units)
+        self.limits = (ThermalLimits(site), VoltageLimits(site), InterfaceLimits(site))
+        self.price, self.curvature = access_prices(site, self.resources)
+        self.is_voltage = np.array([x.kind is LimitKind.VOLTAGE for x in site.limits], dtype=bool)
+        self.open_p_w = np.array([0.0 if u.storage else u.p_min_w if u.kind.generates else u.p_max_w for u in site.units])
+        self.safe_p_w = np.array([u.fail_safe.p_w for u in site.units])
+        self.safe_q_var = np.array([u.fail_safe.q_var for u in site.units])
+
+    def rows(self, estimate: Estimate) -> Rows:
+        """All limits' rows: the arbiter's view, each row knowing its limit."""
+        return stack([x.evaluate(estimate) for x in self.limits], 2 * self.layout.n_w)
+
+    def readings(self, estimate: Estimate) -> dict[int, Reading]:
+        """All limits' present values by index."""
+        return {k: v for x in self.limits for k, v in x.readings(estimate).items()}
+
+
+@dataclass(frozen=True, slots=True)
+class ControlState:
+    """Memory of the fast loop between two cycles; replaced whole, never changed."""
+
+    engine: Engine
+    seq: int
+    estimator: EstimatorState | None
+    history: CommandHistory
+    set_p_w: Array
+    set_q_var: Array
+    held: BoolArray
+    mode: Mode
+    ready_since_s: float
+    flags: frozenset[tuple[str, str]]
+
+
+def initial_state(site: Site, tuning: Tuning = DEFAULT) -> ControlState:
+    """State before the first cycle: nothing commanded yet, every cap as the device has it by itself."""
+    engine = Engine(site, tuning)
+    n = len(site.units)
+    history = CommandHistory(np.array([-np.inf]), engine.open_p_w[None, :], np.zeros((1, n)))
+    held = engine.units.is_battery.copy()
+    return ControlState(engine, 0, None, history, engine.open_p_w, np.zeros(n), held, Mode.BOOT, np.inf, frozenset())
+
+
+def step(site: Site, state: ControlState, snapshot: Snapshot) -> tuple[ControlState, CycleRecord]:
+    """Think once about ``snapshot``; returns the next state and everything decided, with reasons."""
+    engine = state.engine
+    memory = state.estimator if state.estimator is not None else engine.estimator.initial(snapshot.now_s)
+    memory, estimate = engine.estimator.update(memory, snapshot, state.history, state.held)
+    readings = engine.readings(estimate)
+    mode, ready_since_s = modes.next_mode(site, state.mode, state.ready_since_s, estimate, readings, snapshot.now_s)
+    lost = modes.lost_units(site, estimate)
+    decision = _decide(engine, state, estimate, snapshot.now_s, lost)
+    set_p, set_q, held, causes = _settle(engine, state, estimate, decision, mode, lost)
+    record, flags = build_record(
+        engine, state.seq, snapshot.now_s, mode, estimate, readings, decision, set_p, set_q, held, causes, lost, state
+    )
+    sent_p = np.array([s.p_w for s in record.setpoints])
+    sent_q = np.array([s.q_var for s in record.setpoints])
+    history = state.history
+    if not (np.array_equal(sent_p, state.set_p_w) and np.array_equal(sent_q, state.set_q_var)):
+        history = history.append(snapshot.now_s, sent_p, sent_q)
+    new = replace(
+        state,
+        seq=state.seq + 1,
+        estimator=memory,
+        history=history,
+        set_p_w=sent_p,
+        set_q_var=sent_q,
+        held=held,
+        mode=mode,
+        ready_since_s=ready_since_s,
+        flags=flags,
+    )
+    return new, record
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What the dispatch came to, before hysteresis and modes."""
+
+    rows: Rows
+    effects: Effects
+    reach: Reach
+    plan: Plan
+    slack_w: Array
+    held: BoolArray
+
+
+def _decide(engine: Engine, state: ControlState, estimate: Estimate, now_s: float, lost: BoolArray) -> Decision:
+    t, r = engine.tuning, engine.resources
+    site, incidence = engine.site, engine.layout.incidence
+    rows = engine.rows(estimate)
+    effect = effects(rows, incidence, r)
+    bound = reach(site, engine.units, r, estimate, state.set_p_w, lost, t)
+    rows = _without_trust_in_lost(rows, effect, bound.output_w, state.set_p_w, lost, r)
+    voltage = engine.is_voltage[rows.limit]
+    gain, curvature = _prices(engine, estimate, bound)
+    problem = Problem(
+        rows=rows,
+        effects=effect,
+        row_penalty=np.where(voltage, t.voltage_penalty, t.thermal_penalty),
+        row_pool=np.where(voltage, VOLTAGE_POOL_PU, t.pool_frac),
+        output_w=bound.output_w,
+        q_var=estimate.unit_q_var,
+        bounds=bound.bounds,
+        marginal_price=gain,
+        curvature=curvature,
+        target=_reactive_target(site, estimate, now_s),
+        cycle_s=site.cycle.cycle_s,
+    )
+    plan = dispatch(problem, r, incidence, engine.units.q_max_var, t)
+    held = _held(bound, plan, r, t)
+    return Decision(rows, effect, bound, plan, _slack(engine, problem, bound, plan, held), held)
+
+
+def _prices(engine: Engine, estimate: Estimate, bound: Reach) -> tuple[Array, Array]:
+    """Gain of one more W per resource, and how it grows with the share withheld."""
+    site, r = engine.site, engine.resources
+    storage = storage_marginal_price(site, r, estimate.soc_frac, np.zeros(len(site.units)))
+    gain = np.where(r.is_storage, storage, engine.price)
+    could = np.maximum(bound.output_w + bound.withheld_w, 0.02 * r.rated_w)
+    share = bound.withheld_w / could
+    return gain + engine.curvature * share, engine.curvature * r.base_w / could
+
+
+def _without_trust_in_lost(
+    rows: Rows, effect: Effects, output_w: Array, set_p_w: Array, lost: BoolArray, r: Resources
+) -> Rows:
+    """Room less what units without telemetry may do behind our back: anything between zero and their cap."""
+    blind = lost[r.unit]
+    if not blind.any():
+        return rows
+    cap = np.maximum(np.where(r.is_storage, r.rated_w, set_p_w[r.unit] * r.sign), 0.0)
+    g = effect.by_resource[:, blind]
+    jump = np.maximum(np.maximum(g * (cap - output_w)[blind], -g * output_w[blind]), 0.0)
+    return replace(rows, room=rows.room - jump.sum(axis=1))
+
+
+def _reactive_target(site: Site, estimate: Estimate, now_s: float) -> Target | None:
+    """The transmission operator's wish at the interface, if one is in force."""
+    for request in site.reactive_requests:
+        if request.t0_s <= now_s < request.t1_s:
+            row = estimate.grid.jacobian[estimate.grid.rows_interface()][1]
+            gap = request.q_var - estimate.interface_q_var
+            return Target(row, gap, 0.5 * request.tolerance_var, request.penalty_eur_per_mvarh)
+    return None
+
+
+def _held(bound: Reach, plan: Plan, r: Resources, t: Tuning) -> BoolArray:
+    """Resources whose set point, not their nature, decides their output from now on."""
+    withheld = bound.withheld_w - plan.up_w + plan.down_w
+    tolerance = np.where(bound.probing, 0.05 * t.probe_frac, t.free_frac) * r.rated_w
+    out: BoolArray = r.is_storage | (plan.down_w > t.deadband_p_frac * r.rated_w) | (withheld > tolerance)
+    return out
+
+
+def _slack(engine: Engine, problem: Problem, bound: Reach, plan: Plan, held: BoolArray) -> Array:
+    """Room for free resources to rise by themselves, W: what every limit leaves after the moves just decided."""
+    r, t = engine.resources, engine.tuning
+    g, k = problem.effects.by_resource, lead(r, problem.cycle_s, t)
+    rise = np.maximum(g, 0.0) @ plan.up_w + np.maximum(-g, 0.0) @ plan.down_w
+    relief = np.maximum(g, 0.0) @ (k * plan.down_w) + np.maximum(-g, 0.0) @ (k * plan.up_w)
+    reactive = problem.effects.by_unit_q @ (plan.q_var - problem.q_var)
+    left = problem.rows.room - rise + relief - reactive
+    wish = np.where(held | bound.fixed, 0.0, np.maximum(r.rated_w - plan.output_w, 0.0))
+    shared = share_room(left, np.maximum(g, 0.0), wish)
+    out: Array = np.where(held | bound.fixed, 0.0, np.minimum(np.maximum(shared, t.slack_min_frac * r.rated_w), wish))
+    return out
+
+
+def _settle(
+    engine: Engine, state: ControlState, estimate: Estimate, decision: Decision, mode: Mode, lost: BoolArray
+) -> tuple[Array, Array, BoolArray, list[tuple[str, ...]]]:
+    """Set points from the decision: hysteresis for what need not change, fail-safe where the mode says so."""
+    r, t, n = engine.resources, engine.tuning, engine.layout.n_unit
+    output, slack = decision.plan.output_w, decision.slack_w
+    cap = np.where(output + slack > 0.995 * r.rated_w, r.rated_w, output + slack)
+    previous = r.output_w(state.set_p_w)
+    need = np.minimum(output + t.slack_min_frac * r.rated_w, cap)
+    keep_free = ~decision.held & (previous >= need) & (previous <= cap)
+    band = t.deadband_p_frac * r.rated_w
+    keep_held = decision.held & (np.abs(previous - cap) < np.where(cap < previous, 0.3 * band, band))
+    value = np.where((keep_free | keep_held | decision.reach.fixed) & ~r.is_storage, previous, cap)
+    value = np.where(r.is_storage & decision.reach.fixed, previous, value)
+    set_p = r.unit_p_w(value, n)
+    still = engine.units.is_battery & (np.abs(set_p - state.set_p_w) < t.deadband_p_frac * engine.units.p_rated_w)
+    set_p = np.where(still & (set_p != 0.0), state.set_p_w, set_p)
+    dq = np.abs(decision.plan.q_var - state.set_q_var)
+    set_q = np.where(dq < t.deadband_q_frac * np.maximum(engine.units.q_max_var, 1.0), state.set_q_var, decision.plan.q_var)
+    set_q = np.where(estimate.deaf | lost, state.set_q_var, set_q)
+    room_q = np.sqrt(np.maximum(engine.units.s_rated_va**2 - np.minimum(np.abs(set_p), np.abs(estimate.unit_p_w) + 0.02 * engine.units.p_rated_w) ** 2, 0.0))
+    set_q = np.clip(set_q, -np.minimum(engine.units.q_max_var, room_q), np.minimum(engine.units.q_max_var, room_q))
+    held_unit = np.bincount(r.unit, weights=decision.held, minlength=n) > 0
+    if not decision.plan.ok:
+        set_p, set_q, held_unit = state.set_p_w, state.set_q_var, state.held
+    safe = lost | (mode in (Mode.FAIL_SAFE, Mode.BOOT, Mode.STOPPING))
+    set_p = np.where(safe, engine.safe_p_w, set_p)
+    set_q = np.where(safe, engine.safe_q_var, set_q)
+    return set_p, set_q, held_unit | safe, _causes(engine, decision, held_unit, safe, mode, lost)
+
+
+def _causes(
+    engine: Engine, decision: Decision, held: BoolArray, safe: BoolArray, mode: Mode, lost: BoolArray
+) -> list[tuple[str, ...]]:
+    """Per unit: the limits that shaped its set point, strongest first."""
+    r, plan = engine.resources, decision.plan
+    weight = plan.shadow[:, None] * np.maximum(decision.effects.by_resource, 0.0) * r.base_w
+    out: list[tuple[str, ...]] = []
+    for k in range(engine.layout.n_unit):
+        if safe[k]:
+            out.append((("unit.lost",) if lost[k] else (f"mode.{mode.value}",)))
+            continue
+        mine = np.abs(weight[:, r.unit == k]).max(axis=1, initial=0.0)
+        order = [int(i) for i in np.argsort(-mine) if mine[i] > 1e-4]
+        names = dict.fromkeys(engine.site.limits[int(decision.rows.limit[i])].id for i in order)
+        moved = abs(plan.q_var[k]) > 0.02 * max(engine.units.q_max_var[k], 1.0)
+        out.append(tuple(names)[:3] if (held[k] or moved) else ())
+    return out

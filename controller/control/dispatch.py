@@ -1,0 +1,179 @@
+"""Which unit moves by how much: one small QP per cycle around what the units are doing now.
+
+Variables, in per unit of the largest unit: for every resource a move up and a move down from its present output, for
+every unit a change of reactive power. Steady rows say where the moves end; transient rows say where they are within
+the lead horizon, counting upward moves in full and downward moves only as far as lag and latency allow. That lets
+fast units jump in while slow ones follow, and forbids swapping a slow reduction against a fast increase. Nothing is
+counted twice: the moves start from the measured outputs, so commands still in flight are part of the move.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controller.control import qp
+from controller.control.resources import Resources
+from controller.control.tuning import Tuning
+from controller.limits.base import Rows
+
+Array = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Effects:
+    """What moves do to the rows: per W of each resource's output and per var of each unit (per unit of the limit)."""
+
+    by_resource: Array
+    by_unit_q: Array
+
+
+def effects(rows: Rows, incidence: Array, resources: Resources) -> Effects:
+    """Effects of ``rows``; ``incidence`` (n_w, n_unit) places units at buses."""
+    n_w = incidence.shape[0]
+    by_unit_p = rows.sensitivity[:, :n_w] @ incidence
+    return Effects(by_unit_p[:, resources.unit] * resources.sign, rows.sensitivity[:, n_w:] @ incidence)
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How far each resource may move, W ≥ 0, and each unit's reactive range (var, load convention)."""
+
+    up_w: Array
+    down_w: Array
+    q_low_var: Array
+    q_high_var: Array
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A soft wish inside the limits: ``|sensitivity · Δinjection − gap| ≤ tolerance`` (W or var), priced."""
+
+    sensitivity: Array
+    gap: float
+    tolerance: float
+    price_eur_per_mwh: float
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Result: outputs to aim at (W, magnitudes), reactive power (var), and what it took.
+
+    ``violation`` and ``shadow`` are per row of the rows given: per unit of the limit left uncovered, and the price of
+    one per unit of room in units of the dearest price times the power base.
+    """
+
+    output_w: Array
+    q_var: Array
+    up_w: Array
+    down_w: Array
+    violation: Array
+    shadow: Array
+    ok: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Everything one dispatch needs, already in arrays."""
+
+    rows: Rows
+    effects: Effects
+    row_penalty: Array
+    row_pool: Array
+    output_w: Array
+    q_var: Array
+    bounds: Bounds
+    marginal_price: Array
+    curvature: Array
+    target: Target | None
+    cycle_s: float
+
+
+def dispatch(problem: Problem, resources: Resources, incidence: Array, q_max_var: Array, tuning: Tuning) -> Plan:
+    """Solve one cycle. ``incidence`` (n_w, n_unit) places units at buses; prices follow ``resources.price_scale``."""
+    base, n_r = resources.base_w, len(resources.unit)
+    by_resource, by_unit_q = problem.effects.by_resource * base, problem.effects.by_unit_q * base
+    keep = _reachable(problem, by_resource, by_unit_q, base)
+    a, b, penalty = _assemble(problem, keep, by_resource, by_unit_q, resources, tuning)
+    a, b, penalty = _with_target(problem.target, a, b, penalty, incidence, resources)
+    h, f = _objective(problem, resources, q_max_var, tuning)
+    low, high = _box(problem, base)
+    solution = qp.solve(h, f, low, high, a, b, penalty)
+    up, down, dq = (solution.x[:n_r] * base, solution.x[n_r : 2 * n_r] * base, solution.x[2 * n_r :] * base)
+    n_keep = int(keep.sum())
+    violation, shadow = np.zeros(len(keep)), np.zeros(len(keep))
+    violation[keep], shadow[keep] = solution.violation[:n_keep], solution.multiplier[:n_keep]
+    output = np.maximum(problem.output_w + up - down, 0.0)
+    return Plan(output, problem.q_var + dq, up, down, violation, shadow, solution.ok)
+
+
+def _reachable(problem: Problem, by_resource: Array, by_unit_q: Array, base: float) -> BoolArray:
+    """Rows that some allowed move could bring to their limit; the others need not be in the programme."""
+    bounds = problem.bounds
+    worse_p = np.maximum(by_resource, 0.0) @ (bounds.up_w / base) + np.maximum(-by_resource, 0.0) @ (bounds.down_w / base)
+    dq_low, dq_high = (bounds.q_low_var - problem.q_var) / base, (bounds.q_high_var - problem.q_var) / base
+    worse_q = np.maximum(by_unit_q, 0.0) @ np.maximum(dq_high, 0.0) + np.maximum(-by_unit_q, 0.0) @ np.maximum(-dq_low, 0.0)
+    out: BoolArray = worse_p + worse_q > problem.rows.room - problem.row_pool - 1e-9
+    return out
+
+
+def lead(resources: Resources, cycle_s: float, tuning: Tuning) -> Array:
+    """Share of a downward move that is done within the lead horizon, per resource."""
+    horizon = max(tuning.lead_horizon_s, 1.5 * cycle_s)
+    acting = np.maximum(horizon - resources.latency_s - 0.5 * cycle_s, 0.0)
+    return np.maximum(1.0 - np.exp(-acting / resources.tau_s), tuning.lead_min_frac)
+
+
+def _assemble(
+    problem: Problem, keep: BoolArray, by_resource: Array, by_unit_q: Array, resources: Resources, tuning: Tuning
+) -> tuple[Array, Array, Array]:
+    """Steady rows of all kept, transient rows of the kept main ones."""
+    g, gq = by_resource[keep], by_unit_q[keep]
+    room, main = problem.rows.room[keep], problem.rows.main[keep]
+    steady = np.hstack([g, -g, gq])
+    k = lead(resources, problem.cycle_s, tuning)
+    gm = g[main]
+    up = np.where(gm > 0.0, gm, gm * k)
+    down = np.where(gm > 0.0, -gm * k, -gm)
+    transient = np.hstack([up, down, gq[main]])
+    b = np.concatenate([room - problem.row_pool[keep], room[main]])
+    penalty = problem.row_penalty[keep]
+    share = tuning.transient_penalty / tuning.thermal_penalty
+    return np.vstack([steady, transient]), b, np.concatenate([penalty, share * penalty[main]])
+
+
+def _with_target(
+    target: Target | None, a: Array, b: Array, penalty: Array, incidence: Array, resources: Resources
+) -> tuple[Array, Array, Array]:
+    if target is None:
+        return a, b, penalty
+    n_w = incidence.shape[0]
+    p, q = target.sensitivity[:n_w] @ incidence, target.sensitivity[n_w:] @ incidence
+    by_resource = p[resources.unit] * resources.sign
+    row = np.concatenate([by_resource, -by_resource, q])[None, :]
+    gap, tolerance = target.gap / resources.base_w, target.tolerance / resources.base_w
+    price = target.price_eur_per_mwh / resources.price_scale
+    both = np.vstack([a, row, -row])
+    return both, np.concatenate([b, [gap + tolerance, tolerance - gap]]), np.concatenate([penalty, [price, price]])
+
+
+def _objective(problem: Problem, resources: Resources, q_max_var: Array, tuning: Tuning) -> tuple[Array, Array]:
+    rated = resources.rated_w / resources.base_w
+    move = tuning.move_cost / rated + problem.curvature
+    q_rated = np.maximum(q_max_var, 1.0) / resources.base_w
+    q_now = problem.q_var / resources.base_w
+    h = np.concatenate([move, move, (tuning.q_cost + tuning.q_move_cost) / q_rated])
+    f = np.concatenate([-problem.marginal_price, problem.marginal_price, tuning.q_cost * q_now / q_rated])
+    return h, f
+
+
+def _box(problem: Problem, base: float) -> tuple[Array, Array]:
+    bounds, n_r = problem.bounds, len(problem.output_w)
+    dq_low = np.minimum(bounds.q_low_var - problem.q_var, bounds.q_high_var - problem.q_var)
+    dq_high = np.maximum(bounds.q_high_var - problem.q_var, dq_low)
+    low = np.concatenate([np.zeros(2 * n_r), dq_low / base])
+    high = np.concatenate([bounds.up_w / base, bounds.down_w / base, dq_high / base])
+    return low, np.maximum(high, low)

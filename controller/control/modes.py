@@ -1,0 +1,50 @@
+"""The fail-safe ladder: fresh → worst case → local limits only → safe set points."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controller.domain.record import Mode
+from controller.domain.site import Site
+from controller.estimation.estimate import Estimate
+from controller.limits.base import Reading
+
+
+def stale_s(site: Site) -> float:
+    """Age beyond which a limit-relevant value is no longer fresh: three polls, never more than the fail-safe time."""
+    polls = [d.stale_s for d in site.devices]
+    return max(polls, default=3.0 * site.cycle.cycle_s)
+
+
+def lost_units(site: Site, estimate: Estimate) -> NDArray[np.bool_]:
+    """Units without telemetry for longer than the stale time."""
+    out: NDArray[np.bool_] = estimate.unit_age_s > stale_s(site)
+    return out
+
+
+def next_mode(
+    site: Site, mode: Mode, ready_since_s: float, estimate: Estimate, readings: Mapping[int, Reading], now_s: float
+) -> tuple[Mode, float]:
+    """Mode of this cycle and since when everything has been good (inf = it is not).
+
+    Down at once, up only after everything limit-relevant was good for the recovery hold. From BOOT the hold is waived:
+    the first complete snapshot is enough to start.
+    """
+    branches_known = bool((estimate.branch_age_s <= site.cycle.fail_safe_s).any()) or not len(estimate.branch_age_s)
+    blind = not branches_known and estimate.interface_age_s > site.cycle.fail_safe_s
+    good = all(r.quality == "measured" for r in readings.values())
+    usable = all(r.quality != "worst_case" for r in readings.values())
+    since = min(ready_since_s, now_s) if good else np.inf
+    if blind:
+        return (Mode.BOOT if mode is Mode.BOOT else Mode.FAIL_SAFE), np.inf
+    if mode is Mode.BOOT:
+        return (Mode.NORMAL if good else Mode.DEGRADED if usable else Mode.BOOT), since
+    if mode is Mode.FAIL_SAFE:
+        held = usable and branches_known
+        return (Mode.DEGRADED if held else Mode.FAIL_SAFE), since
+    if good and (mode is Mode.NORMAL or now_s - since >= site.cycle.recovery_hold_s):
+        return Mode.NORMAL, since
+    return Mode.DEGRADED, since

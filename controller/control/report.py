@@ -1,0 +1,157 @@
+"""From a decision to guarded set points, the cycle record and its events."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controller.control.guard import guard
+from controller.domain.command import Setpoint
+from controller.domain.record import CycleRecord, Event, LimitState, Mode, UnitState
+from controller.estimation.estimate import Estimate
+from controller.limits.base import Reading
+
+if TYPE_CHECKING:
+    from controller.control.cycle import ControlState, Decision, Engine
+
+Array = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+Flags = frozenset[tuple[str, str]]
+
+INFEASIBLE_PU = 0.002
+NAN = float("nan")
+
+TRANSITIONS = {
+    "limit.bound": ("limit.bound", "limit.released"),
+    "unit.deaf": ("unit.deaf", "unit.obeys"),
+    "unit.lost": ("unit.lost", "unit.back"),
+    "limit.unseen": ("limit.unseen", "limit.seen"),
+    "site.infeasible": ("site.infeasible", "site.feasible"),
+}
+
+
+def build_record(
+    engine: Engine,
+    seq: int,
+    now_s: float,
+    mode: Mode,
+    estimate: Estimate,
+    readings: Mapping[int, Reading],
+    decision: Decision,
+    set_p_w: Array,
+    set_q_var: Array,
+    held: BoolArray,
+    causes: list[tuple[str, ...]],
+    lost: BoolArray,
+    state: ControlState,
+) -> tuple[CycleRecord, Flags]:
+    """The record of this cycle and the flags that events are made from next time."""
+    setpoints, faults = _guarded(engine, now_s, set_p_w, set_q_var, causes)
+    shadow = _by_limit(engine, decision, decision.plan.shadow)
+    violation = _by_limit(engine, decision, decision.plan.violation)
+    limits = _limit_states(engine, readings, shadow)
+    units = _unit_states(engine, estimate, setpoints, decision, held, lost, mode)
+    sacrificed = tuple(x.id for x, v in zip(engine.site.limits, violation, strict=True) if v > INFEASIBLE_PU)
+    flags = _flags(limits, units, sacrificed, estimate, engine)
+    events = (*_transitions(state.flags, flags, limits), *faults, *_mode_event(state.mode, mode))
+    record = CycleRecord(seq, now_s, mode, limits, units, setpoints, events, not sacrificed, sacrificed)
+    return record, flags
+
+
+def _guarded(
+    engine: Engine, now_s: float, set_p_w: Array, set_q_var: Array, causes: list[tuple[str, ...]]
+) -> tuple[tuple[Setpoint, ...], list[Event]]:
+    setpoints, events = [], []
+    for unit, p, q, why in zip(engine.site.units, set_p_w.tolist(), set_q_var.tolist(), causes, strict=True):
+        wanted = Setpoint(unit.id, p, q, now_s, now_s + unit.fail_safe.lease_s, "limits", why)
+        checked, event = guard(wanted, unit, now_s)
+        setpoints.append(checked)
+        if event is not None:
+            events.append(event)
+    return tuple(setpoints), events
+
+
+def _by_limit(engine: Engine, decision: Decision, per_row: Array) -> Array:
+    out = np.zeros(len(engine.site.limits))
+    np.maximum.at(out, decision.rows.limit, per_row)
+    return out
+
+
+def _limit_states(engine: Engine, readings: Mapping[int, Reading], shadow: Array) -> tuple[LimitState, ...]:
+    scale = engine.resources.price_scale * engine.resources.base_w / 1e6
+    out = []
+    for k, limit in enumerate(engine.site.limits):
+        r = readings[k]
+        out.append(
+            LimitState(
+                limit.id, limit.kind.value, limit.element, r.value, r.worst, limit.high, limit.low,
+                r.loading_frac, r.worst_frac, r.quality, bool(shadow[k] > 1e-4), float(shadow[k]) * scale,
+            )
+        )  # fmt: skip
+    return tuple(out)
+
+
+def _unit_states(
+    engine: Engine,
+    estimate: Estimate,
+    setpoints: tuple[Setpoint, ...],
+    decision: Decision,
+    held: BoolArray,
+    lost: BoolArray,
+    mode: Mode,
+) -> tuple[UnitState, ...]:
+    withheld = np.bincount(
+        engine.resources.unit,
+        weights=np.where(engine.resources.is_storage, 0.0, decision.reach.withheld_w),
+        minlength=len(setpoints),
+    )
+    out = []
+    for k, (unit, s) in enumerate(zip(engine.site.units, setpoints, strict=True)):
+        status = _status(bool(estimate.deaf[k]), bool(lost[k]), mode, bool(held[k]) and bool(s.causes))
+        avail = float(estimate.avail_w[k])
+        out.append(
+            UnitState(
+                unit.id, unit.kind.value, float(estimate.unit_p_w[k]), float(estimate.unit_q_var[k]), avail,
+                s.p_w, s.q_var, float(withheld[k]), float(estimate.soc_frac[k]), status, s.causes,
+            )
+        )  # fmt: skip
+    return tuple(out)
+
+
+def _status(deaf: bool, lost: bool, mode: Mode, held: bool) -> str:
+    if lost:
+        return "lost"
+    if deaf:
+        return "deaf"
+    if mode in (Mode.FAIL_SAFE, Mode.BOOT, Mode.STOPPING):
+        return "safe"
+    return "held" if held else "free"
+
+
+def _flags(
+    limits: tuple[LimitState, ...],
+    units: tuple[UnitState, ...],
+    sacrificed: tuple[str, ...],
+    estimate: Estimate,
+    engine: Engine,
+) -> Flags:
+    out = {("limit.bound", x.id) for x in limits if x.binding}
+    out |= {("limit.unseen", x.id) for x in limits if x.quality != "measured"}
+    out |= {(f"unit.{u.status}", u.id) for u in units if u.status in ("deaf", "lost")}
+    if sacrificed:
+        out.add(("site.infeasible", ", ".join(sacrificed)))
+    return frozenset(out)
+
+
+def _transitions(before: Flags, now: Flags, limits: tuple[LimitState, ...]) -> list[Event]:
+    loading = {x.id: f"{100.0 * x.loading_frac:.1f} % of {x.kind} limit" for x in limits}
+    events = [Event(TRANSITIONS[k][0], subject, loading.get(subject, "")) for k, subject in sorted(now - before)]
+    events += [Event(TRANSITIONS[k][1], subject, loading.get(subject, "")) for k, subject in sorted(before - now)]
+    return events
+
+
+def _mode_event(before: Mode, now: Mode) -> list[Event]:
+    return [] if before is now else [Event("mode.changed", "site", f"{before.value} -> {now.value}")]

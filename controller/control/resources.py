@@ -1,0 +1,67 @@
+"""Units as the dispatch sees them: one resource per direction in which active power can be moved.
+
+A generator is one resource (its generation), a flexible load one (its consumption), a battery two (charging and
+discharging). A resource's output is a magnitude ≥ 0; ``sign`` turns it into load convention.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controller.domain.site import Site
+from controller.estimation.actuator import UnitArrays
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Resources:
+    """Arrays over resources; ``unit`` is the index of the unit each belongs to."""
+
+    unit: NDArray[np.intp]
+    sign: Array
+    rated_w: Array
+    price: Array
+    is_storage: NDArray[np.bool_]
+    latency_s: Array
+    tau_s: Array
+    ramp_up_w_per_s: Array
+    base_w: float
+    price_scale: float
+
+    @staticmethod
+    def of(site: Site, units: UnitArrays) -> Resources:
+        """Resources of a site; prices in units of the dearest one, W of network value in ``base_w``."""
+        rows: list[tuple[int, float]] = []
+        for k, unit in enumerate(site.units):
+            if unit.storage is not None:
+                rows += [(k, 1.0), (k, -1.0)]
+            else:
+                rows.append((k, float(units.sign[k])))
+        index = np.array([k for k, _ in rows], dtype=np.intp)
+        prices = np.array([u.price_eur_per_mwh for u in site.units]) if site.units else np.empty(0)
+        scale = float(prices.max(initial=0.0)) or 1.0
+        return Resources(
+            unit=index,
+            sign=np.array([s for _, s in rows]),
+            rated_w=units.p_rated_w[index],
+            price=prices[index] / scale,
+            is_storage=units.is_battery[index],
+            latency_s=units.latency_s[index],
+            tau_s=units.tau_p_s[index],
+            ramp_up_w_per_s=units.ramp_up_w_per_s[index],
+            base_w=float(units.p_rated_w.max(initial=1.0)),
+            price_scale=scale,
+        )
+
+    def output_w(self, unit_p_w: Array) -> Array:
+        """Magnitude of every resource from the units' powers (load convention)."""
+        out: Array = np.maximum(unit_p_w[self.unit] * self.sign, 0.0)
+        return out
+
+    def unit_p_w(self, output_w: Array, n_unit: int) -> Array:
+        """Units' powers (load convention) from the resources' magnitudes."""
+        return np.bincount(self.unit, weights=self.sign * output_w, minlength=n_unit)

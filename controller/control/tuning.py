@@ -1,0 +1,35 @@
+"""Numbers of the fast-loop law. Prices are relative to the dearest unit; powers to the largest unit's rating."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """All tunable numbers in one place, with what each buys.
+
+    ``pool_frac``: room under a limit that is kept so that free units may rise without asking (more = smoother
+    tracking of clouds, less energy). ``lead_horizon_s`` and ``lead_min_frac``: how soon an overload must be gone, and
+    the least share of a slow unit's move that is counted on by then (below 0.4 the loop's gain margin goes).
+    """
+
+    pool_frac: float = 0.004
+    thermal_penalty: float = 60.0
+    voltage_penalty: float = 400.0
+    transient_penalty: float = 12.0
+    lead_horizon_s: float = 3.0
+    lead_min_frac: float = 0.4
+    move_cost: float = 0.1
+    q_cost: float = 0.03
+    q_move_cost: float = 1.0
+    free_frac: float = 0.015
+    at_cap_frac: float = 0.012
+    probe_frac: float = 0.03
+    slack_min_frac: float = 0.005
+    deadband_p_frac: float = 0.003
+    deadband_q_frac: float = 0.006
+    storage_taper_s: float = 60.0
+
+
+DEFAULT = Tuning()

@@ -1,0 +1,113 @@
+"""What the units should be doing, given what they were told: dead time, first-order lag, ramp limit, cap.
+
+A cap written below the present output acts from the present output (no dead travel). For a capped unit the model
+gives the cap as it is in force inside the unit; a battery follows its set point itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controller.domain.site import Site
+
+Array = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+
+SUBSTEPS = 4
+HISTORY = 64
+
+
+@dataclass(frozen=True)
+class UnitArrays:
+    """The units' data as arrays; magnitudes count in the direction ``sign`` (−1 generates, +1 consumes)."""
+
+    sign: Array
+    p_rated_w: Array
+    q_max_var: Array
+    s_rated_va: Array
+    latency_s: Array
+    tau_p_s: Array
+    tau_q_s: Array
+    ramp_up_w_per_s: Array
+    ramp_down_w_per_s: Array
+    is_battery: BoolArray
+    reports_available: BoolArray
+
+    @staticmethod
+    def of(site: Site) -> UnitArrays:
+        """Arrays in the order of ``site.units``."""
+        units = site.units
+        acts = [u.actuator for u in units]
+        return UnitArrays(
+            sign=np.array([-1.0 if u.kind.generates else 1.0 for u in units]),
+            p_rated_w=np.array([u.p_rated_w for u in units]),
+            q_max_var=np.array([u.q_max_var for u in units]),
+            s_rated_va=np.array([u.s_rated_va for u in units]),
+            latency_s=np.array([a.latency_s for a in acts]),
+            tau_p_s=np.array([max(a.tau_p_s, 1e-3) for a in acts]),
+            tau_q_s=np.array([max(a.tau_q_s, 1e-3) for a in acts]),
+            ramp_up_w_per_s=np.array([a.ramp_up_w_per_s for a in acts]),
+            ramp_down_w_per_s=np.array([a.ramp_down_w_per_s for a in acts]),
+            is_battery=np.array([u.storage is not None for u in units], dtype=bool),
+            reports_available=np.array([u.reports_available for u in units], dtype=bool),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class CommandHistory:
+    """Set points written so far, oldest first: instants (k,), P (k, n) and Q (k, n) in load convention."""
+
+    issued_s: Array
+    p_w: Array
+    q_var: Array
+
+    def append(self, now_s: float, p_w: Array, q_var: Array) -> CommandHistory:
+        """With one more entry; bounded length."""
+        keep = slice(-HISTORY, None)
+        return CommandHistory(
+            np.append(self.issued_s, now_s)[keep],
+            np.vstack([self.p_w, p_w])[keep],
+            np.vstack([self.q_var, q_var])[keep],
+        )
+
+    def in_force(self, at_s: Array) -> tuple[Array, Array]:
+        """Per unit: the set points issued last before ``at_s`` (n,)."""
+        k = np.maximum(np.searchsorted(self.issued_s, at_s, side="right") - 1, 0)
+        n = np.arange(len(at_s))
+        return self.p_w[k, n], self.q_var[k, n]
+
+
+@dataclass(frozen=True, slots=True)
+class ActuatorState:
+    """Modelled at ``t_s``: cap in force (magnitude) or battery power, and reactive power."""
+
+    t_s: float
+    p: Array
+    q_var: Array
+
+
+def advance(state: ActuatorState, to_s: float, history: CommandHistory, units: UnitArrays, output_w: Array) -> ActuatorState:
+    """Move the model to ``to_s``; ``output_w`` is the units' present power (load convention), where caps take hold."""
+    span_s = to_s - state.t_s
+    if span_s <= 0.0:
+        return state
+    dt = span_s / SUBSTEPS
+    kp, kq = 1.0 - np.exp(-dt / units.tau_p_s), 1.0 - np.exp(-dt / units.tau_q_s)
+    output = np.where(units.is_battery, 0.0, output_w * units.sign)
+    p, q = state.p, state.q_var
+    for k in range(1, SUBSTEPS + 1):
+        cmd_p, cmd_q = history.in_force(state.t_s + k * dt - units.latency_s)
+        target = np.where(units.is_battery, cmd_p, cmd_p * units.sign)
+        start = np.where(units.is_battery | (target >= p), p, np.minimum(p, np.maximum(output, target)))
+        p = start + np.clip((target - start) * kp, -units.ramp_down_w_per_s * dt, units.ramp_up_w_per_s * dt)
+        q = q + (cmd_q - q) * kq
+    return ActuatorState(to_s, p, q)
+
+
+def modelled_output_w(state: ActuatorState, units: UnitArrays) -> Array:
+    """Power that a unit held by its set point should have, load convention."""
+    out: Array = np.where(units.is_battery, state.p, state.p * units.sign)
+    return out

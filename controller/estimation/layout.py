@@ -1,0 +1,133 @@
+"""Fixed order of states and measurement rows of one site, built once.
+
+State: uncontrolled injection of every bus but the source's (P, then Q; load convention), then every unit's P and Q.
+Rows: branch P, Q and current magnitude; interface P and Q; unit P and Q as measured; unit P and Q as commanded.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controller.domain import points
+from controller.domain.site import Site
+from controller.domain.topology import SQRT3
+from controller.grid.model import GridModel
+
+Array = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+
+LOAD_FLOOR_FRAC = 0.02  # of the network's power base: how much may change at a bus without configured load
+LOAD_RATE_FRAC = 0.002  # of the bus' load scale per sqrt(s): ordinary demand noise
+BIAS_WEIGHT = 0.5  # a uniform bias bound b counts as noise of about b/2
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Index arithmetic and noise levels of one site."""
+
+    site: Site
+    grid: GridModel
+
+    @property
+    def n_w(self) -> int:
+        """Number of uncontrolled injections per quantity (buses but the source's)."""
+        return self.grid.n_injection
+
+    @property
+    def n_unit(self) -> int:
+        """Number of units."""
+        return len(self.site.units)
+
+    @property
+    def n_state(self) -> int:
+        """Length of the state vector."""
+        return 2 * (self.n_w + self.n_unit)
+
+    @property
+    def n_branch(self) -> int:
+        """Number of branches."""
+        return self.grid.n_line + self.grid.n_transformer
+
+    @property
+    def n_row(self) -> int:
+        """Number of measurement rows, present or not."""
+        return 3 * self.n_branch + 2 + 4 * self.n_unit
+
+    @cached_property
+    def unit_bus(self) -> NDArray[np.intp]:
+        """Injection index of every unit's bus; -1 at the source bus."""
+        return np.array([self.grid.injection_index(u.bus) for u in self.site.units], dtype=np.intp)
+
+    @cached_property
+    def incidence(self) -> Array:
+        """(n_w, n_unit): 1 where a unit stands at a bus."""
+        out = np.zeros((self.n_w, self.n_unit))
+        for k, bus in enumerate(self.unit_bus):
+            if bus >= 0:
+                out[bus, k] = 1.0
+        return out
+
+    @cached_property
+    def expand(self) -> Array:
+        """(2 n_w, n_state): bus injections from the state."""
+        eye, zero = np.eye(self.n_w), np.zeros((self.n_w, self.n_w))
+        none = np.zeros((self.n_w, self.n_unit))
+        return np.block([[eye, zero, self.incidence, none], [zero, eye, none, self.incidence]])
+
+    @cached_property
+    def row_points(self) -> list[str]:
+        """Snapshot point of every measured row; set-point rows have none (empty)."""
+        branches = [b.id for b in self.site.topology.branches]
+        rows = [points.branch(b, q) for q in ("p_w", "q_var", "i_a") for b in branches]
+        rows += [points.interface("p_w"), points.interface("q_var")]
+        rows += [points.unit(u.id, q) for q in ("p_w", "q_var") for u in self.site.units]
+        return rows
+
+    @cached_property
+    def row_sigma(self) -> Array:
+        """Standard deviation of every measured row (noise and a share of the bias bound), in the row's unit."""
+        chain = self.site.chain
+        i_max = np.array([b.i_max_a for b in self.site.topology.branches])
+        s_max = self.branch_va
+        pq = chain.sigma_pq_rel + BIAS_WEIGHT * chain.bias_i_rel
+        cur = chain.sigma_i_rel + BIAS_WEIGHT * chain.bias_i_rel
+        interface = pq * np.full(2, max(self.grid.power_base_w, 1.0))
+        unit = chain.sigma_unit_rel * np.tile(self.p_rated_w, 2)
+        return np.concatenate([pq * s_max, pq * s_max, cur * i_max, interface, unit])
+
+    @cached_property
+    def branch_va(self) -> Array:
+        """Rating of every branch, VA."""
+        by_id = {b.id: b.u_rated_v for b in self.site.topology.buses}
+        lines = [SQRT3 * line.i_max_a * by_id[line.from_bus] for line in self.site.topology.lines]
+        return np.array(lines + [t.s_max_va for t in self.site.topology.transformers])
+
+    @cached_property
+    def p_rated_w(self) -> Array:
+        """Rated power of every unit, W."""
+        return np.array([u.p_rated_w for u in self.site.units])
+
+    @cached_property
+    def load_scale_w(self) -> Array:
+        """How large the uncontrolled power of each bus may be, W."""
+        scale = np.full(self.n_w, LOAD_FLOOR_FRAC * self.grid.power_base_w)
+        for load in self.site.topology.loads:
+            k = self.grid.injection_index(load.bus)
+            if k >= 0:
+                scale[k] += max(abs(load.p_min_w), abs(load.p_max_w), abs(load.p_w))
+        return scale
+
+    @cached_property
+    def expected_w(self) -> Array:
+        """Expected uncontrolled injection: P, then Q."""
+        out = np.zeros(2 * self.n_w)
+        for load in self.site.topology.loads:
+            k = self.grid.injection_index(load.bus)
+            if k >= 0:
+                out[k] += load.p_w
+                out[self.n_w + k] += load.q_var
+        return out

@@ -1,0 +1,65 @@
+"""What every limit returns: linear rows in per unit of the limit, each traceable to its cause."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+MEASUREMENT_SIGMAS = 2.0  # how many standard deviations of the estimate stay between us and a limit
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """``sensitivity @ Δinjection ≤ room``, all in per unit of the limit.
+
+    ``limit`` (m,) is the index of the site's limit; ``sensitivity`` (m, 2 n_w) per W and var of bus injection (load
+    convention); ``room`` (m,) is what is left up to the limit less what measurement may hide; ``main`` marks the row
+    along the present direction (one per limit and side).
+    """
+
+    limit: NDArray[np.intp]
+    sensitivity: Array
+    room: Array
+    main: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A limit's present value for display and records, in the limit's own unit."""
+
+    value: float
+    worst: float
+    loading_frac: float
+    worst_frac: float
+    quality: str
+
+
+def no_rows(n_injection: int) -> Rows:
+    """Nothing to obey."""
+    return Rows(np.empty(0, np.intp), np.empty((0, n_injection)), np.empty(0), np.empty(0, bool))
+
+
+def stack(parts: list[Rows], n_injection: int) -> Rows:
+    """All rows below each other."""
+    if not parts:
+        return no_rows(n_injection)
+    return Rows(
+        np.concatenate([p.limit for p in parts]),
+        np.vstack([p.sensitivity for p in parts]),
+        np.concatenate([p.room for p in parts]),
+        np.concatenate([p.main for p in parts]),
+    )
+
+
+def quality_of(age_s: float, stale_s: float, sigma_frac: float) -> str:
+    """``measured`` while fresh, ``estimated`` while the others still pin it down, ``worst_case`` after that."""
+    if age_s <= stale_s:
+        return "measured"
+    return "estimated" if sigma_frac < ESTIMATED_SIGMA_FRAC else "worst_case"
+
+
+ESTIMATED_SIGMA_FRAC = 0.02

@@ -1,0 +1,70 @@
+"""Static thermal rating of lines, cables and transformers: the magnitude of the current, whichever way it flows.
+
+The circle |I| ≤ I_max is replaced by tangents around the present phasor, so that active and reactive power, import
+and export are one linear problem. A transformer heats the same under reverse power (IEC 60076-7 uses |I|).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controller.domain.limit import LimitKind
+from controller.domain.site import Site
+from controller.estimation.estimate import Estimate
+from controller.limits.base import MEASUREMENT_SIGMAS, Reading, Rows, no_rows, quality_of
+
+Array = NDArray[np.float64]
+
+TANGENTS_DEG = (0.0, -12.0, 12.0, -30.0, 30.0, -60.0, 60.0, -90.0, 90.0)
+BIAS_SHARE = 0.6  # of the meters' bias bound that is kept as margin
+
+
+class ThermalLimits:
+    """All thermal limits of a site."""
+
+    def __init__(self, site: Site) -> None:
+        order = [b.id for b in site.topology.branches]
+        chosen = [(k, x) for k, x in enumerate(site.limits) if x.kind is LimitKind.THERMAL]
+        self.index = np.array([k for k, _ in chosen], dtype=np.intp)
+        self.branch = np.array([order.index(x.element) for _, x in chosen], dtype=np.intp)
+        self.i_max_a = np.array([x.high for _, x in chosen])
+        self.bias_frac = BIAS_SHARE * site.chain.bias_i_rel
+        self.angles = np.deg2rad(TANGENTS_DEG)
+        self.stale_s = 3.0 * site.cycle.cycle_s
+
+    def margin_frac(self, estimate: Estimate) -> Array:
+        """What measurement may hide, as a fraction of each limit."""
+        sigma = estimate.branch_sigma_a[self.branch] / self.i_max_a
+        return MEASUREMENT_SIGMAS * sigma + self.bias_frac
+
+    def evaluate(self, estimate: Estimate) -> Rows:
+        """Tangent rows of every limited branch."""
+        grid = estimate.grid
+        if not len(self.index):
+            return no_rows(grid.jacobian.shape[1])
+        ip, iq = (x[self.branch] / self.i_max_a for x in (estimate.branch_ip_a, estimate.branch_iq_a))
+        jp, jq = (
+            grid.jacobian[grid.rows_branch(k)][self.branch] / self.i_max_a[:, None] for k in ("i_p_a", "i_q_a")
+        )
+        angle = np.arctan2(iq, ip)[:, None] + self.angles
+        cos, sin = np.cos(angle), np.sin(angle)
+        room = (1.0 - self.margin_frac(estimate))[:, None] - (cos * ip[:, None] + sin * iq[:, None])
+        sensitivity = cos[:, :, None] * jp[:, None, :] + sin[:, :, None] * jq[:, None, :]
+        m, k = cos.shape
+        main = np.zeros((m, k), dtype=bool)
+        main[:, 0] = True
+        return Rows(np.repeat(self.index, k), sensitivity.reshape(m * k, -1), room.ravel(), main.ravel())
+
+    def readings(self, estimate: Estimate) -> dict[int, Reading]:
+        """Present current of every limited branch, by limit index."""
+        value = np.hypot(estimate.branch_ip_a, estimate.branch_iq_a)[self.branch]
+        margin = self.margin_frac(estimate)
+        sigma = estimate.branch_sigma_a[self.branch] / self.i_max_a
+        age = estimate.branch_age_s[self.branch]
+        return {
+            int(i): Reading(
+                float(v), float(v + m * h), float(v / h), float(v / h + m), quality_of(float(a), self.stale_s, float(s))
+            )
+            for i, v, m, h, a, s in zip(self.index, value, margin, self.i_max_a, age, sigma, strict=True)
+        }

@@ -1,0 +1,56 @@
+"""Voltage band of buses, on fast values: acting before the statutory 10-minute mean is at risk (EN 50160)."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controller.domain.limit import LimitKind
+from controller.domain.site import Site
+from controller.estimation.estimate import Estimate
+from controller.limits.base import MEASUREMENT_SIGMAS, Reading, Rows, no_rows
+
+Array = NDArray[np.float64]
+
+BIAS_SHARE = 1.0
+STALE_S = 30.0
+
+
+class VoltageLimits:
+    """All voltage limits of a site; both edges of the band."""
+
+    def __init__(self, site: Site) -> None:
+        order = [b.id for b in site.topology.buses]
+        chosen = [(k, x) for k, x in enumerate(site.limits) if x.kind is LimitKind.VOLTAGE]
+        self.index = np.array([k for k, _ in chosen], dtype=np.intp)
+        self.bus = np.array([order.index(x.element) for _, x in chosen], dtype=np.intp)
+        self.high_v = np.array([x.high for _, x in chosen])
+        self.low_v = np.array([0.0 if x.low is None else x.low for _, x in chosen])
+        self.rated_v = np.array([site.topology.buses[b].u_rated_v for b in self.bus])
+        self.bias_v = BIAS_SHARE * site.chain.bias_u_rel * self.rated_v
+
+    def margin_v(self, estimate: Estimate) -> Array:
+        """What measurement may hide, V."""
+        out: Array = MEASUREMENT_SIGMAS * estimate.bus_sigma_v[self.bus] + self.bias_v
+        return out
+
+    def evaluate(self, estimate: Estimate) -> Rows:
+        """One row per edge, in per unit of the rated voltage."""
+        grid = estimate.grid
+        if not len(self.index):
+            return no_rows(grid.jacobian.shape[1])
+        j = grid.jacobian[grid.rows_u()][self.bus] / self.rated_v[:, None]
+        u, margin = estimate.bus_u_v[self.bus], self.margin_v(estimate)
+        room = np.concatenate([self.high_v - margin - u, u - self.low_v - margin]) / np.tile(self.rated_v, 2)
+        return Rows(np.tile(self.index, 2), np.vstack([j, -j]), room, np.ones(2 * len(u), dtype=bool))
+
+    def readings(self, estimate: Estimate) -> dict[int, Reading]:
+        """Present voltage of every limited bus, by limit index; loading is the distance from mid-band."""
+        u, margin, age = estimate.bus_u_v[self.bus], self.margin_v(estimate), estimate.bus_age_s[self.bus]
+        mid, half = (self.high_v + self.low_v) / 2.0, (self.high_v - self.low_v) / 2.0
+        out = {}
+        for i, v, m, c, h, a in zip(self.index, u, margin, mid, half, age, strict=True):
+            worst = v + (m if v >= c else -m)
+            quality = "measured" if a <= STALE_S else "estimated"
+            out[int(i)] = Reading(float(v), float(worst), float(abs(v - c) / h), float(abs(worst - c) / h), quality)
+        return out
