@@ -123,6 +123,7 @@ class _Endpoint:
         server.set_endpoint(f"opc.tcp://{self._host}:{self._port}/")
         server.socket_address = ("127.0.0.1", 0)
         server.set_security_policy(self._policies)
+        server.set_identity_tokens([ua.AnonymousIdentityToken])
         if self._credentials is not None:
             await server.load_certificate(self._credentials.certificate_der, "der")
             await server.load_private_key(self._credentials.private_key_pem, format="pem")
