@@ -91,7 +91,7 @@ class ProcessImage:
         self._good_at_s = dict.fromkeys(self._devices, -math.inf)
 
     def update(self, device_id: str, reading: Mapping[str, Measurement]) -> bool:
-        """Take one poll result (keys are the profile's point names); True when it held at least one good value.
+        """Take one poll result (keys are the profile's point names); True when it held a newer good value.
 
         A point that the reading does not mention is left as it is and ages. Raises KeyError for an unknown device.
         """
@@ -103,10 +103,10 @@ class ProcessImage:
             if answer.quality is Quality.GOOD and not math.isfinite(answer.value):
                 answer = _not_finite(answer)
             self._slots[route.point].take(_flip(answer) if route.flipped else answer, stale_s)
-        good_at_s = next((answer.measured_at_s for answer in reading.values() if answer.usable), None)
-        if good_at_s is None:
+        newest_s = max((answer.measured_at_s for answer in reading.values() if answer.usable), default=-math.inf)
+        if not newest_s > self._good_at_s[device_id]:
             return False
-        self._good_at_s[device_id] = max(self._good_at_s[device_id], good_at_s)
+        self._good_at_s[device_id] = newest_s
         return True
 
     def freeze(self, now_s: float) -> Snapshot:

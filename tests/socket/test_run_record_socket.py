@@ -28,7 +28,7 @@ async def listening(path: Path) -> AsyncIterator[RecordSocket]:
 
 async def connect(records: RecordSocket) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     reader, writer = await asyncio.open_unix_connection(str(records.path), limit=1 << 22)
-    await asyncio.sleep(0.05)
+    await asyncio.sleep(0.01)
     return reader, writer
 
 
