@@ -21,6 +21,9 @@ from controller.runtime.writer import Writer
 
 _log = structlog.get_logger()
 
+WORRYING = frozenset({"guard.clamped", "limit.unseen", "site.infeasible", "unit.deaf", "unit.lost"})
+"""Events of the core that somebody should look into."""
+
 
 class FastLoop(Generic[State]):
     """Runs the core by the clock.
@@ -85,4 +88,5 @@ class FastLoop(Generic[State]):
 def log_events(events: tuple[Event, ...]) -> None:
     """One line per transition that the core reported."""
     for event in events:
-        _log.info(event.name, subject=event.subject, text=event.text)
+        tell = _log.warning if event.name in WORRYING else _log.info
+        tell(event.name, subject=event.subject, text=event.text)

@@ -1,0 +1,162 @@
+"""Composition root of the control process: the only place that names the concrete parts."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import click
+import structlog
+
+from controller.clock import SystemClock
+from controller.config.find import find_site
+from controller.config.loader import load_site
+from controller.control.cycle import initial_state, step
+from controller.domain.site import Device, Site
+from controller.ports import Clock, FieldDevice
+from controller.runtime.line_sink import LineSink
+from controller.runtime.log import logging_to
+from controller.runtime.publish import Sink
+from controller.runtime.record_socket import RecordSocket
+from controller.runtime.station import Station
+from controller.runtime.stretch import stretch, stretch_factor
+from controller.runtime.supervisor import stop_on_signals
+from drivers.registry import catalogue, open_device
+
+_log = structlog.get_logger()
+
+CYCLE_MS_MIN = 25.0
+"""Shortest control cycle of the machine when the site runs faster than the world, ms."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """How a site is run, as the command line says it."""
+
+    speed: float = 1.0
+    record_socket: Path | None = None
+    record: Path | None = None
+    port_offset: int = 0
+    cycle_ms: float = CYCLE_MS_MIN
+    json_logs: bool = False
+
+
+@click.command()
+@click.argument("site")
+@click.option("--speed", type=click.FloatRange(0.0, 1e5, min_open=True), default=1.0, help="Site seconds per second.")
+@click.option("--record-socket", type=click.Path(path_type=Path), help="Publish every record on this Unix socket.")
+@click.option("--record", type=click.Path(path_type=Path), help="Append every record to this file, one JSON line each.")
+@click.option("--port-offset", type=int, default=0, help="Add this to the TCP port of every device.")
+@click.option(
+    "--cycle-ms",
+    type=click.FloatRange(1.0, 10_000.0),
+    default=CYCLE_MS_MIN,
+    show_default=True,
+    help="Shortest control cycle of this machine; a faster --speed stretches the times of the site to keep it.",
+)
+@click.option("--json-logs", is_flag=True, help="Log JSON lines instead of text.")
+def run(
+    site: str,
+    *,
+    speed: float,
+    record_socket: Path | None,
+    record: Path | None,
+    port_offset: int,
+    cycle_ms: float,
+    json_logs: bool,
+) -> None:
+    """Control SITE (a site file, or the name of one that comes with the package) until told to stop.
+
+    Every unit is left at its fail-safe set point, by SIGINT or SIGTERM (exit status 0) as well as by a fault of the
+    controller itself (exit status 1). Readers of --record-socket may come and go.
+    """
+    options = RunOptions(speed, record_socket, record, port_offset, cycle_ms, json_logs)
+    with _readable_errors():
+        configured = load_site(find_site(site))
+        prepared = prepare(configured, options)
+        clock = SystemClock(speed)
+        links = {device.id: open_device(device, clock) for device in prepared.devices}
+    with logging_to(sys.stderr.buffer, clock, as_json=json_logs):
+        factor = stretch_factor(configured, speed, cycle_ms)
+        code = asyncio.run(control(prepared, clock, links, options, factor))
+    sys.exit(code)
+
+
+def prepare(site: Site, options: RunOptions) -> Site:
+    """The site as it is run: ports moved, times stretched to what the machine can keep up with."""
+    moved = tuple(replace(device, endpoint=move_port(device.endpoint, options.port_offset)) for device in site.devices)
+    return stretch(replace(site, devices=moved), options.speed, options.cycle_ms)
+
+
+def move_port(endpoint: str, offset: int) -> str:
+    """``endpoint`` with its TCP port moved by ``offset``.
+
+    Raises ValueError when it names no port or the port would leave 1…65535.
+    """
+    if offset == 0:
+        return endpoint
+    found = re.search(r":(\d+)(?=/|$)", endpoint)
+    if found is None:
+        raise ValueError(f"endpoint {endpoint!r} names no port; expected one to add the port offset {offset} to")
+    port = int(found[1]) + offset
+    if not 1 <= port <= 65535:
+        raise ValueError(f"endpoint {endpoint!r} with port offset {offset} is port {port}; expected 1…65535")
+    return f"{endpoint[: found.start(1)]}{port}{endpoint[found.end(1) :]}"
+
+
+def supported_commands(devices: tuple[Device, ...]) -> dict[str, frozenset[str]]:
+    """Command names of every device's profile, by device id."""
+    known = catalogue()
+    return {device.id: frozenset(known.commands(device.profile) or ()) for device in devices}
+
+
+async def control(
+    site: Site, clock: Clock, links: dict[str, FieldDevice], options: RunOptions, stretched: float
+) -> int:
+    """Run the station until a signal or a death; the exit status."""
+    stop = asyncio.Event()
+    async with AsyncExitStack() as opened:
+        with _readable_errors():
+            sinks = await _open_sinks(options, opened)
+            station = Station(
+                site,
+                clock,
+                links,
+                step=step,
+                state=initial_state(site),
+                supported=supported_commands(site.devices),
+                sinks=sinks,
+                stretch=stretched,
+            )
+        if stretched > 1.0:
+            _log.warning("station.stretched", factor=stretched, cycle_s=site.cycle.cycle_s, speed=options.speed)
+        with stop_on_signals(stop):
+            return await station.run(stop)
+
+
+async def _open_sinks(options: RunOptions, opened: AsyncExitStack) -> list[Sink]:
+    sinks: list[Sink] = []
+    if options.record_socket is not None:
+        listener = RecordSocket(options.record_socket)
+        opened.push_async_callback(listener.aclose)
+        await listener.open()
+        sinks.append(listener)
+    if options.record is not None:
+        file = LineSink.append_to(options.record)
+        opened.callback(file.close)
+        sinks.append(file)
+    return sinks
+
+
+@contextmanager
+def _readable_errors() -> Iterator[None]:
+    """What a person can put right is said in one line, with exit status 1."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        raise click.ClickException(str(error)) from error
