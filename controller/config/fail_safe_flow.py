@@ -1,9 +1,11 @@
 """The worst flow that can be left when every unit sits at its fail-safe set point.
 
-A screening with sums, not a power flow: powers downstream of a branch are added at nominal voltage, without losses,
-with the largest credible |P| and |Q| taken together. A cap bounds a unit from one side only, so a capped generator may
-also stand still; a battery may be empty or full. Branches side by side between the same two buses share by admittance.
-A branch inside a loop is not judged here: how a loop shares is a question for the power flow of the running controller.
+A screening with sums, not a power flow, and on the safe side of one: powers downstream of a branch are added, the
+largest credible |P| and |Q| are taken together, 3 % are added for losses, and the current is taken at the lowest
+voltage that the site allows there (0.9 of nominal where it states no band). A cap bounds a unit from one side only, so
+a capped generator may also stand still; a battery may be empty or full. Branches side by side between the same two
+buses share by admittance. A branch inside a loop is not judged: how a loop shares is a question for a power flow.
+Neither is a voltage band: where the tap changer then stands is not known.
 """
 
 from __future__ import annotations
@@ -15,8 +17,11 @@ from dataclasses import dataclass
 from controller.config.wiring import reachable
 from controller.domain.limit import Limit, LimitKind
 from controller.domain.site import Site
-from controller.domain.topology import SQRT3, Branch, Line, Load, Topology, Transformer
+from controller.domain.topology import SQRT3, Branch, Line, Load, Transformer
 from controller.domain.unit import Unit
+
+LOSSES_FRAC = 0.03
+U_LOW_PU = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +100,7 @@ def _total(site: Site, buses: Iterable[str], load_q_var: Mapping[str, tuple[floa
 def _worst_interface(site: Site, limit: Limit, load_q_var: Mapping[str, tuple[float, float]]) -> Worst:
     total, units = _total(site, (bus.id for bus in site.topology.buses), load_q_var)
     outward = limit.kind is LimitKind.EXPORT
-    value = max(0.0, -total.p_low_w if outward else total.p_high_w)
+    value = max(0.0, -total.p_low_w if outward else total.p_high_w * (1.0 + LOSSES_FRAC))
     return Worst(limit, value, outward, _movers(units, outward))
 
 
@@ -111,7 +116,7 @@ def _worst_current(site: Site, limit: Limit, load_q_var: Mapping[str, tuple[floa
     total, units = _total(site, (bus.id for bus in topology.buses if bus.id not in upstream), load_q_var)
     share = _admittance(branch) / sum(_admittance(item) for item in group)
     outward = -total.p_low_w > total.p_high_w
-    value = total.s_va_max * share / (SQRT3 * _voltage_v(topology, branch))
+    value = total.s_va_max * (1.0 + LOSSES_FRAC) * share / (SQRT3 * _lowest_v(site, branch))
     return [Worst(limit, value, outward, _movers(units, outward))]
 
 
@@ -127,10 +132,12 @@ def _admittance(branch: Branch) -> float:
     return 1.0 / math.hypot(branch.r_ohm, branch.x_ohm)
 
 
-def _voltage_v(topology: Topology, branch: Branch) -> float:
-    if isinstance(branch, Transformer):
-        return branch.u2_v
-    return next(bus.u_rated_v for bus in topology.buses if bus.id == branch.from_bus)
+def _lowest_v(site: Site, branch: Branch) -> float:
+    """Lowest voltage allowed where the current of the branch counts: either end, a transformer's LV side."""
+    buses = {branch.lv_bus} if isinstance(branch, Transformer) else set(ends(branch))
+    edges = {limit.element: limit.low for limit in site.limits if limit.kind is LimitKind.VOLTAGE}
+    rated_v = {bus.id: bus.u_rated_v for bus in site.topology.buses}
+    return min(edges.get(bus) or U_LOW_PU * rated_v[bus] for bus in buses)
 
 
 def _movers(units: list[Unit], outward: bool) -> tuple[str, ...]:
