@@ -62,11 +62,11 @@ def encode_value(spec: PointSpec, value: float, exponent: int, byte_order: str, 
 
     Raises :class:`EncodeError` when the value is not finite, out of the point's range, or not representable.
     """
-    if not math.isfinite(value):
-        raise EncodeError(f"{spec.name} is {value}; expected a finite number")
     if (spec.low is not None and value < spec.low) or (spec.high is not None and value > spec.high):
         raise EncodeError(f"{spec.name} is {value:g}; expected {spec.low} to {spec.high}")
     raw = (value - spec.offset) / (spec.scale * 10.0**exponent)
+    if not math.isfinite(raw):
+        raise EncodeError(f"{spec.name} is {value}; expected a finite number")
     if spec.type in ("float32", "float64"):
         return wire_order(_pack_float(spec, raw), spec, byte_order)
     number = _floor(raw, spec.scale) if floor else round(raw)
