@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from simulators.clock_time import ClockTime
+from simulators.clock_time import ClockTime, parse_clock
 
 
 class FaultKind(Enum):
@@ -41,6 +42,32 @@ class Fault:
     frac: float = 0.0
 
 
+_TEXT = re.compile(
+    r"(?P<kind>[a-z]+):(?P<device>\w+)(?:\.(?P<point>\w+)=(?P<frac>[-+.\d]+))?"
+    r"(?:@(?P<at>[\d:]+))?(?:\+(?P<for_s>[.\d]+))?"
+)
+
+
+def parse_fault(text: str) -> Fault:
+    """A fault written as ``KIND:DEVICE[.POINT=FRAC][@HH:MM][+SECONDS]``, such as ``silent:MT1@12:20+600``.
+
+    Raises ValueError, which says what was expected.
+    """
+    found = _TEXT.fullmatch(text.strip())
+    kinds = [kind.value for kind in FaultKind]
+    if found is None or found["kind"] not in kinds:
+        form = "KIND:DEVICE[.POINT=FRAC][@HH:MM][+SECONDS]"
+        raise ValueError(f"fault is {text!r}; expected {form} with KIND one of {', '.join(kinds)}")
+    return Fault(
+        kind=FaultKind(found["kind"]),
+        device=found["device"],
+        at_clock_s=math.nan if found["at"] is None else parse_clock(found["at"]),
+        for_s=math.inf if found["for_s"] is None else float(found["for_s"]),
+        point=found["point"] or "",
+        frac=float(found["frac"] or 0.0),
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class _Window:
     fault: Fault
@@ -52,7 +79,8 @@ class FaultBoard:
     """Which faults are on, by world second. Faults of a scenario come once, at their clock time of the first day."""
 
     def __init__(self, faults: Iterable[Fault], clock_start_s: float) -> None:
-        windows = [_window(fault, fault.at_clock_s - clock_start_s) for fault in faults]
+        begins = [(fault, fault.at_clock_s - clock_start_s) for fault in faults]
+        windows = [_window(fault, 0.0 if math.isnan(start_s) else start_s) for fault, start_s in begins]
         self._windows = [window for window in windows if window.end_s > 0.0]
         self._next_change_s = -math.inf
         self.active: tuple[Fault, ...] = ()

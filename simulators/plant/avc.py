@@ -9,9 +9,10 @@ from dataclasses import dataclass
 class AvcSettings:
     """Target and dead-band (each side) in pu of the busbar's rated voltage; delay before the first and further taps.
 
-    60–120 s and ±1.5–2 % are usual at 33/11 kV.
+    60–120 s and ±1.5–2 % are usual at 33/11 kV. ``on_load`` False: the taps are off-load, nobody turns them in service.
     """
 
+    on_load: bool = True
     target_pu: float = 1.0
     dead_band_pu: float = 0.015
     delay_s: float = 90.0

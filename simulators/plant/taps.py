@@ -17,7 +17,7 @@ class TapControl:
         place = {bus.id: k for k, bus in enumerate(topology.buses)}
         groups: dict[int, list[int]] = {}
         for k, item in enumerate(topology.transformers):
-            if item.tap_max > item.tap_min and item.tap_size_pu > 0.0:
+            if settings.on_load and item.tap_max > item.tap_min and item.tap_size_pu > 0.0:
                 groups.setdefault(place[item.lv_bus], []).append(k)
         self._relays = [(bus, members, _relay(topology, members, settings)) for bus, members in groups.items()]
 
