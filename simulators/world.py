@@ -69,7 +69,7 @@ class World:
         self._u_rated_v = np.array([bus.u_rated_v for bus in site.topology.buses])
         self._board = FaultBoard(scenario.faults, scenario.start_s)
         self._field = build_devices(site, self.signals, seed, scenario.starts_open, profiles)
-        self._controlled = controlled
+        self.controlled = controlled
         self._blocks = [self._field.block_of(unit.id) for unit in site.units]
         self._deaf: frozenset[int] = frozenset()
         self._clock = self._field.clock
@@ -148,7 +148,7 @@ class World:
 
     def _command(self, k: int, now_s: float) -> None:
         block = self._blocks[k]
-        if not self._controlled or block is None:
+        if not self.controlled or block is None:
             self._fleet.target(k, OPEN, now_s)
         elif k not in self._deaf:
             self._fleet.target(k, block.at(now_s), now_s)

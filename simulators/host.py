@@ -1,0 +1,164 @@
+"""Runs a simulated substation on real ports, in step with a clock that may be faster than the world's.
+
+The physics is never coarsened: when the machine cannot keep up, the site clock is held back, and that is said.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from controller.clock import SystemClock
+from simulators.endpoints import Endpoints
+from simulators.faults import Fault, FaultKind
+from simulators.status import StatusSocket
+from simulators.world import STEP_S_MAX, World
+
+PUBLISH_S = 0.5  # machine time
+_PASS_S = 0.05  # machine time between passes of the loop
+_BUSY_S = 0.03  # machine time that one pass may spend on physics before the servers get their turn
+_LAG_S = 0.5  # machine time behind which the site clock is held back
+_STEP_S_MIN = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class HostSettings:
+    """``duration_s`` in world seconds; ``status_path`` of a Unix socket, or None."""
+
+    speed: float = 1.0
+    duration_s: float = math.inf
+    port_offset: int = 0
+    status_path: str | None = None
+
+
+class Host:
+    """One world on its ports. ``say`` gets a line for people whenever something changes."""
+
+    def __init__(self, world: World, settings: HostSettings, say: Callable[[str], None]) -> None:
+        self.world = world
+        self.endpoints = Endpoints(world, settings.port_offset)
+        self._settings = settings
+        self._say = say
+        self._status = None if settings.status_path is None else StatusSocket(settings.status_path, self.command)
+        self._stopping = asyncio.Event()
+        self._step_s = min(max(settings.speed * _PASS_S, _STEP_S_MIN), STEP_S_MAX)
+        self._held_back_s = 0.0
+        self._slipping = False
+
+    def stop(self) -> None:
+        """Ask for a clean end."""
+        self._stopping.set()
+
+    async def run(self, on_ready: Callable[[], None] = lambda: None) -> dict[str, Any]:
+        """Serve until the duration is over or somebody stops it; the final score. Leaves no port and no file."""
+        loop = asyncio.get_running_loop()
+        for name in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(name, self.stop)
+        try:
+            await self.endpoints.start()
+            if self._status is not None:
+                await self._status.start()
+            on_ready()
+            await self._live()
+            final = {"final": True, "t_s": self.world.now_s, "score": self.world.score.to_dict()}
+            if self._status is not None:
+                self._status.publish(final)
+        finally:
+            if self._status is not None:
+                await self._status.stop()
+            await self.endpoints.stop()
+            for name in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(name)
+        return final
+
+    def command(self, message: dict[str, Any]) -> None:
+        """Take one command of the status socket; ValueError or KeyError says what is wrong with it."""
+        if "kill" in message:
+            fault = Fault(FaultKind.KILLED, self._device(message["kill"]))
+        elif "fault" in message:
+            fault = self._fault(message)
+        else:
+            raise ValueError(f"command has keys {sorted(message)}; expected 'fault' with 'device', or 'kill'")
+        self.world.inject(fault)
+        self._say(f"{fault.kind.value}: {fault.device} at {_clock(self._site_clock_s())}")
+
+    def _fault(self, message: dict[str, Any]) -> Fault:
+        kinds = [kind.value for kind in FaultKind]
+        if message["fault"] not in kinds:
+            raise ValueError(f"fault is {message['fault']!r}; expected one of {', '.join(kinds)}")
+        for_s, frac = message.get("for_s", math.inf), message.get("frac", 0.0)
+        for key, value in (("for_s", for_s), ("frac", frac)):
+            if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
+                raise ValueError(f"{key} is {value!r}; expected a number")
+        return Fault(
+            kind=FaultKind(message["fault"]),
+            device=self._device(message.get("device")),
+            for_s=float(for_s),
+            point=str(message.get("point", "")),
+            frac=float(frac),
+        )
+
+    def _device(self, name: object) -> str:
+        """Id of the device called so, or of the one that commands the unit called so."""
+        for device in self.world.site.devices:
+            if name in (device.id, device.unit):
+                return device.id
+        raise KeyError(f"no device or unit is called {name!r}; expected one of {', '.join(self.world.devices)}")
+
+    async def _live(self) -> None:
+        clock = SystemClock(self._settings.speed)
+        published_s = time.monotonic()
+        while not self._stopping.is_set() and self.world.now_s < self._settings.duration_s:
+            self._catch_up(min(clock.now_s() - self._held_back_s, self._settings.duration_s))
+            await self.endpoints.refresh()
+            self._hold_back(clock)
+            if time.monotonic() - published_s >= PUBLISH_S:
+                published_s = time.monotonic()
+                self._publish()
+            await self._wait(max(clock.real_s(self._step_s), _PASS_S / 5.0))
+
+    def _catch_up(self, target_s: float) -> None:
+        """Step towards ``target_s``, as far as one pass may."""
+        until_s = time.monotonic() + _BUSY_S
+        last = target_s >= self._settings.duration_s
+        while self.world.now_s < target_s and time.monotonic() < until_s:
+            left_s = target_s - self.world.now_s
+            if left_s < self._step_s and not last:
+                return
+            self.world.step(min(self._step_s, left_s))
+
+    def _hold_back(self, clock: SystemClock) -> None:
+        behind_s = clock.now_s() - self._held_back_s - self.world.now_s
+        allowed_s = _LAG_S * self._settings.speed + self._step_s
+        slipping = behind_s > allowed_s
+        if slipping:
+            self._held_back_s += behind_s - allowed_s
+        if slipping and not self._slipping:
+            self._say(f"this machine cannot keep up with speed {self._settings.speed:g}: the site clock is held back")
+        self._slipping = slipping
+
+    def _publish(self) -> None:
+        if self._status is not None:
+            truth = asdict(self.world.truth())
+            self._status.publish({"t_s": self.world.now_s, "truth": truth, "score": self.world.score.to_dict()})
+
+    async def _wait(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+        except TimeoutError:
+            return
+
+    def _site_clock_s(self) -> float:
+        return self.world.scenario.start_s + self.world.now_s
+
+
+def _clock(seconds: float) -> str:
+    minutes, second = divmod(int(seconds), 60)
+    hour, minute = divmod(minutes, 60)
+    return f"{hour % 24:02d}:{minute:02d}:{second:02d}"
