@@ -36,6 +36,7 @@ def site_from_reset(network: Json, scenario: Json) -> Site:
         cycle=CycleSettings(cycle_s=float(scenario["control_period_s"])),
         chain=_chain(scenario.get("measurement", {})),
         principle="merit",
+        horizon_s=float(scenario["duration_s"]) if "duration_s" in scenario else None,
         reactive_requests=tuple(_request(r) for r in scenario.get("q_requests", ())),
     )
 

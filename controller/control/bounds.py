@@ -23,13 +23,14 @@ class Reach:
     """Bounds for the dispatch and what lies behind them, per resource.
 
     ``withheld_w`` is how much more the resource could give now (0 when it is free), ``probing`` marks resources whose
-    limit is unknown and that are only tried a little further, ``fixed`` those that get no credit.
+    limit is unknown and that are only tried a little further, by ``probe_w``; ``fixed`` those that get no credit.
     """
 
     bounds: Bounds
     output_w: Array
     withheld_w: Array
     probing: BoolArray
+    probe_w: Array
     fixed: BoolArray
 
 
@@ -39,14 +40,18 @@ def reach(
     resources: Resources,
     estimate: Estimate,
     set_p_w: Array,
+    probe_w: Array,
     lost: BoolArray,
     tuning: Tuning,
 ) -> Reach:
-    """Bounds of every resource from the estimate and the set points in force (``set_p_w``, load convention)."""
+    """Bounds of every resource from the estimate and the set points in force (``set_p_w``, load convention).
+
+    ``probe_w`` is how far a capped resource that does not report what it has was tried in the last cycle.
+    """
     r = resources
     output = r.output_w(estimate.unit_p_w)
     fixed = (estimate.deaf | lost)[r.unit]
-    withheld, probing = _withheld(r, estimate, output, set_p_w, site.cycle.cycle_s, tuning)
+    withheld, probing, probe = _withheld(r, estimate, output, set_p_w, probe_w, site.cycle.cycle_s, tuning)
     up = np.where(r.is_storage, _storage_room(site, r, estimate, tuning) - output, withheld)
     up = np.clip(np.where(fixed, 0.0, up), 0.0, np.maximum(r.rated_w - output, 0.0))
     down = np.where(fixed, 0.0, output)
@@ -54,21 +59,29 @@ def reach(
     q_fixed = estimate.deaf | lost
     low = np.where(q_fixed, estimate.unit_q_var, -q_limit)
     high = np.where(q_fixed, estimate.unit_q_var, q_limit)
-    return Reach(Bounds(up, down, low, high), output, withheld, probing & ~fixed, fixed)
+    return Reach(Bounds(up, down, low, high), output, withheld, probing & ~fixed, probe, fixed)
 
 
 def _withheld(
-    r: Resources, estimate: Estimate, output: Array, set_p_w: Array, cycle_s: float, tuning: Tuning
-) -> tuple[Array, BoolArray]:
-    """What a capped resource could give beyond its output, and whether that is a guess."""
+    r: Resources, estimate: Estimate, output: Array, set_p_w: Array, probe_w: Array, cycle_s: float, tuning: Tuning
+) -> tuple[Array, BoolArray, Array]:
+    """What a capped resource could give beyond its output, whether that is a guess, and the guess.
+
+    A resource that does not say what it has and sits at the cap that is in force inside it is tried further, twice as
+    far each time it follows; as soon as it stays behind its cap it is free and what it gives is all it has.
+    """
     avail = estimate.avail_w[r.unit]
     cap = np.maximum(set_p_w[r.unit] * r.sign, 0.0)
+    in_force = np.minimum(np.maximum(estimate.modelled_p_w[r.unit] * r.sign, 0.0), cap)
+    known = np.isfinite(avail) | r.is_storage
+    capped = ~known & (cap < 0.995 * r.rated_w) & (output > in_force - tuning.at_cap_frac * r.rated_w)
+    smallest = tuning.slack_min_frac * r.rated_w
+    largest = np.maximum(tuning.probe_frac * r.rated_w, r.ramp_up_w_per_s * cycle_s)
+    probe = np.where(capped, np.clip(2.0 * probe_w, smallest, largest), 0.0)
     reported = np.where(avail - output > tuning.free_frac * r.rated_w, avail - output, 0.0)
-    capped = (cap < 0.995 * r.rated_w) & (output > cap - tuning.at_cap_frac * r.rated_w)
-    step = np.maximum(tuning.probe_frac * r.rated_w, r.ramp_up_w_per_s * cycle_s)
-    probe = np.where(capped, np.minimum(step, np.maximum(r.rated_w - output, 0.0)), 0.0)
-    known = np.isfinite(avail)
-    return np.where(r.is_storage, 0.0, np.where(known, reported, probe)), ~known & capped & ~r.is_storage
+    room = np.maximum(r.rated_w - output, 0.0)
+    withheld = np.where(known, np.where(r.is_storage, 0.0, reported), np.minimum(probe, room))
+    return withheld, capped, probe
 
 
 def _storage_room(site: Site, r: Resources, estimate: Estimate, tuning: Tuning) -> Array:

@@ -17,7 +17,7 @@ from controller.control.caps import share_room
 from controller.control.dispatch import Effects, Plan, Problem, Target, dispatch, effects, lead
 from controller.control.report import build_record
 from controller.control.resources import Resources
-from controller.control.storage import storage_marginal_price
+from controller.control.storage import Surplus, observe_surplus, storage_marginal_price, stored_energy_value
 from controller.control.tuning import DEFAULT, Tuning
 from controller.domain.limit import LimitKind
 from controller.domain.record import CycleRecord, Mode
@@ -75,6 +75,8 @@ class ControlState:
     set_p_w: Array
     set_q_var: Array
     held: BoolArray
+    probe_w: Array
+    surplus: Surplus
     mode: Mode
     ready_since_s: float
     flags: frozenset[tuple[str, str]]
@@ -85,8 +87,8 @@ def initial_state(site: Site, tuning: Tuning = DEFAULT) -> ControlState:
     engine = Engine(site, tuning)
     n = len(site.units)
     history = CommandHistory(np.array([-np.inf]), engine.open_p_w[None, :], np.zeros((1, n)))
-    held = engine.units.is_battery.copy()
-    return ControlState(engine, 0, None, history, engine.open_p_w, np.zeros(n), held, Mode.BOOT, np.inf, frozenset())
+    held, probe = engine.units.is_battery.copy(), np.zeros(len(engine.resources.unit))
+    return ControlState(engine, 0, None, history, engine.open_p_w, np.zeros(n), held, probe, Surplus(), Mode.BOOT, np.inf, frozenset())
 
 
 def step(site: Site, state: ControlState, snapshot: Snapshot) -> tuple[ControlState, CycleRecord]:
@@ -115,6 +117,8 @@ def step(site: Site, state: ControlState, snapshot: Snapshot) -> tuple[ControlSt
         set_p_w=sent_p,
         set_q_var=sent_q,
         held=held,
+        probe_w=decision.reach.probe_w,
+        surplus=observe_surplus(state.surplus, snapshot.now_s, engine.resources, _held_back_w(decision)),
         mode=mode,
         ready_since_s=ready_since_s,
         flags=flags,
@@ -139,10 +143,10 @@ def _decide(engine: Engine, state: ControlState, estimate: Estimate, now_s: floa
     site, incidence = engine.site, engine.layout.incidence
     rows = engine.rows(estimate)
     effect = effects(rows, incidence, r)
-    bound = reach(site, engine.units, r, estimate, state.set_p_w, lost, t)
+    bound = reach(site, engine.units, r, estimate, state.set_p_w, state.probe_w, lost, t)
     rows = _without_trust_in_lost(rows, effect, bound.output_w, state.set_p_w, lost, r)
     voltage = engine.is_voltage[rows.limit]
-    gain, curvature = _prices(engine, estimate, bound)
+    gain, curvature = _prices(engine, state, estimate, bound, now_s)
     problem = Problem(
         rows=rows,
         effects=effect,
@@ -161,10 +165,21 @@ def _decide(engine: Engine, state: ControlState, estimate: Estimate, now_s: floa
     return Decision(rows, effect, bound, plan, _slack(engine, problem, bound, plan, held), held)
 
 
-def _prices(engine: Engine, estimate: Estimate, bound: Reach) -> tuple[Array, Array]:
+def _held_back_w(decision: Decision) -> Array:
+    """What limits keep back per resource after this decision, W."""
+    plan = decision.plan
+    withheld = np.where(decision.reach.probing, 0.0, decision.reach.withheld_w)
+    return np.where(decision.held, withheld - plan.up_w + plan.down_w, 0.0)
+
+
+def _prices(
+    engine: Engine, state: ControlState, estimate: Estimate, bound: Reach, now_s: float
+) -> tuple[Array, Array]:
     """Gain of one more W per resource, and how it grows with the share withheld."""
     site, r = engine.site, engine.resources
-    storage = storage_marginal_price(site, r, estimate.soc_frac, np.zeros(len(site.units)))
+    started_s = state.estimator.started_at_s if state.estimator else now_s
+    value = stored_energy_value(site, now_s, started_s, state.surplus, estimate.soc_frac)
+    storage = storage_marginal_price(site, r, value)
     gain = np.where(r.is_storage, storage, engine.price)
     could = np.maximum(bound.output_w + bound.withheld_w, 0.02 * r.rated_w)
     share = bound.withheld_w / could
@@ -224,8 +239,9 @@ def _settle(
     output, slack = decision.plan.output_w, decision.slack_w
     cap = np.where(output + slack > 0.995 * r.rated_w, r.rated_w, output + slack)
     previous = r.output_w(state.set_p_w)
-    need = np.minimum(output + t.slack_min_frac * r.rated_w, cap)
-    keep_free = ~decision.held & (previous >= need) & (previous <= cap)
+    smallest = t.slack_min_frac * r.rated_w
+    need, most = np.minimum(output + 0.3 * smallest, cap), np.maximum(cap, output + 1.6 * smallest)
+    keep_free = ~decision.held & (previous >= need) & (previous <= most)
     band = t.deadband_p_frac * r.rated_w
     keep_held = decision.held & (np.abs(previous - cap) < np.where(cap < previous, 0.3 * band, band))
     value = np.where((keep_free | keep_held | decision.reach.fixed) & ~r.is_storage, previous, cap)

@@ -1,36 +1,90 @@
 """What energy in a battery is worth to the fast loop when no plan says otherwise.
 
-Below its reference content a battery is refilled whenever there is room, above it it may be emptied so that it can
-absorb the next surplus. The prices are small against curtailment and against a limit, so that they decide only when
-nothing else does.
+A site that had to curtail generation lately wants its batteries empty again for the next surplus; one that had to
+curtail demand wants them full. Without such a reason a battery returns to its reference content. The prices are small
+against curtailment and against a limit, so that they decide only when nothing else does.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from controller.control.resources import Resources
 from controller.domain.site import Site
+from controller.domain.unit import Storage
 
 Array = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
 
-REFILL_EUR_PER_MWH = 30.0
+STEER_EUR_PER_MWH = 25.0
+MEMORY_S = 2700.0  # how long after the last binding limit the next one is expected
+RESTORE_S = 14400.0  # before the end of a known horizon from when on the reference content counts again
 
 
-def storage_marginal_price(site: Site, resources: Resources, soc_frac: Array, value_eur_per_mwh: Array) -> Array:
-    """Relative gain of one more W of each resource: for generation and demand their price, for storage value − wear.
+@dataclass(frozen=True, slots=True)
+class Surplus:
+    """When generation and when demand was last held back by a limit (site seconds; −inf = never)."""
 
-    ``value_eur_per_mwh`` (n_unit,) is the worth of stored energy beyond the reference content.
-    """
-    out = resources.price.copy()
-    for k, unit_index in enumerate(resources.unit):
-        storage = site.units[unit_index].storage
-        if storage is None:
+    generation_held_s: float = -np.inf
+    demand_held_s: float = -np.inf
+
+
+def observe_surplus(previous: Surplus, now_s: float, r: Resources, held_back_w: Array) -> Surplus:
+    """Remember who was held back: ``held_back_w`` per resource, W withheld or absorbed because of a limit."""
+    relevant = held_back_w > 0.01 * r.rated_w
+    generation = bool((relevant & (r.sign < 0.0) & ~r.is_storage).any())
+    demand = bool((relevant & (r.sign > 0.0) & ~r.is_storage).any())
+    return Surplus(
+        now_s if generation else previous.generation_held_s,
+        now_s if demand else previous.demand_held_s,
+    )
+
+
+def stored_energy_value(site: Site, now_s: float, started_s: float, surplus: Surplus, soc_frac: Array) -> Array:
+    """Worth of one more MWh in each unit's storage, EUR (0 for units without)."""
+    out = np.zeros(len(site.units))
+    left_s = np.inf if site.horizon_s is None else started_s + site.horizon_s - now_s
+    long_run = site.horizon_s is not None and left_s > RESTORE_S
+    direction = _direction(site, now_s, surplus, long_run)
+    for k, unit in enumerate(site.units):
+        if unit.storage is not None and np.isfinite(soc_frac[k]):
+            out[k] = _value(unit.storage, float(soc_frac[k]), direction, long_run)
+    return out
+
+
+def _direction(site: Site, now_s: float, surplus: Surplus, long_run: bool) -> float:
+    """−1: room for surplus is wanted, +1: energy is wanted, 0: neither."""
+    generation = now_s - surplus.generation_held_s < MEMORY_S
+    demand = now_s - surplus.demand_held_s < MEMORY_S
+    if generation != demand:
+        return -1.0 if generation else 1.0
+    never = surplus.generation_held_s == surplus.demand_held_s
+    if never and long_run:
+        generates, consumes = any(u.kind.generates for u in site.units), any(u.kind.consumes for u in site.units)
+        return float(consumes) - float(generates)
+    return 0.0
+
+
+def _value(storage: Storage, soc: float, direction: float, long_run: bool) -> float:
+    if direction < 0.0 and (long_run or soc > storage.soc_initial_frac):
+        return -STEER_EUR_PER_MWH
+    if direction > 0.0:
+        return STEER_EUR_PER_MWH
+    return STEER_EUR_PER_MWH if soc < storage.soc_initial_frac - 0.002 else 0.0
+
+
+def storage_marginal_price(site: Site, r: Resources, value_eur_per_mwh: Array) -> Array:
+    """Relative gain of one more W of every storage resource (others: their price): value moved less wear."""
+    out = r.price.copy()
+    for k, unit_index in enumerate(r.unit):
+        unit = site.units[unit_index]
+        if unit.storage is None:
             continue
-        value = value_eur_per_mwh[unit_index] + (REFILL_EUR_PER_MWH if soc_frac[unit_index] < storage.soc_initial_frac else 0.0)
-        wear = site.units[unit_index].price_eur_per_mwh
-        charging = resources.sign[k] > 0
-        gain = value * storage.eff_charge_frac - wear if charging else -value / storage.eff_discharge_frac - wear
-        out[k] = gain / resources.price_scale
+        value, wear = value_eur_per_mwh[unit_index], unit.price_eur_per_mwh
+        charging = r.sign[k] > 0.0
+        gain = value * unit.storage.eff_charge_frac if charging else -value / unit.storage.eff_discharge_frac
+        out[k] = (gain - wear) / r.price_scale
     return out

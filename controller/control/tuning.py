@@ -14,7 +14,7 @@ class Tuning:
     the least share of a slow unit's move that is counted on by then (below 0.4 the loop's gain margin goes).
     """
 
-    pool_frac: float = 0.004
+    pool_frac: float = 0.003
     thermal_penalty: float = 60.0
     voltage_penalty: float = 400.0
     transient_penalty: float = 12.0
@@ -24,7 +24,7 @@ class Tuning:
     q_cost: float = 0.03
     q_move_cost: float = 1.0
     free_frac: float = 0.015
-    at_cap_frac: float = 0.012
+    at_cap_frac: float = 0.006
     probe_frac: float = 0.03
     slack_min_frac: float = 0.005
     deadband_p_frac: float = 0.003

@@ -71,7 +71,7 @@ class ReactiveRequest:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """The whole configuration, checked."""
+    """The whole configuration, checked. ``horizon_s`` is how long a co-simulated course lasts; None in the field."""
 
     name: str
     topology: Topology
@@ -82,3 +82,4 @@ class Site:
     chain: MeasurementChain = field(default_factory=MeasurementChain)
     principle: str = "merit"
     reactive_requests: tuple[ReactiveRequest, ...] = ()
+    horizon_s: float | None = None

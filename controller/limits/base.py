@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-MEASUREMENT_SIGMAS = 2.0  # how many standard deviations of the estimate stay between us and a limit
+MEASUREMENT_SIGMAS = 1.5  # how many standard deviations of the estimate stay between us and a limit
 
 
 @dataclass(frozen=True, slots=True)
