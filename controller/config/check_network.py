@@ -32,13 +32,14 @@ def check_network(draft: Draft) -> None:
 
 def check_unique(draft: Draft, *sections: str) -> None:
     """Each id of the sections once."""
-    first: dict[str, Path] = {}
-    for section in sections:
-        for path, name in draft.ids.get(section, ()):
-            if name in first:
-                where = draft.document.line(first[name])
-                draft.report(path, show(name), "each id once", f"already used in line {where}")
-            first.setdefault(name, path)
+    first: dict[str, int] = {}
+    found = [
+        (draft.document.line(path), path, name) for section in sections for path, name in draft.ids.get(section, ())
+    ]
+    for line, path, name in sorted(found, key=lambda entry: entry[0]):
+        if name in first:
+            draft.report(path, show(name), "each id once", f"already used in line {first[name]}")
+        first.setdefault(name, line)
 
 
 def check_reference(draft: Draft, path: Path, name: str, known: set[str], what: str) -> None:
@@ -92,9 +93,10 @@ def _check_transformer(draft: Draft, path: Path, item: TransformerModel) -> None
         draft.report((*path, "load_loss_kw"), show(item.load_loss_kw), "a load loss below uk", message)
     iron_percent = item.no_load_loss_kw / (item.s_rated_mva * 10.0)
     if iron_percent > item.no_load_current_percent:
-        message = f"the loss alone needs {iron_percent:.3g} %"
-        path = (*path, "no_load_current_percent")
-        draft.report(path, show(item.no_load_current_percent), "a no-load current that covers the loss", message)
+        message = (
+            f"the loss alone needs {iron_percent:.3g} %, no_load_current_percent is {item.no_load_current_percent:g}"
+        )
+        draft.report((*path, "no_load_loss_kw"), show(item.no_load_loss_kw), "a loss that the current covers", message)
 
 
 def _check_ratings(draft: Draft, path: Path, item: TransformerModel, nominal_kv: dict[str, float]) -> None:

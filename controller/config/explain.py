@@ -89,7 +89,14 @@ def _finding(path: Path, detail: ErrorDetails, model: type[BaseModel], document:
         return Finding(spell(path), line, value, "a mapping" if "model" in detail["type"] else "", detail["msg"])
     hint = _hint(detail["input"], field) if detail["type"] != "missing" else ""
     meaning = (field.description or "").rstrip(".")
-    return Finding(spell(path), line, value, expectation(field), hint or meaning)
+    expected = expectation(field) if field_at(model, path[:-1]) is not field else _item_expectation(field)
+    return Finding(spell(path), line, value, expected, hint or meaning)
+
+
+def _item_expectation(field: FieldInfo) -> str:
+    """What one entry of a list or mapping of plain values accepts."""
+    details = getattr(item_type(field.annotation), "__metadata__", ())
+    return next((unit_of(info) for info in details if isinstance(info, FieldInfo)), "text")
 
 
 def _likely(path: Path, model: type[BaseModel]) -> tuple[str, str]:

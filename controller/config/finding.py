@@ -13,8 +13,14 @@ def spell(path: Path) -> str:
     """``("devices", 1, "poll_s")`` as people write it: ``devices[1].poll_s``; ``(file)`` for the whole document."""
     text = ""
     for part in path:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+        text += f"[{part}]" if isinstance(part, int) else f".{_key(part)}" if text else _key(part)
     return text or "(file)"
+
+
+def _key(name: str) -> str:
+    """A key as it is quoted: one short line, whatever a hostile file calls it."""
+    shown = name if name.isprintable() else repr(name)
+    return shown if len(shown) <= _SHOWN_MAX else shown[: _SHOWN_MAX - 1] + "…"
 
 
 def show(value: object) -> str:
