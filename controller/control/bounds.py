@@ -52,14 +52,16 @@ def reach(
     output = r.output_w(estimate.unit_p_w)
     fixed = (estimate.deaf | lost)[r.unit]
     withheld, probing, probe = _withheld(r, estimate, output, set_p_w, probe_w, site.cycle.cycle_s, tuning)
-    up = np.where(r.is_storage, _storage_room(site, r, estimate, tuning) - output, withheld)
+    content = _storage_room(site, r, estimate, tuning)
+    up = np.where(r.is_storage, content - output, withheld)
     up = np.clip(np.where(fixed, 0.0, up), 0.0, np.maximum(r.rated_w - output, 0.0))
     down = np.where(fixed, 0.0, output)
+    down_min = np.where(r.is_storage, np.maximum(output - content, 0.0), 0.0)
     q_limit = np.minimum(units.q_max_var, np.sqrt(np.maximum(units.s_rated_va**2 - estimate.unit_p_w**2, 0.0)))
     q_fixed = estimate.deaf | lost
     low = np.where(q_fixed, estimate.unit_q_var, -q_limit)
     high = np.where(q_fixed, estimate.unit_q_var, q_limit)
-    return Reach(Bounds(up, down, low, high), output, withheld, probing & ~fixed, probe, fixed)
+    return Reach(Bounds(up, down, down_min, low, high), output, withheld, probing & ~fixed, probe, fixed)
 
 
 def _withheld(

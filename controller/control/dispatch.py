@@ -40,10 +40,14 @@ def effects(rows: Rows, incidence: Array, resources: Resources) -> Effects:
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How far each resource may move, W ≥ 0, and each unit's reactive range (var, load convention)."""
+    """How far each resource may move, W ≥ 0, and each unit's reactive range (var, load convention).
+
+    ``down_min_w`` is what it must come down by, whatever the limits say (a battery that is nearly full).
+    """
 
     up_w: Array
     down_w: Array
+    down_min_w: Array
     q_low_var: Array
     q_high_var: Array
 
@@ -174,6 +178,6 @@ def _box(problem: Problem, base: float) -> tuple[Array, Array]:
     bounds, n_r = problem.bounds, len(problem.output_w)
     dq_low = np.minimum(bounds.q_low_var - problem.q_var, bounds.q_high_var - problem.q_var)
     dq_high = np.maximum(bounds.q_high_var - problem.q_var, dq_low)
-    low = np.concatenate([np.zeros(2 * n_r), dq_low / base])
+    low = np.concatenate([np.zeros(n_r), np.minimum(bounds.down_min_w, bounds.down_w) / base, dq_low / base])
     high = np.concatenate([bounds.up_w / base, bounds.down_w / base, dq_high / base])
     return low, np.maximum(high, low)

@@ -6,6 +6,7 @@ up the upstream voltage, tap positions and errors of the impedances.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,7 +33,7 @@ BoolArray = NDArray[np.bool_]
 
 UNIT_RATE_FRAC = 0.006  # of rated power per sqrt(s): how a free unit wanders
 HELD_RATE_FRAC = 0.0005  # the same for a unit that sits on its set point
-HELD_SIGMA_FRAC = 0.001  # how exactly a settled unit obeys
+HELD_SIGMA_FRAC = 0.002  # how exactly a settled unit obeys
 SETTLED_FRAC = 0.005  # model this close to its target counts as settled
 MATCH_FRAC = 0.025  # measurement this close to the model confirms it
 RELINEARISE_FRAC = 0.04  # of the power base: move of any injection that asks for new sensitivities
@@ -113,6 +114,8 @@ class Estimator:
         self.soc_points = [points.unit(u.id, "soc_frac") for u in site.units]
         self.groups = self._groups()
         self.r_var = np.concatenate([layout.row_sigma, np.zeros(2 * layout.n_unit)]) ** 2
+        self.u_gain = 1.0 - math.exp(-site.cycle.cycle_s / VOLTAGE_TAU_S)
+        self.u_noise_left = math.sqrt(self.u_gain / (2.0 - self.u_gain))
         self.i_max_a = np.array([b.i_max_a for b in site.topology.branches])
         self.q_load = np.tile((LOAD_RATE_FRAC * layout.load_scale_w) ** 2, 2)
         self.jump_load = np.tile((0.3 * layout.load_scale_w) ** 2, 2)
@@ -181,7 +184,7 @@ class Estimator:
         injection = lay.expand @ filtered.x
         grid, linearised_at, solved = self._grid(state, injection, snapshot.now_s)
         stacked = grid.predict(injection)
-        offset, bus_used = self._voltage(state, snapshot, watched, stacked[grid.rows_u()], cycle_s)
+        offset, bus_used = self._voltage(state, snapshot, watched, stacked[grid.rows_u()])
         avail = self._avail(state, snapshot, watched)
         soc, _ = self._read(snapshot, self.soc_points, None, watched)
         soc = np.where(np.isfinite(soc), soc, state.soc_frac)
@@ -225,7 +228,8 @@ class Estimator:
         q_var = np.concatenate([self.q_load, rate**2]) * max(dt_s, 1e-3)
         jump = np.concatenate([self.jump_load, np.where(settled, 0.05, 0.5) ** 2 * np.tile(lay.p_rated_w, 2) ** 2])
         key = np.packbits(np.concatenate([mask, settled])).tobytes() + np.float64(state.linearised_at_s).tobytes()
-        return predict_and_correct(state.filter, h[mask], (y - expected)[mask], r_var[mask], q_var, jump, key)
+        judged = np.arange(len(y))[mask] < len(self.row_points)
+        return predict_and_correct(state.filter, h[mask], (y - expected)[mask], r_var[mask], q_var, jump, judged, key)
 
     def _rows(self, grid: LinearGrid, x: Array) -> tuple[Array, Array, BoolArray]:
         """Measurement matrix, expected values and which rows say something, at state ``x``."""
@@ -254,14 +258,14 @@ class Estimator:
             return state.grid, now_s, False
 
     def _voltage(
-        self, state: EstimatorState, snapshot: Snapshot, watched: FreezeWatch, modelled_v: Array, cycle_s: float
+        self, state: EstimatorState, snapshot: Snapshot, watched: FreezeWatch, modelled_v: Array
     ) -> tuple[Array, Array]:
         values, at_s = self._read(snapshot, self.bus_points, self.bus_element, watched)
         fresh = np.isfinite(values) & (at_s > state.bus_used_at_s)
         error = np.where(fresh, values - modelled_v - state.offset_v, 0.0)
         sigma = self.layout.site.chain.sigma_u_rel * self.layout.grid.u_rated_v
         first = ~np.isfinite(state.bus_used_at_s)
-        gain = np.where(first | (np.abs(error) > VOLTAGE_JUMP_SIGMA * sigma), 1.0, 1.0 - np.exp(-cycle_s / VOLTAGE_TAU_S))
+        gain = np.where(first | (np.abs(error) > VOLTAGE_JUMP_SIGMA * sigma), 1.0, self.u_gain)
         offset = state.offset_v + gain * error
         used_at = np.where(fresh, at_s, state.bus_used_at_s)
         never = ~np.isfinite(used_at)
@@ -288,7 +292,7 @@ class Estimator:
         interface = row_sigma(state.filter.cov, je[grid.rows_interface()])
         bus_age = np.where(np.isfinite(state.bus_used_at_s), state.now_s - state.bus_used_at_s, np.inf)
         unit_age = np.where(np.isfinite(state.unit_seen_at_s), state.now_s - state.unit_seen_at_s, state.now_s - state.started_at_s)
-        u_sigma = np.where(bus_age < 30.0, 0.4 * lay.site.chain.sigma_u_rel, UNMEASURED_U_SIGMA_PU)
+        u_sigma = np.where(bus_age < 30.0, self.u_noise_left * lay.site.chain.sigma_u_rel, UNMEASURED_U_SIGMA_PU)
         offset_k = 3 * nb
         return Estimate(
             sample_s=sample_s,

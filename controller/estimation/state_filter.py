@@ -44,12 +44,13 @@ def predict_and_correct(
     r_var: Array,
     q_var: Array,
     jump_var: Array,
+    judged: BoolArray,
     key: bytes,
 ) -> tuple[FilterState, bool]:
     """One step with the present rows ``h`` (m, n) and their ``innovation`` y − h(x).
 
     ``r_var`` variance of the rows, ``q_var`` growth of the states' variance in this step, ``jump_var`` what is added
-    when the state jumped, ``key`` identifies the pattern of rows and noise. Returns the state and whether it jumped.
+    when the state jumped, ``judged`` marks the rows that can prove a jump (meters, not models), ``key`` identifies the pattern of rows and noise. Returns the state and whether it jumped.
     """
     if not len(innovation):
         return FilterState(state.x, state.cov + np.diag(q_var), state.gain, state.innovation_sigma, b"", 0), False
@@ -57,7 +58,7 @@ def predict_and_correct(
     cov, gain, sigma = state.cov, state.gain, state.innovation_sigma
     if due:
         cov, gain, sigma = _gain(cov + np.diag(q_var), h, r_var)
-    jumped = bool(np.any(np.abs(innovation) > JUMP_SIGMA * sigma))
+    jumped = bool(np.any(judged & (np.abs(innovation) > JUMP_SIGMA * sigma)))
     steps = state.steps + 1 if key == state.key else 1
     if not jumped:
         return FilterState(state.x + gain @ innovation, cov, gain, sigma, key, steps), False

@@ -8,11 +8,12 @@ from numpy.typing import NDArray
 from controller.domain.limit import LimitKind
 from controller.domain.site import Site
 from controller.estimation.estimate import Estimate
-from controller.limits.base import MEASUREMENT_SIGMAS, Reading, Rows, no_rows
+from controller.limits.base import Reading, Rows, no_rows
 
 Array = NDArray[np.float64]
 
 BIAS_SHARE = 1.0
+SIGMAS = 2.5  # more than for currents: reactive power pays for it, not energy
 STALE_S = 30.0
 
 
@@ -31,7 +32,7 @@ class VoltageLimits:
 
     def margin_v(self, estimate: Estimate) -> Array:
         """What measurement may hide, V."""
-        out: Array = MEASUREMENT_SIGMAS * estimate.bus_sigma_v[self.bus] + self.bias_v
+        out: Array = SIGMAS * estimate.bus_sigma_v[self.bus] + self.bias_v
         return out
 
     def evaluate(self, estimate: Estimate) -> Rows:
