@@ -67,3 +67,26 @@ def test_the_guard_shares_no_code_with_what_it_checks() -> None:
         if not within(place.split()[-1], "controller.domain")
     ]
     assert not found, report(found)
+
+
+def test_no_limit_knows_another() -> None:
+    """What limits share is in ``base``; everything else about a limit is its own affair."""
+    found = [
+        f"{module.place(line)} imports {name}"
+        for module in modules()
+        if module.inside("controller.limits")
+        for name, line in imports(module)
+        if within(name, "controller.limits") and not within(name, "controller.limits.base", module.name)
+    ]
+    assert not found, report(found)
+
+
+def test_the_core_draws_no_random_numbers() -> None:
+    found = [
+        f"{module.place(number)} {line.strip()}"
+        for module in modules()
+        if module.inside(*CORE)
+        for number, line in enumerate(module.text.splitlines(), 1)
+        if "np.random" in line or "numpy.random" in line
+    ]
+    assert not found, report(found)
