@@ -41,7 +41,7 @@ def as_model(annotation: Any) -> type[BaseModel] | None:
 
 
 def field_at(model: type[BaseModel], path: Path) -> FieldInfo | None:
-    """Field that ``path`` leads to; None for an unknown key or an item of a list of blocks."""
+    """Field that the known keys of ``path`` lead to; None for the file itself or an item of a list of blocks."""
     here: Any = model
     field: FieldInfo | None = None
     for part in path:
@@ -49,9 +49,7 @@ def field_at(model: type[BaseModel], path: Path) -> FieldInfo | None:
         if isinstance(part, int) or block is None:
             here, field = item_type(here), None if as_model(item_type(here)) else field
             continue
-        field = block.model_fields.get(part)
-        if field is None:
-            return None
+        field = block.model_fields[part]
         here = field.annotation
     return field
 

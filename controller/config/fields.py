@@ -11,12 +11,8 @@ REQUIRED = ...
 
 
 def range_text(low: float | None, high: float | None) -> str:
-    """``0.05…60``; empty when there is neither bound."""
-    if low is None and high is None:
-        return ""
-    if high is None:
-        return f"at least {low:.15g}"
-    return f"at most {high:.15g}" if low is None else f"{low:.15g}…{high:.15g}"
+    """``0.05…60``; empty for what is not a number."""
+    return "" if low is None or high is None else f"{low:.15g}…{high:.15g}"
 
 
 def bounds(field: FieldInfo) -> tuple[float | None, float | None]:

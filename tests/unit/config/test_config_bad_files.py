@@ -63,6 +63,9 @@ SHAPE = [
 ]
 
 NETWORK = [
+    ("      lv_bus: LV\n", "      lv_bus:¶ HV\n", "network.transformers[0].lv_bus", "joins two buses"),
+    ("u_hv_kv: 33\n      u_lv_kv: 11", "u_hv_kv:¶ 11\n      u_lv_kv: 33", "network.transformers[0].u_hv_kv", "swapped"),
+    ("highest: 4, step", "highest: 45,¶ step", "network.transformers[0].tap.step_percent", "within 50 %"),
     ("source: {bus: HV,", "source: {bus: XX,¶", "network.source.bus", "known: END, HV, LV"),
     ("      to_bus: END", "      to_bus:¶ NOWHERE", "network.lines[0].to_bus", "known"),
     ("      to_bus: END", "      to_bus:¶ LV", "network.lines[0].to_bus", "joins two buses"),
@@ -101,6 +104,14 @@ NETWORK = [
 ]
 
 UNITS = [
+    ("    storage: {", "    generation_min_kw:¶ 10\n    storage: {", "units[1].generation_min_kw", "can rest"),
+    ("q_max_kvar: 1000", "generation_min_kw:¶ 4001", "units[0].generation_min_kw", "generation_max_kw"),
+    (
+        "q_max_kvar: 1000\n    fail_safe: {generation_kw: 1000, lease_s: 10}",
+        "q_max_kvar: 2000\n    fail_safe: {generation_kw: 4000, q_kvar: 1900}¶",
+        "units[0].fail_safe.q_kvar",
+        "within 4400 kVA",
+    ),
     ("    bus: END\n    p_rated_kw: 4000\n", "    bus:¶ ENDE\n    p_rated_kw: 4000\n", "units[0].bus", "known"),
     ("  - id: BAT\n", "  - id:¶ PV1\n", "units[1].id", "already used"),
     ("s_rated_kva: 4400", "s_rated_kva:¶ 3900", "units[0].s_rated_kva", "at least p_rated_kw"),
@@ -151,6 +162,7 @@ UNITS = [
 ]
 
 DEVICES = [
+    ("{p_w: -branch.L1.p_w", "{p_w: interface.X.p_w¶", "devices[1].feeds.p_w", "takes no id"),
     ("unit_address: 7", "poll_s:¶ 1.1", "devices[1].poll_s", "two lost polls"),
     ("unit_address: 7", "stale_s:¶ 4.5", "devices[1].stale_s", "fail_safe_s"),
     ("unit_address: 7", "timeout_s:¶ 3", "devices[1].timeout_s", "stale on arrival"),

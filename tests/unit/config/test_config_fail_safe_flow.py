@@ -15,6 +15,7 @@ from controller.config.find import find_site
 from controller.config.finding import SiteError
 from controller.config.loader import Loaded, load, parse
 from controller.config.physics_checks import fail_safe_proof
+from controller.config.summary import summary
 from controller.domain.topology import Topology
 
 SITES = ("demo_primary", "secondary_rooftop", "ev_charging")
@@ -145,7 +146,7 @@ def test_transformers_side_by_side_share_by_admittance() -> None:
     assert found["T2"] == pytest.approx(2.0 * found["T1"])
 
 
-def test_a_branch_inside_a_loop_is_not_judged() -> None:
+def test_a_branch_inside_a_loop_is_not_judged_and_the_summary_says_so() -> None:
     ring = """\
     - {id: L2, from_bus: LV, to_bus: MID, length_km: 1, r_ohm_per_km: 0.2, x_ohm_per_km: 0.1, i_rated_a: 300}
     - {id: L3, from_bus: MID, to_bus: END, length_km: 1, r_ohm_per_km: 0.2, x_ohm_per_km: 0.1, i_rated_a: 300}
@@ -159,6 +160,15 @@ def test_a_branch_inside_a_loop_is_not_judged() -> None:
     )
     loaded = parse(text.encode(), "x", None)
     assert [worst.limit.element for worst in fail_safe_proof(loaded.file)] == ["T1", "interface"]
+    said = summary(loaded)
+    assert "in a loop: not judged at fail-safe" in said
+    assert "not checked: device profiles" in said
+
+
+def test_generation_that_nobody_controls_counts_against_the_export_limit() -> None:
+    text = changed("consumption_kw: {min: 100", "generation_kw: {min: 0, expected: 50, max: 2500}, power_factor: 1}\n#")
+    with pytest.raises(SiteError, match=r"limits\.export_kw: found 3500 kW left"):
+        parse(text.encode(), "x", None)
 
 
 def test_a_battery_cannot_be_counted_on_to_help() -> None:
