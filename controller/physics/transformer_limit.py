@@ -40,9 +40,11 @@ def largest_load_pu(
     Held from now to ``horizon_s``, overshoot on the way included. A transformer that is already too hot must not get
     hotter and must be back within its limits at the end of the horizon; 0.0 when not even no load achieves that.
     Temperature grows with load at every instant, so bisection finds the answer, from below. Raises ``ValueError``
-    when an input is not finite: the caller decides on a worst case, this function does not guess one.
+    when an input is not finite (the caller decides on a worst case, this function does not guess one) and for a
+    winding slower than its oil, where the temperature may fall with load for a while.
     """
     _check(state, ambient_c, limits, horizon_s)
+    _check_monotone(parameters)
     at_s = _instants_s(parameters, horizon_s)
 
     def allowed(load_pu: float) -> bool:
@@ -81,3 +83,9 @@ def _check(state: ThermalState, ambient_c: float, limits: LoadingLimits, horizon
     require_finite(top_oil_c=state.top_oil_c, hot_spot_c=state.hot_spot_c, ambient_c=ambient_c)
     require_finite(hot_spot_c_max=limits.hot_spot_c_max, top_oil_c_max=limits.top_oil_c_max)
     require_positive(load_pu_max=limits.load_pu_max, horizon_s=horizon_s)
+
+
+def _check_monotone(parameters: ThermalParameters) -> None:
+    fast_s, slow_s = parameters.k22 * parameters.tau_winding_s, parameters.tau_oil_s / parameters.k22
+    if fast_s > slow_s:
+        raise ValueError(f"k22 * tau_winding_s is {fast_s} s; expected at most tau_oil_s / k22, {slow_s} s")

@@ -147,3 +147,64 @@ def test_a_closed_room_warms_the_air_of_a_power_transformer_and_the_oil_rise_of_
     larger_rise = answer(broken("pub2_step__distribution", "parameters.delta_theta_or_K", 70.0))
     assert small["top_oil_C"] == larger_rise["top_oil_C"]
     assert small["top_oil_C"][0] == 25.0
+
+
+def test_the_method_may_be_stated_as_a_key_of_the_file() -> None:
+    document = load("published_iec60076_7_difference_equations")
+    exact = answer({**document, "method": "exact"})
+    assert exact["top_oil_C"] == answer(document)["expected_exact_exponential"]["top_oil_C"]
+    assert "expected exact or difference" in run({**document, "method": "guess"}).output
+
+
+def test_losses_may_be_stated_instead_of_their_ratio() -> None:
+    document = load("pub2_step__distribution")
+    del document["parameters"]["R"]
+    assert answer(document)["top_oil_C"] == answer(load("pub2_step__distribution"))["top_oil_C"]
+    document["parameters"]["no_load_loss_W"] = 0
+    assert "no_load_loss_W is 0.0; expected above 0" in run(document).output
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"steps": [3]}, "steps[0] is 3; expected an object"),
+        ({"steps": [{"t_from_min": 5, "t_to_min": 5, "load_pu": 1}]}, "t_to_min is 5.0; expected after"),
+        ({"description": "somewhere warm"}, "ambient_C is missing, and the description does not state it either"),
+    ],
+)
+def test_a_wrong_file_of_steps_is_refused(changes: dict[str, Any], expected: str) -> None:
+    assert expected in run({**load("published_iec60076_7_step_load_example"), **changes}).output
+
+
+def test_a_gap_between_steps_is_refused() -> None:
+    document = load("published_iec60076_7_step_load_example")
+    del document["steps"][2]
+    assert "steps[2].t_from_min is not the end of the step before" in run(document).output
+
+
+def test_ambient_and_first_rise_may_be_stated_as_keys() -> None:
+    document = load("published_iec60076_7_step_load_example")
+    keys = {"ambient_C": 25.6, "initial_top_oil_rise_K": 12.7, "description": ""}
+    assert answer({**document, **keys}) == answer(document)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [("solar_time", "noon", "expected YYYY-MM-DD HH:MM"), ("atmosphere", "foggy", "expected clear or industrial")],
+)
+def test_a_wrong_span_is_refused(key: str, value: str, expected: str) -> None:
+    document = load("published_ieee738_cigre601")
+    document["ieee738"]["inputs"][key] = value
+    assert expected in run(document).output
+
+
+def test_an_unknown_example_of_the_brochure_is_refused() -> None:
+    document = load("published_ieee738_cigre601")
+    document["cigre601_example_C"] = document["cigre601_example_A"]
+    assert "not an example of Annex E" in run(document).output
+
+
+def test_missing_characteristics_without_a_kind_of_cooling_are_refused() -> None:
+    document = load("published_iec60076_7_difference_equations")
+    del document["parameters"]["k11"]
+    assert "parameters.k11 is missing, and no known transformer_type or cooling suggests it" in run(document).output

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -88,3 +89,8 @@ def test_an_unknown_temperature_is_refused_and_never_widens_the_limit(bad: float
         largest_load_pu(ONAF, ThermalState(20.0, bad, 0.0), 20.0, WIDE, HOUR_S)
     with pytest.raises(ValueError, match="horizon_s"):
         largest_load_pu(ONAF, cold_state(20.0), 20.0, WIDE, bad)
+
+
+def test_a_winding_slower_than_its_oil_is_refused() -> None:
+    with pytest.raises(ValueError, match="tau_winding_s"):
+        largest_load_pu(replace(ONAF, tau_winding_s=ONAF.tau_oil_s), cold_state(20.0), 20.0, WIDE, HOUR_S)

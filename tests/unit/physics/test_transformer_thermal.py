@@ -118,11 +118,11 @@ def test_time_does_not_run_backwards() -> None:
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("tau_oil_s", 0.0), ("loss_ratio", -1.0), ("k21", 0.5), ("k22", math.nan), ("tau_winding_s", 1e6)],
+    [("tau_oil_s", 0.0), ("loss_ratio", -1.0), ("k21", 0.5), ("k22", math.nan)],
 )
 def test_parameters_of_no_transformer_are_refused(key: str, value: float) -> None:
     values = {name: getattr(ONAN, name) for name in ThermalParameters.__dataclass_fields__}
-    with pytest.raises(ValueError, match=r"k21|winding time constant|expected a finite number above 0"):
+    with pytest.raises(ValueError, match=r"k21|expected a finite number above 0"):
         ThermalParameters(**{**values, key: value})
 
 

@@ -194,3 +194,27 @@ def test_a_file_that_is_no_list_of_instances_is_refused() -> None:
     result = CliRunner().invoke(bids, ["-"], input="3")
     assert result.exit_code != 0
     assert "expected a list of instances" in result.output
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"need_w": [[1.0], [1.0, 2.0]]}, "need_w has rows of different length"),
+        ({"need_w": [[-1.0]]}, "need_w has a negative value"),
+        ({"spare_w": [[1.0]]}, "spare_w is"),
+        ({"period_s": 0}, "period_s is 0.0; expected above 0"),
+        ({"shortfall_eur_per_mwh": -1}, "shortfall_eur_per_mwh is -1.0; expected at least 0"),
+        ({"bids": None}, "bids is None; expected a list"),
+        ({"bids": [7]}, r"bids\[0\] is 7; expected an object"),
+    ],
+)
+def test_a_wrong_instance_is_refused_with_its_place(changes: dict[str, Any], expected: str) -> None:
+    with pytest.raises(DocumentError, match=expected):
+        read_problems([{**INSTANCES[0], **changes}])
+
+
+def test_without_bids_everything_stays_uncovered_and_nothing_is_refused() -> None:
+    found = accept_bids(shortage())
+    assert found.accepted == {}
+    assert found.total_eur == pytest.approx(400.0)
+    assert rejection_reasons(shortage(), found) == {}
