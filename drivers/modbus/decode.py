@@ -7,12 +7,14 @@ from something unusable is as unusable, with the reason passed on.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from controller.domain.measurement import Measurement, Quality
 from drivers.modbus.blocks import Block
-from drivers.modbus.values import raw_reader
+from drivers.modbus.values import block_layout, needs_swap, swapped
 from drivers.profile import CommandSpec, DerivedSpec, PointSpec, Profile
 
 SQRT3 = math.sqrt(3.0)
@@ -31,37 +33,67 @@ _OPS: dict[str, Callable[[Sequence[float]], float]] = {
 class BlockData:
     """Raw numbers of one answered block and when its request was sent and answered (site seconds)."""
 
-    block: Block
+    reader: BlockReader
     raw: Mapping[str, float]
     sent_s: float
     received_s: float
 
 
-@dataclass(frozen=True, slots=True)
 class BlockReader:
-    """Takes the raw numbers of all points of one block out of its bytes."""
+    """Takes the raw numbers of all points of one block out of its bytes; prepared once, used on every poll."""
 
-    block: Block
-    readers: tuple[Callable[[bytes], float], ...]
-
-    @classmethod
-    def make(cls, block: Block, byte_order: str) -> BlockReader:
-        """Prepare the readers once."""
-        return cls(block, tuple(raw_reader(spec, block.address, byte_order) for spec in block.points))
+    def __init__(self, block: Block, byte_order: str) -> None:
+        self.block = block
+        self.plain = tuple(_Plain.make(spec) for spec in block.points if spec.sf is None)
+        self.scaled = tuple(spec for spec in block.points if spec.sf is not None)
+        self._byte_order = byte_order
+        self._layout = block_layout(block.points, block.address, byte_order)
+        self._names = tuple(spec.name for spec in block.points)
+        self._swapped = tuple(spec for spec in block.points if needs_swap(spec, byte_order))
 
     def take(self, data: bytes, sent_s: float, received_s: float) -> BlockData:
         """The raw number of every point in ``data``, which must be the whole block."""
-        raw = {spec.name: read(data) for spec, read in zip(self.block.points, self.readers, strict=True)}
-        return BlockData(self.block, raw, sent_s, received_s)
+        raw = dict(zip(self._names, self._layout.unpack(data), strict=True))
+        for spec in self._swapped:
+            raw[spec.name] = swapped(spec, raw[spec.name], self._byte_order)
+        return BlockData(self, raw, sent_s, received_s)
+
+
+class _Plain(NamedTuple):
+    """A point without scale factor, taken apart for speed; ``low`` and ``high`` keep infinities out."""
+
+    spec: PointSpec
+    name: str
+    missing: tuple[int, ...]
+    scale: float
+    offset: float
+    low: float
+    high: float
+
+    @classmethod
+    def make(cls, spec: PointSpec) -> _Plain:
+        low = -sys.float_info.max if spec.low is None else spec.low
+        high = sys.float_info.max if spec.high is None else spec.high
+        return cls(spec, spec.name, spec.missing, spec.scale, spec.offset, low, high)
 
 
 def measure_blocks(blocks: Iterable[BlockData]) -> dict[str, Measurement]:
     """Measurements of all points of blocks that were read together; scale factors may stand in another block."""
     found = list(blocks)
-    raw = {name: number for block in found for name, number in block.raw.items()}
-    return {
-        spec.name: measure(spec, raw, block.sent_s, block.received_s) for block in found for spec in block.block.points
-    }
+    raw = found[0].raw if len(found) == 1 else {name: number for block in found for name, number in block.raw.items()}
+    points: dict[str, Measurement] = {}
+    for block in found:
+        sent_s, received_s = block.sent_s, block.received_s
+        for spec, name, missing, scale, offset, low, high in block.reader.plain:
+            number = raw[name]
+            value = number * scale + offset
+            if low <= value <= high and number not in missing:  # false for NaN
+                points[name] = Measurement(value, Quality.GOOD, sent_s, received_s)
+            else:
+                points[name] = measure(spec, raw, sent_s, received_s)
+        for spec in block.reader.scaled:
+            points[spec.name] = measure(spec, raw, sent_s, received_s)
+    return points
 
 
 def measure(spec: PointSpec, raw: Mapping[str, float], sent_s: float, received_s: float) -> Measurement:

@@ -13,7 +13,7 @@ from controller.domain.measurement import Measurement, Quality
 from controller.domain.site import Device
 from controller.ports import Clock
 from drivers.modbus.blocks import plan_blocks
-from drivers.modbus.codec import READ_HOLDING, READ_INPUT, ExceptionAnswer, read_registers, write_registers
+from drivers.modbus.codec import READ_HOLDING, READ_INPUT, ExceptionAnswer, Request, read_registers, write_registers
 from drivers.modbus.commands import CommandRefusedError, plan_writes, points_needed
 from drivers.modbus.decode import BlockData, BlockReader, derive, measure_blocks, read_back
 from drivers.modbus.link import LinkError
@@ -23,6 +23,9 @@ from drivers.profile import PointSpec, Profile
 TIMEOUT_S_MIN = 0.25  # machine seconds; less would call a healthy network dead
 IDENTITY_S = 60.0  # site seconds after which the identity is read again on a standing connection
 FUNCTIONS = {"holding": READ_HOLDING, "input": READ_INPUT}
+
+BlockRead = tuple[Request, BlockReader]
+"""A read request and what takes its answer apart."""
 
 
 class IdentityError(Exception):
@@ -60,8 +63,8 @@ class ModbusDevice:
             rng=rng,
         )
         self._readable = [spec for spec in profile.points if "r" in spec.access and spec.type != "string"]
-        self._readers = self._plan(spec for spec in self._readable if spec.name not in profile.identity)
-        self._identity_readers = self._plan(profile.point(name) for name in profile.identity)
+        self._reads = self._plan(spec for spec in self._readable if spec.name not in profile.identity)
+        self._identity_reads = self._plan(profile.point(name) for name in profile.identity)
         self._identified = (-1, -math.inf)
         self._known: dict[str, Measurement] = {}
         self._known_generation = -1
@@ -79,13 +82,13 @@ class ModbusDevice:
         except (LinkError, ExceptionAnswer, IdentityError) as fault:
             self.counters.failed += 1
             return self._complete(self._failed(self._readable, fault))
-        points = await self._read(self._readers, generation, deadline)
+        points = await self._read(self._reads, generation, deadline)
         if generation == self.session.generation and self.session.up:
             self.counters.ok += 1
         else:
             self.counters.failed += 1
         self._known, self._known_generation = points, generation
-        return self._complete(points | self._identity_points())
+        return self._complete(self._identity_points() | points)
 
     async def write(self, values: Mapping[str, float], lease_s: float, revert: Mapping[str, float]) -> Outcome:
         """Send leased set points; see :class:`controller.ports.FieldDevice`."""
@@ -107,23 +110,28 @@ class ModbusDevice:
     def _deadline(self) -> float:
         return asyncio.get_running_loop().time() + self._timeout_s
 
-    def _plan(self, points: Iterable[PointSpec]) -> tuple[BlockReader, ...]:
-        blocks = plan_blocks(points, self._profile.read)
-        return tuple(BlockReader.make(block, self._profile.byte_order) for block in blocks)
+    def _plan(self, points: Iterable[PointSpec]) -> tuple[BlockRead, ...]:
+        unit, order = self._device.unit_address, self._profile.byte_order
+        return tuple(
+            (read_registers(unit, FUNCTIONS[block.table], block.address, block.count), BlockReader(block, order))
+            for block in plan_blocks(points, self._profile.read)
+        )
 
     async def _identify(self, deadline: float, *, urgent: bool) -> int:
         """Prove, once per connection and minute, that the configured kind of device answers.
 
         Returns the number of the connection that this is true for.
         """
-        generation = await self.session.connected(deadline, urgent=urgent)
+        generation = self.session.generation
+        if not self.session.up:
+            generation = await self.session.connected(deadline, urgent=urgent)
         known_generation, checked_s = self._identified
         if generation == known_generation and self._clock.now_s() - checked_s < IDENTITY_S:
             return generation
         now_s = self._clock.now_s()
-        for reader in self._identity_readers:
-            found = await self._read_block(reader, generation, deadline, urgent=urgent)
-            for spec in reader.block.points:
+        for read in self._identity_reads:
+            found = await self._read_block(read, generation, deadline, urgent=urgent)
+            for spec in found.reader.block.points:
                 expected = self._profile.identity[spec.name]
                 if found.raw[spec.name] * spec.scale + spec.offset != expected:
                     text = f"identity: {spec.name} reads {found.raw[spec.name]:g}; expected {expected:g}"
@@ -133,27 +141,27 @@ class ModbusDevice:
         return generation
 
     async def _read(
-        self, readers: Iterable[BlockReader], generation: int, deadline: float, *, urgent: bool = False
+        self, reads: Iterable[BlockRead], generation: int, deadline: float, *, urgent: bool = False
     ) -> dict[str, Measurement]:
-        """Measurements of all points of ``readers``; a lost link ends it, a refused block does not."""
+        """Measurements of all points of ``reads``; a lost link ends it, a refused block does not."""
         good: list[BlockData] = []
         points: dict[str, Measurement] = {}
         lost: LinkError | None = None
-        for reader in readers:
+        for read in reads:
             try:
                 if lost is not None:
                     raise lost
-                good.append(await self._read_block(reader, generation, deadline, urgent=urgent))
+                good.append(await self._read_block(read, generation, deadline, urgent=urgent))
             except ExceptionAnswer as refusal:
-                points.update(self._failed(reader.block.points, refusal))
+                points.update(self._failed(read[1].block.points, refusal))
             except LinkError as fault:
                 lost = fault
-                points.update(self._failed(reader.block.points, fault))
-        return points | measure_blocks(good)
+                points.update(self._failed(read[1].block.points, fault))
+        points.update(measure_blocks(good))
+        return points
 
-    async def _read_block(self, reader: BlockReader, generation: int, deadline: float, *, urgent: bool) -> BlockData:
-        block = reader.block
-        request = read_registers(self._device.unit_address, FUNCTIONS[block.table], block.address, block.count)
+    async def _read_block(self, read: BlockRead, generation: int, deadline: float, *, urgent: bool) -> BlockData:
+        request, reader = read
         reply = await self.session.request(request, deadline, generation=generation, urgent=urgent)
         return reader.take(reply.data, reply.sent_s, reply.received_s)
 
@@ -171,7 +179,8 @@ class ModbusDevice:
         """Add what is computed from the points."""
         for spec in self._profile.derived:
             points[spec.name] = derive(spec, points)
-        return points | read_back(self._profile, points)
+        points.update(read_back(self._profile, points))
+        return points
 
     async def _write(self, values: Mapping[str, float], lease_s: float, revert: Mapping[str, float]) -> Outcome:
         deadline = self._deadline()
@@ -196,14 +205,15 @@ class ModbusDevice:
 
     async def _present(self, names: set[str], generation: int, deadline: float) -> Mapping[str, Measurement]:
         """Scale factors and reference values, from the last poll when that is fresh, else read now."""
-        now_s = self._clock.now_s()
-        fresh = self._known_generation == generation and all(
-            name in self._known and now_s - self._known[name].measured_at_s <= self._device.stale_s for name in names
-        )
-        if fresh:
+        if generation == self._known_generation and all(self._fresh(name) for name in names):
             return self._known
-        readers = self._plan(spec for spec in self._profile.points if spec.name in self._with_factors(names))
-        return await self._read(readers, generation, deadline, urgent=True)
+        wanted = self._with_factors(names)
+        reads = self._plan(spec for spec in self._profile.points if spec.name in wanted)
+        return await self._read(reads, generation, deadline, urgent=True)
+
+    def _fresh(self, name: str) -> bool:
+        found = self._known.get(name)
+        return found is not None and found.usable and self._clock.now_s() - found.measured_at_s <= self._device.stale_s
 
     def _with_factors(self, names: set[str]) -> set[str]:
         factors = {self._profile.point(name).sf for name in names}

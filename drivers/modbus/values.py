@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Callable
+from collections.abc import Sequence
 
 from drivers.profile import PointSpec
 from drivers.profile_checks import raw_range, registers
@@ -37,24 +37,28 @@ def wire_order(data: bytes, spec: PointSpec, byte_order: str) -> bytes:
     return data
 
 
-def raw_reader(spec: PointSpec, first: int, byte_order: str) -> Callable[[bytes], float]:
-    """A function that takes the raw number of ``spec`` out of a block that starts at register ``first``.
+def block_layout(specs: Sequence[PointSpec], first: int, byte_order: str) -> struct.Struct:
+    """Layout that takes the numbers of ``specs`` (ordered, not overlapping) out of a block from register ``first``.
 
-    It returns an exact int for integer types, so that sentinels of 64 bits can be told apart.
+    Numbers come out exact (an int for integer types); points that need :func:`swapped` come out as bytes.
     """
-    layout = struct.Struct(_FORMATS[spec.type])
-    start = 2 * (spec.address - first)
-    end = start + layout.size
+    layout, at = ">", first
+    for spec in specs:
+        code = f"{2 * registers(spec)}s" if needs_swap(spec, byte_order) else _FORMATS[spec.type][1:]
+        layout += "xx" * (spec.address - at) + code
+        at = spec.address + registers(spec)
+    return struct.Struct(layout)
 
-    def straight(data: bytes) -> float:
-        number: float = layout.unpack_from(data, start)[0]
-        return number
 
-    def swapped(data: bytes) -> float:
-        number: float = layout.unpack(wire_order(data[start:end], spec, byte_order))[0]
-        return number
+def needs_swap(spec: PointSpec, byte_order: str) -> bool:
+    """True when the device keeps the words or bytes of ``spec`` in another order than the network's."""
+    return byte_order != "big" or spec.word_order != "high_first"
 
-    return straight if byte_order == "big" and spec.word_order == "high_first" else swapped
+
+def swapped(spec: PointSpec, data: bytes, byte_order: str) -> float:
+    """The number of a point whose ``data`` stand in the device's own order."""
+    number: float = struct.unpack(_FORMATS[spec.type], wire_order(data, spec, byte_order))[0]
+    return number
 
 
 def encode_value(spec: PointSpec, value: float, exponent: int, byte_order: str, *, floor: bool = False) -> bytes:

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from pymodbus.client.mixin import ModbusClientMixin
 
 from controller.domain.measurement import Measurement, Quality
-from drivers.modbus.blocks import plan_blocks
+from drivers.modbus.blocks import Block, plan_blocks
 from drivers.modbus.decode import BlockReader, derive, measure, measure_blocks, read_back
-from drivers.modbus.values import EncodeError, encode_value, raw_reader
+from drivers.modbus.values import EncodeError, encode_value
 from drivers.profile import DerivedSpec, PointSpec, Profile
 from drivers.profile_loader import load_profile
 
@@ -34,6 +34,11 @@ def spec_of(kind: str, **fields: object) -> PointSpec:
     return PointSpec("p_w", kind, "W", "test", address=10, **fields)  # type: ignore[arg-type]
 
 
+def raw_of(spec: PointSpec, data: bytes, byte_order: str = "big", first: int = 10) -> float:
+    block = Block("holding", first, len(data) // 2, (spec,))
+    return BlockReader(block, byte_order).take(data, 0.0, 0.0).raw[spec.name]
+
+
 def oracle(kind: str, value: float, word_order: str) -> bytes:
     order = "little" if word_order == "low_first" else "big"
     words = ModbusClientMixin.convert_to_registers(value, ORACLE_TYPES[kind], word_order=order)
@@ -49,7 +54,7 @@ def test_every_type_and_word_order_is_read_and_written_as_another_implementation
     value = abs(number) if kind.startswith("u") else number
     spec = spec_of(kind, word_order=word_order)
     data = oracle(kind, value * 1.0 if kind.startswith("f") else value, word_order)
-    assert raw_reader(spec, 8, "big")(b"\xaa\xbb\xcc\xdd" + data) == value
+    assert raw_of(spec, b"\xaa\xbb\xcc\xdd" + data, first=8) == value
     assert encode_value(spec, value, 0, "big") == data
 
 
@@ -59,7 +64,7 @@ def test_every_type_and_word_order_is_read_and_written_as_another_implementation
 def test_what_is_written_is_read_again(byte_order: str, word_order: str, raw: int, scale: float) -> None:
     spec = spec_of("int64", word_order=word_order, scale=scale)
     value = float(raw)
-    assert raw_reader(spec, 10, byte_order)(encode_value(spec, value, 0, byte_order)) * scale == value
+    assert raw_of(spec, encode_value(spec, value, 0, byte_order), byte_order) * scale == value
 
 
 def one(spec: PointSpec, number: float, **others: float) -> Measurement:
@@ -85,6 +90,15 @@ def test_a_scale_factor_that_cannot_be_makes_the_value_bad(exponent: float) -> N
     assert found.quality is Quality.BAD
     assert not found.usable
     assert "scale factor w_sf" in found.reason
+
+
+@pytest.mark.parametrize("wire", ["7fc00000", "7f800000", "ff800000"])
+def test_nan_and_infinity_never_come_through_a_whole_block(wire: str) -> None:
+    block = Block("holding", 10, 2, (spec_of("float32"),))
+    found = measure_blocks([BlockReader(block, "big").take(bytes.fromhex(wire), 1.0, 1.1)])["p_w"]
+    assert not found.usable
+    assert found.quality in (Quality.MISSING, Quality.BAD)
+    assert found.reason
 
 
 def test_a_scale_factor_that_was_not_read_makes_the_value_bad() -> None:
@@ -174,7 +188,7 @@ def test_registers_written_out_by_hand_are_read_as_the_quantity_that_they_are(pr
     spec = profile.point(name)
     assert spec.address == address
     (block,) = plan_blocks([spec], profile.read)
-    reader = BlockReader.make(block, profile.byte_order)
+    reader = BlockReader(block, profile.byte_order)
     found = measure_blocks([reader.take(bytes.fromhex(wire), 1.0, 1.1)])
     assert found[name].value == pytest.approx(expected, rel=1e-6)
     assert (found[name].measured_at_s, found[name].received_at_s) == (1.0, 1.1)
@@ -185,7 +199,7 @@ def test_a_sunspec_injection_is_negative_consumption() -> None:
     specs = [profile.point("p_w"), profile.point("w_sf")]
     (block,) = plan_blocks(specs, profile.read)
     data = struct.pack(">h", 1234) + bytes(2 * (block.count - 2)) + struct.pack(">h", 2)
-    found = measure_blocks([BlockReader.make(block, "big").take(data, 1.0, 1.1)])
+    found = measure_blocks([BlockReader(block, "big").take(data, 1.0, 1.1)])
     assert found["p_w"].value == -123400.0
 
 
@@ -210,6 +224,6 @@ def test_a_value_that_does_not_fit_is_refused_and_never_clipped(spec: PointSpec,
 @given(st.floats(0.0, 1.0), st.sampled_from([1.0, 0.1, 0.01, 0.001]))
 def test_rounding_down_never_gives_more_than_asked(value: float, scale: float) -> None:
     spec = spec_of("uint16", scale=scale)
-    raw = raw_reader(spec, 10, "big")(encode_value(spec, value, 0, "big", floor=True))
+    raw = raw_of(spec, encode_value(spec, value, 0, "big", floor=True))
     assert raw * scale <= value + 1e-5 * scale
     assert raw * scale > value - scale
