@@ -9,20 +9,18 @@ from typing import Generic
 
 import structlog
 
-from controller.domain.record import CycleRecord, Event
+from controller.domain.record import CycleRecord
 from controller.domain.site import Site
 from controller.ports import Clock
 from controller.runtime.commands import CommandPlanner
 from controller.runtime.core import State, Step
 from controller.runtime.cycle_times import CycleTimes
+from controller.runtime.event_log import EventLog
 from controller.runtime.process_image import ProcessImage
 from controller.runtime.ticks import Ticks
 from controller.runtime.writer import Writer
 
 _log = structlog.get_logger()
-
-WORRYING = frozenset({"guard.clamped", "limit.unseen", "site.infeasible", "unit.deaf", "unit.lost"})
-"""Events of the core that somebody should look into."""
 
 
 class FastLoop(Generic[State]):
@@ -56,14 +54,21 @@ class FastLoop(Generic[State]):
         self._state = state
         self._publish = publish
         self._beat = beat
+        self._events = EventLog(clock)
         self._slipping = False
+        self._halted = False
+
+    def halt(self) -> None:
+        """Decide nothing from now on; the ticks go on."""
+        self._halted = True
 
     async def run(self) -> None:
         """Tick until cancelled; the first cycle comes at once."""
         ticks = Ticks(self._clock.now_s(), self._site.cycle.cycle_s)
         while True:
             await asyncio.sleep(self._clock.real_s(ticks.due_s - self._clock.now_s()))
-            self._cycle()
+            if not self._halted:
+                self._cycle()
             self._count_missed(ticks.done(self._clock.now_s()))
 
     def _cycle(self) -> None:
@@ -76,17 +81,10 @@ class FastLoop(Generic[State]):
         self.last = record
         self._beat()
         self._publish(record)
-        log_events(record.events)
+        self._events.write(record.events)
 
     def _count_missed(self, missed: int) -> None:
         self.times.missed += missed
         if missed and not self._slipping:
             _log.warning("cycle.slipped", missed=missed, missed_total=self.times.missed)
         self._slipping = missed > 0
-
-
-def log_events(events: tuple[Event, ...]) -> None:
-    """One line per transition that the core reported."""
-    for event in events:
-        tell = _log.warning if event.name in WORRYING else _log.info
-        tell(event.name, subject=event.subject, text=event.text)

@@ -80,9 +80,10 @@ class Station(Generic[State]):
         gc.freeze()
         notify("READY=1")
         _log.info("station.started", site=self._site.name, devices=len(self._links), cycle_s=self._site.cycle.cycle_s)
-        deaths = await supervise(self._tasks(), stop)
-        notify("STOPPING=1")
-        await self._leave_safe()
+        deaths = await supervise(self._tasks(), stop, self._leave_safe)
+        unclosed = await close_all(self._links)
+        if unclosed:
+            _log.warning("device.not_closed", devices=unclosed)
         _log.info("station.stopped", clean=not deaths)
         return 1 if deaths else 0
 
@@ -116,15 +117,14 @@ class Station(Generic[State]):
         }
 
     async def _leave_safe(self) -> None:
+        notify("STOPPING=1")
+        self._loop.halt()
         self._publish_stopping()
-        complaints = await write_safe(self._planner.safe(), self._links)
+        complaints = await write_safe(self._planner.safe(), self._writers)
         if complaints:
             _log.error("safe.incomplete", devices=complaints, text="their leases will end by themselves")
         else:
             _log.info("safe.written")
-        unclosed = await close_all(self._links)
-        if unclosed:
-            _log.warning("device.not_closed", devices=unclosed)
 
     def _publish_stopping(self) -> None:
         """Tell the readers what is being written, as a last record."""

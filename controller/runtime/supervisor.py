@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,45 +15,36 @@ _log = structlog.get_logger()
 Work = Callable[[], Coroutine[Any, Any, None]]
 
 
-class StopRequested(Exception):
-    """Somebody asked for a clean end."""
-
-
 class TaskEnded(RuntimeError):
     """A task that must run for ever returned."""
 
 
-async def supervise(tasks: Mapping[str, Work], stop: asyncio.Event) -> dict[str, BaseException]:
-    """Run every task until one dies or ``stop`` is set, then end them all.
+async def supervise(
+    tasks: Mapping[str, Work], stop: asyncio.Event, finish: Callable[[], Awaitable[None]]
+) -> dict[str, BaseException]:
+    """Run every task until one dies or ``stop`` is set, then ``finish`` while the others still run, then end them all.
 
-    Returns what died, by name; empty after a requested stop.
+    Returns what died, by name; empty after a requested stop. Not a task group, because that would cancel the others at
+    once, in the middle of a request: a cancelled request costs the connection that the last writes need.
     """
-    running: dict[str, asyncio.Task[None]] = {}
+    running = {name: asyncio.create_task(work(), name=name) for name, work in tasks.items()}
+    stopping = asyncio.create_task(stop.wait(), name="stop")
     try:
-        async with asyncio.TaskGroup() as group:
-            for name, work in tasks.items():
-                running[name] = group.create_task(_for_ever(name, work), name=name)
-            group.create_task(_until(stop), name="stop")
-    except ExceptionGroup:
-        pass  # looked at below, task by task, because the group does not know the names
-    deaths = {name: death for name, task in running.items() if (death := _death_of(task)) is not None}
-    for name, death in deaths.items():
-        _log.error("task.died", task=name, error=f"{type(death).__name__}: {death}", exc_info=death)
+        await asyncio.wait((stopping, *running.values()), return_when=asyncio.FIRST_COMPLETED)
+        deaths = _deaths(running)
+        for name, death in deaths.items():
+            _log.error("task.died", task=name, error=f"{type(death).__name__}: {death}", exc_info=death)
+        await finish()
+    finally:
+        for task in (stopping, *running.values()):
+            task.cancel()
+        await asyncio.gather(stopping, *running.values(), return_exceptions=True)
     return deaths
 
 
-async def _for_ever(name: str, work: Work) -> None:
-    await work()
-    raise TaskEnded(f"task {name} returned; expected it to run until cancelled")
-
-
-async def _until(stop: asyncio.Event) -> None:
-    await stop.wait()
-    raise StopRequested
-
-
-def _death_of(task: asyncio.Task[None]) -> BaseException | None:
-    return None if not task.done() or task.cancelled() else task.exception()
+def _deaths(running: Mapping[str, asyncio.Task[None]]) -> dict[str, BaseException]:
+    returned = TaskEnded("returned; expected it to run until cancelled")
+    return {name: task.exception() or returned for name, task in running.items() if task.done()}
 
 
 @contextmanager

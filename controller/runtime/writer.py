@@ -22,11 +22,13 @@ class Writer:
         self._on_failed = on_failed
         self._newest: WriteRequest | None = None
         self._wake = asyncio.Event()
+        self._writing = asyncio.Lock()
+        self._ending = False
         self._state: OutcomeState | None = None
 
     def submit(self, request: WriteRequest) -> None:
-        """Replace whatever has not been sent yet. Never waits."""
-        self._newest = request
+        """Replace whatever has not been sent yet. Never waits; does nothing once :meth:`last` was called."""
+        self._newest = None if self._ending else request
         self._wake.set()
 
     async def run(self) -> None:
@@ -36,7 +38,16 @@ class Writer:
             self._wake.clear()
             request, self._newest = self._newest, None
             if request is not None:
-                self._report(request, await self._link.write(request.values, request.lease_s, request.revert))
+                self._report(request, await self._send(request))
+
+    async def last(self, request: WriteRequest) -> Outcome:
+        """Send ``request`` after what is being sent now, and nothing that was or will be submitted."""
+        self._ending, self._newest = True, None
+        return await self._send(request)
+
+    async def _send(self, request: WriteRequest) -> Outcome:
+        async with self._writing:
+            return await self._link.write(request.values, request.lease_s, request.revert)
 
     def _report(self, request: WriteRequest, outcome: Outcome) -> None:
         if outcome.state is OutcomeState.FAILED:

@@ -27,23 +27,31 @@ class ScriptedDevice:
         self.polled_at_s: list[float] = []
         self.writes: list[tuple[float, Mapping[str, float], float]] = []
         self.closed = 0
+        self.torn_at_s: list[float] = []
 
     async def poll(self) -> Mapping[str, Measurement]:
         at_s = self.clock.now_s()
         self.polled_at_s.append(round(at_s, 6))
-        await asyncio.sleep(self.delay_s)
+        await self._take(self.delay_s)
         if self.bug is not None:
             raise self.bug
         return {"p_w": bad(at_s, "connection refused") if self.silent else good(self.value, at_s)}
 
     async def write(self, values: Mapping[str, float], lease_s: float, revert: Mapping[str, float]) -> Outcome:
         self.writes.append((round(self.clock.now_s(), 6), dict(values), lease_s))
-        await asyncio.sleep(1e9 if self.hangs else self.delay_s)
+        await self._take(1e9 if self.hangs else self.delay_s)
         if self.bug is not None:
             raise self.bug
         if self.silent:
             return Outcome(OutcomeState.FAILED, "connection refused")
         return Outcome(OutcomeState.REFUSED, "exception 3") if self.refuses else ACKNOWLEDGED
+
+    async def _take(self, duration_s: float) -> None:
+        try:
+            await asyncio.sleep(duration_s)
+        except asyncio.CancelledError:
+            self.torn_at_s.append(round(self.clock.now_s(), 6))
+            raise
 
     async def aclose(self) -> None:
         self.closed += 1

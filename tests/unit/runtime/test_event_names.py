@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from controller.runtime.fast_loop import WORRYING
+from controller.runtime.event_log import WORRYING
 
 ROOT = Path(__file__).resolve().parents[3]
 LOG_METHODS = ("info", "warning", "error", "log")

@@ -136,7 +136,30 @@ def test_a_device_that_hangs_does_not_delay_the_end_by_more_than_two_seconds() -
     assert code == 0
     assert plant.ended_at_s == 7.5
     (incomplete,) = [entry for entry in logs if entry["event"] == "safe.incomplete"]
-    assert incomplete["devices"] == {"inverter": "no answer within 2 s"}
+    assert incomplete["devices"] == {"inverter": "failed: no answer within 2 s"}
+
+
+def test_what_is_being_read_or_written_at_the_end_is_not_torn_off_and_the_safe_set_point_comes_last() -> None:
+    plant = Plant()
+    plant.meter.delay_s = plant.inverter.delay_s = 0.8
+    plant.core.lease_s = 1e3
+    code, _ = plant.run(6.2, (5.9, lambda: setattr(plant.core, "p_w", -10e3)))
+    assert code == 0
+    assert [(at_s, values) for at_s, values, _ in plant.inverter.writes[-2:]] == [
+        (6.0, {"generation_w_max": 10e3, "q_var": 0.0}),
+        (6.8, SAFE),
+    ]
+    assert plant.meter.torn_at_s == plant.inverter.torn_at_s == [7.6]  # after the safe write
+    assert plant.ended_at_s == 7.6
+
+
+def test_a_safe_write_that_did_not_arrive_is_repeated_while_there_is_time() -> None:
+    plant = Plant()
+    plant.inverter.silent = True
+    code, logs = plant.run(5.5, (6.0, lambda: setattr(plant.inverter, "silent", False)))
+    assert code == 0
+    assert [at_s for at_s, values, _ in plant.inverter.writes if values == SAFE] == [5.5, 5.7, 5.9, 6.1]
+    assert "safe.written" in [entry["event"] for entry in logs]
 
 
 def test_a_bug_in_a_driver_at_the_end_does_not_spoil_the_other_safe_writes() -> None:

@@ -32,10 +32,17 @@ class Worker:
 
 
 def supervised(stop_at_s: float, **workers: Worker) -> dict[str, BaseException]:
+    """What died, when asked to stop at a given instant; the finish takes a second and finds nobody cancelled."""
+
     async def scene() -> dict[str, BaseException]:
         stop = asyncio.Event()
         asyncio.get_running_loop().call_at(stop_at_s, stop.set)
-        return await supervise({name: worker.run for name, worker in workers.items()}, stop)
+
+        async def finish() -> None:
+            await asyncio.sleep(1.0)
+            assert not any(worker.cancelled for worker in workers.values())
+
+        return await supervise({name: worker.run for name, worker in workers.items()}, stop, finish)
 
     with capture_logs():
         return in_virtual_time(scene())
@@ -47,7 +54,7 @@ def test_a_requested_stop_ends_every_task_and_blames_none() -> None:
     assert (one.cancelled, two.cancelled) == (True, True)
 
 
-def test_the_death_of_one_task_ends_the_others_and_is_named() -> None:
+def test_the_death_of_one_task_ends_the_others_after_the_finish_and_is_named() -> None:
     error = ValueError("no")
     healthy = Worker()
     assert supervised(60.0, sick=Worker(3.0, error), healthy=healthy) == {"sick": error}
@@ -61,6 +68,23 @@ def test_a_task_that_returns_has_died() -> None:
 
 def test_all_that_die_together_are_named() -> None:
     assert set(supervised(60.0, a=Worker(3.0), b=Worker(3.0, OSError("x")), c=Worker())) == {"a", "b"}
+
+
+def test_nobody_is_left_running_when_the_finish_itself_fails() -> None:
+    worker = Worker()
+
+    async def scene() -> None:
+        stop = asyncio.Event()
+        stop.set()
+
+        async def finish() -> None:
+            raise ZeroDivisionError
+
+        await supervise({"worker": worker.run}, stop, finish)
+
+    with pytest.raises(ZeroDivisionError):
+        in_virtual_time(scene())
+    assert worker.cancelled
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
