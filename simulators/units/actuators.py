@@ -6,6 +6,7 @@ A cap written below the present output acts from the present output: there is no
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -48,6 +49,7 @@ class ActuatorBank:
         self._pending: list[list[tuple[float, float, float]]] = [[] for _ in units]
         self._waiting = 0
         self._seen: list[Effective | None] = [None] * len(units)
+        self._wanted = [(0.0, 0.0)] * len(units)
         self._gain_dt_s = 0.0
         self._gain_p = self._gain_q = self._target_p
         self.p: Array = np.zeros(len(units))
@@ -59,25 +61,25 @@ class ActuatorBank:
             return
         first = self._seen[k] is None
         self._seen[k] = effective
-        p, q_var = _wanted(self._units[k], effective)
+        wanted = _wanted(self._units[k], effective)
         if first:  # what it starts with was there before the world began
-            self._target_p[k], self._target_q[k] = p, q_var
-            self._cap[k], self.p[k], self.q_var[k] = p, 0.0, q_var
-            return
-        self._pending[k].append((now_s + self._latency_s[k], p, q_var))
-        self._waiting += 1
+            self._target_p[k], self._target_q[k] = wanted
+            self._cap[k], self.q_var[k] = wanted
+        elif wanted != self._wanted[k]:
+            self._pending[k].append((now_s + self._latency_s[k], *wanted))
+            self._waiting += 1
+        self._wanted[k] = wanted
 
     def step(self, end_s: float, dt_s: float, available: Array, q_limit_var: Array) -> None:
         """Move to ``end_s``. ``available`` bounds what caps let through; Q is bounded by ``q_limit_var``."""
         gain_p, gain_q = self._gains(dt_s)
-        if self._waiting:
-            gain_p, gain_q = self._release(end_s, dt_s, gain_p, gain_q)
-        target, battery = self._target_p, self.is_battery
+        battery = self.is_battery
+        target, target_q = self._release(end_s, dt_s) if self._waiting else (self._target_p, self._target_q)
         start = np.where(target < self._cap, np.minimum(self._cap, np.maximum(self.p, target)), self._cap)
         start[battery] = self.p[battery]
         self._cap = start + np.clip((target - start) * gain_p, -self._fall * dt_s, self._rise * dt_s)
         self.p = np.where(battery, self._cap, np.minimum(available, self._cap))
-        q_var = self.q_var + (self._target_q - self.q_var) * gain_q
+        q_var = self.q_var + (target_q - self.q_var) * gain_q
         self.q_var = np.clip(q_var, -q_limit_var, q_limit_var)
 
     def correct(self, k: int, p: float) -> None:
@@ -91,17 +93,28 @@ class ActuatorBank:
             self._gain_q = 1.0 - np.exp(-dt_s / self._tau_q_s)
         return self._gain_p, self._gain_q
 
-    def _release(self, end_s: float, dt_s: float, gain_p: Array, gain_q: Array) -> tuple[Array, Array]:
-        """Let the set points act whose dead time is over; they act for the part of the step that is left to them."""
-        gain_p, gain_q = gain_p.copy(), gain_q.copy()
+    def _release(self, end_s: float, dt_s: float) -> tuple[Array, Array]:
+        """Targets of this step, now that some dead times are over.
+
+        A set point that begins to act inside the step is blended with the one before it, by what each would have
+        moved a first-order lag: the end of the step is then exact, however long the step is.
+        """
+        target, target_q = self._target_p.copy(), self._target_q.copy()
         for k, queue in enumerate(self._pending):
             while queue and queue[0][0] <= end_s:
                 due_s, self._target_p[k], self._target_q[k] = queue.pop(0)
                 self._waiting -= 1
-                active_s = min(end_s - due_s, dt_s)
-                gain_p[k] = 1.0 - np.exp(-active_s / self._tau_p_s[k])
-                gain_q[k] = 1.0 - np.exp(-active_s / self._tau_q_s[k])
-        return gain_p, gain_q
+                left_s = min(end_s - due_s, dt_s)
+                target[k] = _blend(target[k], self._target_p[k], left_s, dt_s, self._tau_p_s[k])
+                target_q[k] = _blend(target_q[k], self._target_q[k], left_s, dt_s, self._tau_q_s[k])
+        return target, target_q
+
+
+def _blend(old: float, new: float, left_s: float, dt_s: float, tau_s: float) -> float:
+    """The constant target over ``dt_s`` that ends where ``old``, then ``new`` for the last ``left_s``, would."""
+    late = -math.expm1(-left_s / tau_s)
+    early = -math.expm1(-(dt_s - left_s) / tau_s)
+    return (old * early * (1.0 - late) + new * late) / -math.expm1(-dt_s / tau_s)
 
 
 def _wanted(unit: Unit, effective: Effective) -> tuple[float, float]:

@@ -41,7 +41,8 @@ def cloud_field(cover_frac: Array, rng: np.random.Generator) -> Array:
     pattern = noise(rng, 400.0, 60.0)
     rank = 0.5 * (1.0 + np.tanh(0.8 * pattern))  # close to the normal distribution's own ranks, without scipy
     edge = (rank - (1.0 - cover_frac)) / 0.12
-    return 1.0 / (1.0 + np.exp(-np.clip(edge, -30.0, 30.0)))
+    clear_sky = np.clip(cover_frac / 0.05, 0.0, 1.0)  # a cloud's soft edge must not shade a sky without clouds
+    return clear_sky / (1.0 + np.exp(-np.clip(edge, -30.0, 30.0)))
 
 
 def available_frac(clear_w_m2: Array, clouds: Array, settings: PvSettings) -> Array:

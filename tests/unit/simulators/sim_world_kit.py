@@ -52,9 +52,11 @@ def unit(unit_id: str, kind: UnitKind, bus: str, p_safe_w: float, storage: Stora
     )
 
 
-def unit_profile(fails: FailBehaviour = FailBehaviour.REVERTS_TO_VALUE) -> Profile:
-    """A device that takes every command, each with lease, reversion and enable."""
-    names = ("generation_w_max", "consumption_w_max", "p_w", "q_var")
+COMMANDS = ("generation_w_max", "consumption_w_max", "p_w", "q_var")
+
+
+def unit_profile(fails: FailBehaviour = FailBehaviour.REVERTS_TO_VALUE, names: tuple[str, ...] = COMMANDS) -> Profile:
+    """A device that takes the commands ``names``, each with lease, reversion and enable."""
     settings = [f"{name}_{part}" for name in names for part in ("set", "ena", "rvrt_s", "rvrt")]
     points = [PointSpec(name, "float64", "1", "test", "rw") for name in settings]
     points += [PointSpec(name, "int32", "W", "test", scale=100.0) for name in ("p_w", "q_var", "p_avail_w")]
@@ -92,7 +94,7 @@ def site(chain: MeasurementChain = PERFECT) -> Site:
     devices = (
         device("MT", "meter", {"p_w": "branch.T1.p_w", "i_a": "branch.T1.i_a", "u_v": "bus.BB.u_v"}),
         device("ML", "meter", {"p_w": "-branch.L1.p_w"}),
-        *(device(f"D{item.id}", "unit", _unit_feeds(item.id), item.id) for item in units),
+        *(device(f"D{item.id}", item.kind.value, _unit_feeds(item.id), item.id) for item in units),
     )
     limits = (
         Limit("T1.thermal", LimitKind.THERMAL, "T1", 330.0),
@@ -120,8 +122,17 @@ def scenario(**changes: object) -> Scenario:
     return Scenario(**{**values, **changes})  # type: ignore[arg-type]
 
 
+def profiles(fails: FailBehaviour = FailBehaviour.REVERTS_TO_VALUE) -> dict[str, Profile]:
+    """Tables of the kit's devices; those of units are called by their kind."""
+    kinds = {"pv": "generation_w_max", "ev_hub": "consumption_w_max", "battery": "p_w"}
+    return {"meter": meter_profile(), **{kind: unit_profile(fails, (name, "q_var")) for kind, name in kinds.items()}}
+
+
 def world(
-    *, seed: int = 1, controlled: bool = True, fails: FailBehaviour = FailBehaviour.REVERTS_TO_VALUE, **changes: object
+    *,
+    seed: int = 1,
+    controlled: bool = True,
+    fails: FailBehaviour = FailBehaviour.REVERTS_TO_VALUE,
+    **changes: object,
 ) -> World:
-    profiles = {"unit": unit_profile(fails), "meter": meter_profile()}
-    return World(site(), scenario(**changes), seed, controlled, profiles)
+    return World(site(), scenario(**changes), seed, controlled, profiles(fails))

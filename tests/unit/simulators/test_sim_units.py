@@ -207,3 +207,12 @@ def test_demand_stays_inside_what_the_site_file_calls_credible(shape: str) -> No
 def test_a_load_shape_that_does_not_exist_is_named() -> None:
     with pytest.raises(ValueError, match="L has shape 'castle'; expected one of town"):
         power_w(Load("L", "BB", 1e6, 3e5, 0.5e6, 2e6), "castle", 1.0, np.zeros(DAY_S), stream(1, "l"))
+
+
+def test_a_set_point_that_changes_every_second_still_acts() -> None:
+    actuators = bank()
+    move(actuators, 0.0, 5.0, 1.2e6, 1.0)
+    for second in range(5, 25):
+        actuators.target(0, Effective(generation_w_max=0.4e6 + second), float(second))
+        actuators.step(second + 1.0, 1.0, np.array([1.2e6]), np.array([0.8e6]))
+    assert actuators.p[0] == pytest.approx(0.4e6, rel=0.01)
