@@ -62,6 +62,8 @@ def accept_bids(problem: BidProblem, time_limit_s: float = TIME_LIMIT_S) -> Acce
 
     Raises ``RuntimeError`` when the solver returns no choice at all, which taking nothing should make impossible.
     """
+    if not problem.bids:
+        return Acceptance({}, total_eur(problem, {}), proven=True)
     model = _Model()
     columns = _add_bids(model, problem)
     _add_exclusions(model, problem, columns)

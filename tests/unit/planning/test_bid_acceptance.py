@@ -218,3 +218,10 @@ def test_without_bids_everything_stays_uncovered_and_nothing_is_refused() -> Non
     assert found.accepted == {}
     assert found.total_eur == pytest.approx(400.0)
     assert rejection_reasons(shortage(), found) == {}
+    assert accept_bids(shortage(need_w=0.0)).total_eur == 0.0
+
+
+def test_where_nothing_is_short_nothing_is_bought() -> None:
+    problem = shortage(offer("idle"), need_w=0.0)
+    assert accept_bids(problem).accepted == {}
+    assert reason(problem, "idle").startswith("not needed")
