@@ -139,12 +139,13 @@ def _merge(items: list[_Item]) -> list[RegisterWrite]:
     """Adjacent registers in one request: as few requests as keep set-up, value and enable in that order."""
     ordered = sorted(items, key=lambda item: item.address)
     joins = [index for index, (left, right) in enumerate(pairwise(ordered), 1) if left.end == right.address]
-    for cuts in range(len(joins) + 1):
-        for kept_apart in combinations(joins, cuts):
-            runs = _runs(ordered, set(joins) - set(kept_apart))
-            if _in_order(runs):
-                return [RegisterWrite(run[0].address, b"".join(item.data for item in run)) for run in runs]
-    return [RegisterWrite(item.address, item.data) for item in items]
+    candidates = (
+        _runs(ordered, set(joins) - set(kept_apart))
+        for cuts in range(len(joins) + 1)
+        for kept_apart in combinations(joins, cuts)
+    )
+    runs = next(runs for runs in candidates if _in_order(runs))  # with every point on its own the order holds
+    return [RegisterWrite(run[0].address, b"".join(item.data for item in run)) for run in runs]
 
 
 def _runs(ordered: list[_Item], joins: set[int]) -> list[list[_Item]]:

@@ -285,3 +285,17 @@ async def test_rtu_inside_tcp_waits_out_a_late_answer_before_the_next_request() 
 def test_a_device_whose_protocol_is_not_that_of_its_profile_is_refused() -> None:
     with pytest.raises(ValueError, match="device D1: protocol is 'opcua'; expected 'modbus'"):
         open_device(device_of("127.0.0.1:502", "ev_hub", protocol="opcua"), SystemClock())
+
+
+async def test_a_link_that_dies_between_two_blocks_keeps_what_was_read_and_says_why_the_rest_is_missing() -> None:
+    behave = serving({1600: 0, 1601: 5000, 203: 0, 204: 1000})
+    async with hostile(behave, lambda _: ("fin",)) as server:
+        device = opened(server.endpoint, "ev_hub")
+        points = await device.poll()
+        assert points["fallback_w"].value == 1000.0
+        assert points["limit_w"].quality is Quality.MISSING
+        assert "the connection was lost" in points["p_w"].reason
+        assert len(server.frames) == 2, "nothing more is asked of a lost device in this poll"
+        assert (device.id, device.counters.ok, device.counters.failed) == ("D1", 0, 1)
+        await device.aclose()
+        await device.aclose()

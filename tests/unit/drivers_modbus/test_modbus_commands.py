@@ -89,6 +89,11 @@ def test_a_command_that_the_device_cannot_do_is_refused_before_the_others_are_en
         plan_writes(HUB, {"consumption_w_max": 1.0, "q_var": 0.0}, 20.0, {"consumption_w_max": 0.0}, {})
 
 
+def test_a_set_point_that_its_register_cannot_hold_is_refused() -> None:
+    with pytest.raises(CommandRefusedError, match="var_set_var is 4e\\+07; expected"):
+        plan_writes(DER, {"q_var": 4e7}, 30.0, {"q_var": 0.0}, DER_KNOWN)
+
+
 def test_without_a_value_to_revert_to_nothing_is_written() -> None:
     with pytest.raises(CommandRefusedError, match="no value to revert to"):
         plan_writes(HUB, {"consumption_w_max": 1.0}, 20.0, {}, {})
