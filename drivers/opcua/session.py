@@ -50,6 +50,7 @@ _FAULTS = (
     TypeError,
     LookupError,
     AttributeError,
+    AssertionError,
     ArithmeticError,
     struct.error,
     InvalidSignature,
