@@ -77,3 +77,14 @@ def test_an_option_that_makes_no_sense_is_refused(option: tuple[str, str]) -> No
     result = invoke("no_such_site", *option)
     assert result.exit_code != 0
     assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize("option", ["--record", "--record-socket"])
+def test_a_place_for_records_that_cannot_be_is_refused_before_anything_is_controlled(
+    option: str, tmp_path: Path
+) -> None:
+    result = invoke("secondary_rooftop", option, str(tmp_path / "nowhere" / "records"))
+    assert result.exit_code == 1
+    assert "nowhere" in result.output
+    assert "No such file" in result.output
+    assert "Traceback" not in result.output
