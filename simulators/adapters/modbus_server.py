@@ -65,7 +65,7 @@ class _Unit:
         data = SimData(first, count=count, datatype=DataType.REGISTERS)
         return SimDevice(unit_address, simdata=[data], action=self._action)
 
-    async def _action(  # noqa: PLR0917 - the signature is pymodbus'
+    async def _action(
         self,
         function_code: int,
         start_address: int,

@@ -81,9 +81,13 @@ class OpcUaServer:
         self._endpoints = [_Endpoint(*at, served, credentials, policies) for at, served in ports.items()]
 
     async def start(self) -> None:
-        """Build every address space and listen; OSError when a port is taken."""
-        for endpoint in self._endpoints:
-            await endpoint.start()
+        """Build every address space and listen; after an OSError (a port is taken) nothing stays open."""
+        try:
+            for endpoint in self._endpoints:
+                await endpoint.start()
+        except OSError:
+            await self.stop()
+            raise
 
     async def stop(self) -> None:
         """Close every connection and listener; safe to call twice."""
@@ -134,7 +138,11 @@ class _Endpoint:
         self._server = server
         assert server.bserver is not None
         self._gate = Gate(self._host, self._port, server.bserver.port, self._silent)
-        await self._gate.start()
+        try:
+            await self._gate.start()
+        except OSError:
+            await self.stop()
+            raise
 
     async def stop(self) -> None:
         if self._gate is not None:

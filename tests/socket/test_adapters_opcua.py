@@ -13,8 +13,8 @@ from asyncua import Client, ua
 
 from controller.domain.command import OutcomeState
 from controller.domain.measurement import Quality
-from drivers.opcua import session as session_module
 from drivers.opcua.security import OpcUaSecurity, fingerprint
+from drivers.opcua.session import guard
 from drivers.profile_loader import load_profile
 from simulators.adapters.opcua_server import OpcUaServer, generate_credentials
 
@@ -143,7 +143,7 @@ async def test_a_foreign_client_browses_reads_writes_and_is_told_off(world: Worl
 
 
 async def test_a_channel_is_renewed_without_losing_a_poll(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session_module, "CHANNEL_LIFETIME_S", 0.02)
+    monkeypatch.setattr(guard, "CHANNEL_LIFETIME_S", 0.02)
     device = opcua_device(world.port)
     for _ in range(30):
         points = await device.poll()
@@ -160,6 +160,14 @@ async def test_a_server_without_our_namespace_gives_no_value_and_takes_no_write(
     assert outcome.state is OutcomeState.FAILED
     assert "urn:somebody:else" in outcome.reason
     await device.aclose()
+
+
+async def test_a_port_that_is_taken_leaves_nothing_open(world: World) -> None:
+    other = free_port()
+    server = OpcUaServer([("127.0.0.1", other, world.rtu), ("127.0.0.1", world.port, world.transformer)])
+    with pytest.raises(OSError, match=str(world.port)):
+        await server.start()
+    assert "ConnectionRefusedError" in (await opcua_device(other).poll())["p_w"].reason
 
 
 async def test_a_closed_device_stays_closed(world: World) -> None:

@@ -19,8 +19,8 @@ from asyncua import Node, Server, ua
 
 from controller.domain.command import OutcomeState
 from controller.domain.measurement import Quality
-from drivers.opcua import session as session_module
-from drivers.opcua.session import CHUNK_BYTES_MAX, CHUNKS_MAX, MESSAGE_BYTES_MAX
+from drivers.opcua.session import guard, session
+from drivers.opcua.session.guard import CHUNK_BYTES_MAX, CHUNKS_MAX, MESSAGE_BYTES_MAX
 from drivers.profile import FailBehaviour, PointSpec, Profile
 from simulators.adapters.gate import Gate
 from simulators.adapters.opcua_server import OpcUaServer
@@ -138,7 +138,7 @@ async def test_a_quantity_that_is_gone_ambiguous_or_changed_is_bad(foreign: Fore
 async def test_a_node_that_appears_later_is_found_in_the_same_session(
     foreign: ForeignServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session_module, "RESOLVE_AGAIN_S", 0.0)
+    monkeypatch.setattr(session, "RESOLVE_AGAIN_S", 0.0)
     await foreign.number(2, ["p_w"])
     device = opcua_device(foreign.port, METER)
     assert not (await device.poll())["u_v"].usable
@@ -307,11 +307,17 @@ async def test_a_peer_that_speaks_something_else_is_missing_and_nothing_is_raise
 
 
 async def test_the_peer_cannot_lift_our_limits() -> None:
-    caps = session_module._Caps(CHUNK_BYTES_MAX, CHUNK_BYTES_MAX, CHUNKS_MAX, MESSAGE_BYTES_MAX)
+    caps = guard.Caps(CHUNK_BYTES_MAX, CHUNK_BYTES_MAX, CHUNKS_MAX, MESSAGE_BYTES_MAX)
     caps.update_client_limits(ua.Acknowledge(0, 0, 0x7FFF_FFFF, 0, 0))
     assert caps.max_recv_buffer == CHUNK_BYTES_MAX
     assert not caps.is_msg_size_within_limit(MESSAGE_BYTES_MAX + 1)
     assert not caps.is_chunk_count_within_limit(CHUNKS_MAX + 1)
+
+
+async def test_an_array_of_nothing_costs_nothing() -> None:
+    announced = bytes([0x80]) + struct.pack("<i", 0x7FFF_FFFF)
+    with pytest.raises(ValueError, match="2147483647 nulls"):
+        ua.ua_binary.variant_from_binary(ua.utils.Buffer(announced))
 
 
 async def test_nobody_listens() -> None:

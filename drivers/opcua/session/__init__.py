@@ -1,0 +1,11 @@
+"""One OPC UA session, from the socket to resolved points: the only place of the driver that knows asyncua.
+
+A session is used until its first fault and never again; whoever owns it opens a new one. asyncua's own reconnection,
+health probes and subscriptions are not used: they re-use NodeIds (a renumbered server then delivers another quantity
+with Good quality), and some of their failures are only logged.
+"""
+
+from drivers.opcua.session.guard import LinkError
+from drivers.opcua.session.session import OpcUaSession, UnresolvedError
+
+__all__ = ["LinkError", "OpcUaSession", "UnresolvedError"]
