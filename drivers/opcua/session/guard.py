@@ -68,6 +68,7 @@ class Caps(TransportLimits):
     """Our own limits on what we receive, whatever the server acknowledges (asyncua takes the server's word)."""
 
     def update_client_limits(self, msg: ua.Acknowledge) -> None:
+        """Take what the server says about sending only."""
         super().update_client_limits(msg)
         self.max_recv_buffer = CHUNK_BYTES_MAX
         self.max_chunk_count = CHUNKS_MAX
@@ -112,6 +113,7 @@ class GuardedClient(Client):
 
 
 async def connect(client: GuardedClient, security: OpcUaSecurity | None) -> None:
+    """Socket, channel, session, identity: a step after the other, with no task left behind."""
     if security is not None:
         await _secure(client, security)
     await client.connect_socket()
@@ -135,6 +137,7 @@ async def _secure(client: GuardedClient, security: OpcUaSecurity) -> None:
 
 @contextmanager
 def field_faults(doing: str, security: OpcUaSecurity | None) -> Iterator[None]:
+    """Turn whatever asyncua raises for a peer's fault into a :class:`LinkError` that says what we were doing."""
     try:
         yield
     except LinkError:
@@ -146,6 +149,7 @@ def field_faults(doing: str, security: OpcUaSecurity | None) -> Iterator[None]:
 
 
 def abort(client: GuardedClient) -> None:
+    """Cut the connection without a word; safe at any time."""
     protocol = client.uaclient.protocol
     if protocol is not None and protocol.transport is not None:
         protocol.transport.abort()

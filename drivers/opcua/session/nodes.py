@@ -116,8 +116,10 @@ def _built_in(type_name: str) -> ua.NodeId:
 
 
 def attribute_of(node: ua.NodeId, attribute: AttributeIds) -> ua.ReadValueId:
+    """A request for one attribute of a node."""
     return ua.ReadValueId(NodeId=node, AttributeId=attribute)
 
 
 def value_of(node: ua.NodeId) -> ua.ReadValueId:
+    """A request for the value of a node."""
     return attribute_of(node, AttributeIds.Value)
