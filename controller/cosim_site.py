@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from controller.domain.limit import Limit, LimitKind
-from controller.domain.site import CycleSettings, MeasurementChain, ReactiveRequest, Site
+from controller.domain.site import CycleSettings, Device, MeasurementChain, ReactiveRequest, Site
 from controller.domain.topology import Bus, Line, Load, Source, Topology, Transformer
 from controller.domain.unit import Actuator, FailSafe, Storage, Unit, UnitKind
 
@@ -22,6 +22,7 @@ KINDS = {
     "flex_load": UnitKind.FLEX_LOAD,
     "generator": UnitKind.GENERATOR,
 }
+STALE_PERIODS = 3.0
 NEVER_S = 1e9  # the exchange knows no lease: a missing key holds the last value
 
 
@@ -33,6 +34,7 @@ def site_from_reset(network: Json, scenario: Json) -> Site:
         topology=topology,
         units=tuple(_unit(d) for d in network["ders"]),
         limits=_limits(network, topology),
+        devices=(_plant(network, float(scenario["control_period_s"])),),
         cycle=CycleSettings(cycle_s=float(scenario["control_period_s"])),
         chain=_chain(scenario.get("measurement", {})),
         principle="merit",
@@ -41,11 +43,14 @@ def site_from_reset(network: Json, scenario: Json) -> Site:
     )
 
 
-def measured_points(network: Json) -> frozenset[str]:
-    """Points of buses and branches that the plant says it measures."""
+def _plant(network: Json, period_s: float) -> Device:
+    """The co-simulated plant as one device that feeds every point that it says it measures."""
     buses = [f"bus.{b['id']}.u_v" for b in network["buses"] if b.get("measured", True)]
     measured = [b for b in [*network["lines"], *network["transformers"]] if b.get("measured", True)]
-    return frozenset(buses + [f"branch.{b['id']}.{q}" for b in measured for q in ("i_a", "p_w", "q_var")])
+    names = buses + [f"branch.{b['id']}.{q}" for b in measured for q in ("i_a", "p_w", "q_var")]
+    feeds = {name: name for name in [*names, "interface.p_w", "interface.q_var"]}
+    stale_s = STALE_PERIODS * period_s
+    return Device("plant", "cosim", "stdio", 0, "cosim", feeds, None, period_s, stale_s, period_s)
 
 
 def _topology(net: Json) -> Topology:

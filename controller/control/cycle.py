@@ -50,6 +50,7 @@ class Engine:
         self.estimator = Estimator(self.layout, self.units)
         self.limits = (ThermalLimits(site), VoltageLimits(site), InterfaceLimits(site))
         self.price, self.curvature = access_prices(site, self.resources)
+        self.metered = modes.metered_elements(site)
         self.is_voltage = np.array([x.kind is LimitKind.VOLTAGE for x in site.limits], dtype=bool)
         self.open_p_w = np.array([0.0 if u.storage else u.p_min_w if u.kind.generates else u.p_max_w for u in site.units])
         self.safe_p_w = np.array([u.fail_safe.p_w for u in site.units])
@@ -80,6 +81,7 @@ class ControlState:
     mode: Mode
     ready_since_s: float
     flags: frozenset[tuple[str, str]]
+    bound_at_s: Array
 
 
 def initial_state(site: Site, tuning: Tuning = DEFAULT) -> ControlState:
@@ -88,7 +90,10 @@ def initial_state(site: Site, tuning: Tuning = DEFAULT) -> ControlState:
     n = len(site.units)
     history = CommandHistory(np.array([-np.inf]), engine.open_p_w[None, :], np.zeros((1, n)))
     held, probe = engine.units.is_battery.copy(), np.zeros(len(engine.resources.unit))
-    return ControlState(engine, 0, None, history, engine.open_p_w, np.zeros(n), held, probe, Surplus(), Mode.BOOT, np.inf, frozenset())
+    return ControlState(
+        engine, 0, None, history, engine.open_p_w, np.zeros(n), held, probe, Surplus(), Mode.BOOT, np.inf, frozenset(),
+        np.full(len(site.limits), -np.inf),
+    )  # fmt: skip
 
 
 def step(site: Site, state: ControlState, snapshot: Snapshot) -> tuple[ControlState, CycleRecord]:
@@ -97,11 +102,13 @@ def step(site: Site, state: ControlState, snapshot: Snapshot) -> tuple[ControlSt
     memory = state.estimator if state.estimator is not None else engine.estimator.initial(snapshot.now_s)
     memory, estimate = engine.estimator.update(memory, snapshot, state.history, state.held)
     readings = engine.readings(estimate)
-    mode, ready_since_s = modes.next_mode(site, state.mode, state.ready_since_s, estimate, readings, snapshot.now_s)
+    mode, ready_since_s = modes.next_mode(
+        site, state.mode, state.ready_since_s, estimate, readings, engine.metered, snapshot.now_s
+    )
     lost = modes.lost_units(site, estimate)
     decision = _decide(engine, state, estimate, snapshot.now_s, lost)
     set_p, set_q, held, causes = _settle(engine, state, estimate, decision, mode, lost)
-    record, flags = build_record(
+    record, flags, bound_at_s = build_record(
         engine, state.seq, snapshot.now_s, mode, estimate, readings, decision, set_p, set_q, held, causes, lost, state
     )
     sent_p = np.array([s.p_w for s in record.setpoints])
@@ -122,6 +129,7 @@ def step(site: Site, state: ControlState, snapshot: Snapshot) -> tuple[ControlSt
         mode=mode,
         ready_since_s=ready_since_s,
         flags=flags,
+        bound_at_s=bound_at_s,
     )
     return new, record
 
@@ -245,7 +253,7 @@ def _settle(
     band = t.deadband_p_frac * r.rated_w
     keep_held = decision.held & (np.abs(previous - cap) < np.where(cap < previous, 0.3 * band, band))
     value = np.where((keep_free | keep_held | decision.reach.fixed) & ~r.is_storage, previous, cap)
-    value = np.where(r.is_storage & decision.reach.fixed, previous, value)
+    value = np.where(r.is_storage & decision.reach.fixed, 0.0, value)
     set_p = r.unit_p_w(value, n)
     still = engine.units.is_battery & (np.abs(set_p - state.set_p_w) < t.deadband_p_frac * engine.units.p_rated_w)
     set_p = np.where(still & (set_p != 0.0), state.set_p_w, set_p)

@@ -19,6 +19,12 @@ def stale_s(site: Site) -> float:
     return max(polls, default=3.0 * site.cycle.cycle_s)
 
 
+def metered_elements(site: Site) -> frozenset[str]:
+    """Branches, buses and ``interface`` with a meter of their own."""
+    targets = [point.lstrip("-") for d in site.devices for point in d.feeds.values()]
+    return frozenset("interface" if t.startswith("interface") else t.split(".")[1] for t in targets)
+
+
 def lost_units(site: Site, estimate: Estimate) -> NDArray[np.bool_]:
     """Units without telemetry for longer than the stale time."""
     out: NDArray[np.bool_] = estimate.unit_age_s > stale_s(site)
@@ -26,22 +32,29 @@ def lost_units(site: Site, estimate: Estimate) -> NDArray[np.bool_]:
 
 
 def next_mode(
-    site: Site, mode: Mode, ready_since_s: float, estimate: Estimate, readings: Mapping[int, Reading], now_s: float
+    site: Site,
+    mode: Mode,
+    ready_since_s: float,
+    estimate: Estimate,
+    readings: Mapping[int, Reading],
+    metered: frozenset[str],
+    now_s: float,
 ) -> tuple[Mode, float]:
     """Mode of this cycle and since when everything has been good (inf = it is not).
 
-    Down at once, up only after everything limit-relevant was good for the recovery hold. From BOOT the hold is waived:
-    the first complete snapshot is enough to start.
+    ``metered`` names the elements that a device of the site measures: the others are estimated by design and do not
+    count as lost. Down at once, up only after everything limit-relevant was good for the recovery hold. BOOT ends with
+    the first snapshot in which every limit-relevant point is good, and not before.
     """
     branches_known = bool((estimate.branch_age_s <= site.cycle.fail_safe_s).any()) or not len(estimate.branch_age_s)
     blind = not branches_known and estimate.interface_age_s > site.cycle.fail_safe_s
-    good = all(r.quality == "measured" for r in readings.values())
+    good = all(r.quality == "measured" for k, r in readings.items() if site.limits[k].element in metered)
     usable = all(r.quality != "worst_case" for r in readings.values())
     since = min(ready_since_s, now_s) if good else np.inf
     if blind:
         return (Mode.BOOT if mode is Mode.BOOT else Mode.FAIL_SAFE), np.inf
     if mode is Mode.BOOT:
-        return (Mode.NORMAL if good else Mode.DEGRADED if usable else Mode.BOOT), since
+        return (Mode.NORMAL if good else Mode.BOOT), since
     if mode is Mode.FAIL_SAFE:
         held = usable and branches_known
         return (Mode.DEGRADED if held else Mode.FAIL_SAFE), since

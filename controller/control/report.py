@@ -22,6 +22,7 @@ BoolArray = NDArray[np.bool_]
 Flags = frozenset[tuple[str, str]]
 
 INFEASIBLE_PU = 0.002
+RELEASED_AFTER_S = 30.0  # a limit that binds now and then in this time is one event, not many
 NAN = float("nan")
 
 TRANSITIONS = {
@@ -47,18 +48,19 @@ def build_record(
     causes: list[tuple[str, ...]],
     lost: BoolArray,
     state: ControlState,
-) -> tuple[CycleRecord, Flags]:
-    """The record of this cycle and the flags that events are made from next time."""
+) -> tuple[CycleRecord, Flags, Array]:
+    """The record of this cycle, and what its successor needs to tell transitions from states."""
     setpoints, faults = _guarded(engine, now_s, set_p_w, set_q_var, causes)
     shadow = _by_limit(engine, decision, decision.plan.shadow)
     violation = _by_limit(engine, decision, decision.plan.violation)
     limits = _limit_states(engine, readings, shadow)
     units = _unit_states(engine, estimate, setpoints, decision, held, lost, mode)
     sacrificed = tuple(x.id for x, v in zip(engine.site.limits, violation, strict=True) if v > INFEASIBLE_PU)
-    flags = _flags(limits, units, sacrificed, estimate, engine)
+    bound_at_s = np.where([x.binding for x in limits], now_s, state.bound_at_s)
+    flags = _flags(limits, units, sacrificed, engine, bound_at_s, now_s)
     events = (*_transitions(state.flags, flags, limits), *faults, *_mode_event(state.mode, mode))
     record = CycleRecord(seq, now_s, mode, limits, units, setpoints, events, not sacrificed, sacrificed)
-    return record, flags
+    return record, flags, bound_at_s
 
 
 def _guarded(
@@ -135,11 +137,12 @@ def _flags(
     limits: tuple[LimitState, ...],
     units: tuple[UnitState, ...],
     sacrificed: tuple[str, ...],
-    estimate: Estimate,
     engine: Engine,
+    bound_at_s: Array,
+    now_s: float,
 ) -> Flags:
-    out = {("limit.bound", x.id) for x in limits if x.binding}
-    out |= {("limit.unseen", x.id) for x in limits if x.quality != "measured"}
+    out = {("limit.bound", x.id) for x, t in zip(limits, bound_at_s, strict=True) if now_s - t < RELEASED_AFTER_S}
+    out |= {("limit.unseen", x.id) for x in limits if x.quality != "measured" and x.element in engine.metered}
     out |= {(f"unit.{u.status}", u.id) for u in units if u.status in ("deaf", "lost")}
     if sacrificed:
         out.add(("site.infeasible", ", ".join(sacrificed)))

@@ -1,7 +1,8 @@
 """What the units should be doing, given what they were told: dead time, first-order lag, ramp limit, cap.
 
 A cap written below the present output acts from the present output (no dead travel). For a capped unit the model
-gives the cap as it is in force inside the unit; a battery follows its set point itself.
+gives the cap as it is in force inside the unit; a battery follows its set point itself, and its upward ramp is toward
+more generation (load convention: falling power).
 """
 
 from __future__ import annotations
@@ -95,6 +96,8 @@ def advance(state: ActuatorState, to_s: float, history: CommandHistory, units: U
     if span_s <= 0.0:
         return state
     dt = span_s / SUBSTEPS
+    rise = np.where(units.is_battery, units.ramp_down_w_per_s, units.ramp_up_w_per_s) * dt
+    fall = np.where(units.is_battery, units.ramp_up_w_per_s, units.ramp_down_w_per_s) * dt
     kp, kq = 1.0 - np.exp(-dt / units.tau_p_s), 1.0 - np.exp(-dt / units.tau_q_s)
     output = np.where(units.is_battery, 0.0, output_w * units.sign)
     p, q = state.p, state.q_var
@@ -102,7 +105,7 @@ def advance(state: ActuatorState, to_s: float, history: CommandHistory, units: U
         cmd_p, cmd_q = history.in_force(state.t_s + k * dt - units.latency_s)
         target = np.where(units.is_battery, cmd_p, cmd_p * units.sign)
         start = np.where(units.is_battery | (target >= p), p, np.minimum(p, np.maximum(output, target)))
-        p = start + np.clip((target - start) * kp, -units.ramp_down_w_per_s * dt, units.ramp_up_w_per_s * dt)
+        p = start + np.clip((target - start) * kp, -fall, rise)
         q = q + (cmd_q - q) * kq
     return ActuatorState(to_s, p, q)
 

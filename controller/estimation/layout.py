@@ -1,7 +1,7 @@
 """Fixed order of states and measurement rows of one site, built once.
 
 State: uncontrolled injection of every bus but the source's (P, then Q; load convention), then every unit's P and Q.
-Rows: branch P, Q and current magnitude; interface P and Q; unit P and Q as measured; unit P and Q as commanded.
+Rows: branch P and Q; interface P and Q; unit P and Q as measured; unit P and Q as commanded.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Layout:
     @property
     def n_row(self) -> int:
         """Number of measurement rows, present or not."""
-        return 3 * self.n_branch + 2 + 4 * self.n_unit
+        return 2 * self.n_branch + 2 + 4 * self.n_unit
 
     @cached_property
     def unit_bus(self) -> NDArray[np.intp]:
@@ -82,7 +82,7 @@ class Layout:
     def row_points(self) -> list[str]:
         """Snapshot point of every measured row; set-point rows have none (empty)."""
         branches = [b.id for b in self.site.topology.branches]
-        rows = [points.branch(b, q) for q in ("p_w", "q_var", "i_a") for b in branches]
+        rows = [points.branch(b, q) for q in ("p_w", "q_var") for b in branches]
         rows += [points.interface("p_w"), points.interface("q_var")]
         rows += [points.unit(u.id, q) for q in ("p_w", "q_var") for u in self.site.units]
         return rows
@@ -91,13 +91,18 @@ class Layout:
     def row_sigma(self) -> Array:
         """Standard deviation of every measured row (noise and a share of the bias bound), in the row's unit."""
         chain = self.site.chain
-        i_max = np.array([b.i_max_a for b in self.site.topology.branches])
         s_max = self.branch_va
         pq = chain.sigma_pq_rel + BIAS_WEIGHT * chain.bias_i_rel
-        cur = chain.sigma_i_rel + BIAS_WEIGHT * chain.bias_i_rel
         interface = pq * np.full(2, max(self.grid.power_base_w, 1.0))
         unit = chain.sigma_unit_rel * np.tile(self.p_rated_w, 2)
-        return np.concatenate([pq * s_max, pq * s_max, cur * i_max, interface, unit])
+        return np.concatenate([pq * s_max, pq * s_max, interface, unit])
+
+    @cached_property
+    def current_sigma_a(self) -> Array:
+        """Standard deviation of every current reading, A."""
+        chain = self.site.chain
+        rel = chain.sigma_i_rel + BIAS_WEIGHT * chain.bias_i_rel
+        return rel * np.array([b.i_max_a for b in self.site.topology.branches])
 
     @cached_property
     def branch_va(self) -> Array:

@@ -36,23 +36,31 @@ def initial_response(n: int) -> Response:
 
 
 def observe(
-    previous: Response, measured_w: Array, set_w: Array, now_s: float, delay_s: float, units: UnitArrays
+    previous: Response,
+    measured_w: Array,
+    set_w: Array,
+    now_s: float,
+    delay_s: float,
+    units: UnitArrays,
+    excused: BoolArray,
 ) -> Response:
     """Update with the newest measured powers (NaN = unknown: state is kept) against the set points in force.
 
-    ``set_w`` are the set points that had time to arrive; ``delay_s`` is measurement latency plus two cycles.
+    ``set_w`` are the set points that had time to arrive; ``delay_s`` is measurement latency plus two cycles;
+    ``excused`` marks units that cannot follow for a reason we know.
     """
     gap = np.where(units.is_battery, np.abs(measured_w - set_w), (measured_w - set_w) * units.sign)
     tolerance = TOLERANCE_FRAC * units.p_rated_w
     known = np.isfinite(gap)
-    off = known & (gap > tolerance)
+    off = known & ~excused & (gap > tolerance)
     starting = off & ~np.isfinite(previous.since_s)
     since = np.where(starting, now_s, np.where(known & ~off, np.inf, previous.since_s))
     gap_then = np.where(starting, gap, previous.gap_then_w)
     done = (gap_then - gap) / np.maximum(gap_then, 1.0)
     waited = now_s - since
     moving_s = np.maximum(waited - units.latency_s * LAG_ALLOWANCE - delay_s, 0.0)
-    possible = np.minimum(1.0 - np.exp(-moving_s / (LAG_ALLOWANCE * units.tau_p_s)), moving_s * units.ramp_down_w_per_s / np.maximum(gap_then, 1.0))
-    failed = off & (moving_s > 0.0) & (possible > PROGRESS_MIN_FRAC) & (done < PROGRESS_MIN_FRAC * np.minimum(possible, 1.0))
+    by_lag = 1.0 - np.exp(-moving_s / (LAG_ALLOWANCE * units.tau_p_s))
+    possible = np.minimum(by_lag, moving_s * units.ramp_down_w_per_s / np.maximum(gap_then, 1.0))
+    failed = off & (possible > PROGRESS_MIN_FRAC) & (done < PROGRESS_MIN_FRAC * possible)
     recovered = known & (~off | (done > 2.0 * PROGRESS_MIN_FRAC))
     return Response(since, gap_then, np.where(failed, True, previous.deaf & ~recovered))

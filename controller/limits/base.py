@@ -10,6 +10,10 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 MEASUREMENT_SIGMAS = 1.5  # how many standard deviations of the estimate stay between us and a limit
+ESTIMATED_SIGMA_FRAC = 0.02  # an estimate at least this sharp still stands in for a meter
+CREEP_FRAC_PER_S = 0.0005
+ESTIMATED_MAX_FRAC = 0.03
+UNSEEN_MAX_FRAC = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,18 @@ def stack(parts: list[Rows], n_injection: int) -> Rows:
     )
 
 
+def unseen_frac(age_s: Array, stale_s: float, sigma_frac: Array) -> Array:
+    """How far an unmeasured quantity may have moved toward danger, as a fraction of its limit.
+
+    While the other meters still pin it down it creeps to ``ESTIMATED_MAX_FRAC``; where nobody sees it, it runs ten
+    times as fast to ``UNSEEN_MAX_FRAC``.
+    """
+    unseen_s = np.maximum(age_s - stale_s, 0.0)
+    pinned = sigma_frac < ESTIMATED_SIGMA_FRAC
+    rate = np.where(pinned, CREEP_FRAC_PER_S, 10.0 * CREEP_FRAC_PER_S)
+    return np.minimum(rate * unseen_s, np.where(pinned, ESTIMATED_MAX_FRAC, UNSEEN_MAX_FRAC))
+
+
 def quality_of(age_s: float, stale_s: float, sigma_frac: float) -> str:
     """``measured`` while fresh, ``estimated`` while the others still pin it down, ``worst_case`` after that."""
     if age_s <= stale_s:
@@ -62,4 +78,3 @@ def quality_of(age_s: float, stale_s: float, sigma_frac: float) -> str:
     return "estimated" if sigma_frac < ESTIMATED_SIGMA_FRAC else "worst_case"
 
 
-ESTIMATED_SIGMA_FRAC = 0.02

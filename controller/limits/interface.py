@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from controller.domain.limit import LimitKind
 from controller.domain.site import Site
 from controller.estimation.estimate import Estimate
-from controller.limits.base import MEASUREMENT_SIGMAS, Reading, Rows, no_rows, quality_of
+from controller.limits.base import MEASUREMENT_SIGMAS, Reading, Rows, no_rows, quality_of, unseen_frac
+
+Array = NDArray[np.float64]
 
 BIAS_SHARE = 0.6
 
@@ -24,13 +27,20 @@ class InterfaceLimits:
         self.bias_frac = BIAS_SHARE * site.chain.bias_i_rel
         self.stale_s = 3.0 * site.cycle.cycle_s
 
+    def margin_w(self, estimate: Estimate) -> Array:
+        """What measurement may hide, W."""
+        sigma = estimate.interface_sigma_w / self.scale_w
+        unseen = unseen_frac(np.full(len(sigma), estimate.interface_age_s), self.stale_s, sigma)
+        out: Array = (MEASUREMENT_SIGMAS * sigma + self.bias_frac + unseen) * self.scale_w
+        return out
+
     def evaluate(self, estimate: Estimate) -> Rows:
         """One row per limit, in per unit of the limit."""
         grid = estimate.grid
         if not len(self.index):
             return no_rows(grid.jacobian.shape[1])
         j = grid.jacobian[grid.rows_interface()][0]
-        margin = MEASUREMENT_SIGMAS * estimate.interface_sigma_w + self.bias_frac * self.high_w
+        margin = self.margin_w(estimate)
         room = (self.high_w - margin - self.sign * estimate.interface_p_w) / self.scale_w
         sensitivity = self.sign[:, None] * j[None, :] / self.scale_w[:, None]
         return Rows(self.index, sensitivity, room, np.ones(len(room), dtype=bool))
@@ -38,9 +48,10 @@ class InterfaceLimits:
     def readings(self, estimate: Estimate) -> dict[int, Reading]:
         """Present export or import, W (negative when power flows the other way), by limit index."""
         out = {}
-        for i, sign, high, scale in zip(self.index, self.sign, self.high_w, self.scale_w, strict=True):
+        for i, sign, margin, scale in zip(self.index, self.sign, self.margin_w(estimate), self.scale_w, strict=True):
             value = sign * estimate.interface_p_w
-            margin = MEASUREMENT_SIGMAS * estimate.interface_sigma_w + self.bias_frac * high
             quality = quality_of(estimate.interface_age_s, self.stale_s, estimate.interface_sigma_w / scale)
-            out[int(i)] = Reading(value, value + margin, max(value, 0.0) / scale, (value + margin) / scale, quality)
+            out[int(i)] = Reading(
+                float(value), float(value + margin), float(max(value, 0.0) / scale), float((value + margin) / scale), quality
+            )
         return out

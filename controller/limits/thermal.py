@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from controller.domain.limit import LimitKind
 from controller.domain.site import Site
 from controller.estimation.estimate import Estimate
-from controller.limits.base import MEASUREMENT_SIGMAS, Reading, Rows, no_rows, quality_of
+from controller.limits.base import MEASUREMENT_SIGMAS, Reading, Rows, no_rows, quality_of, unseen_frac
 
 Array = NDArray[np.float64]
 
@@ -36,7 +36,9 @@ class ThermalLimits:
     def margin_frac(self, estimate: Estimate) -> Array:
         """What measurement may hide, as a fraction of each limit."""
         sigma = estimate.branch_sigma_a[self.branch] / self.i_max_a
-        return MEASUREMENT_SIGMAS * sigma + self.bias_frac
+        excess = estimate.branch_excess_a[self.branch] / self.i_max_a
+        unseen = unseen_frac(estimate.branch_age_s[self.branch], self.stale_s, sigma)
+        return MEASUREMENT_SIGMAS * sigma + self.bias_frac + excess + unseen
 
     def evaluate(self, estimate: Estimate) -> Rows:
         """Tangent rows of every limited branch."""
