@@ -12,11 +12,10 @@ from drivers.profile import Profile
 from drivers.profile_loader import load_profile
 from simulators.faults import Fault, FaultKind
 from simulators.field_device import Clockwork, PlantDevice
-from simulators.seeds import stream
 from simulators.signals import Signals
 from simulators.units.control_block import ControlBlock, Effective
 from simulators.units.meter import Channel, MeterBank
-from simulators.wiring import DeviceWiring
+from simulators.wiring import DeviceWiring, draw_instrument
 
 
 class Field:
@@ -58,8 +57,8 @@ def build_devices(
     }
     wirings: dict[str, DeviceWiring] = {}
     for device in site.devices:
-        latency_s = site.chain.latency_s * float(stream(seed, f"latency.{device.id}").uniform(0.7, 1.6))
-        wirings[device.id] = DeviceWiring(device, tables[device.profile], site, signals, latency_s)
+        instrument = draw_instrument(device.id, site.chain, seed)
+        wirings[device.id] = DeviceWiring(device, tables[device.profile], site, signals, instrument)
     channels = [channel for wiring in wirings.values() for channel in wiring.channels]
     meters = MeterBank(channels, seed, len(signals.names))
     units = {unit.id: unit for unit in site.units}

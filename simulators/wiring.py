@@ -15,6 +15,7 @@ from controller.domain.site import Device, MeasurementChain, Site
 from controller.domain.topology import SQRT3, Transformer
 from controller.domain.unit import Unit
 from drivers.profile import PointSpec, Profile
+from simulators.seeds import stream
 from simulators.signals import AMBIENT, ONE, Signals
 from simulators.units.meter import Channel
 
@@ -26,6 +27,7 @@ _ALIASES = {
 _INTEGER_MAX = {f"{sign}int{bits}": 2.0 ** (bits - (not sign)) - 1.0 for sign in ("", "u") for bits in (16, 32, 64)}
 _OPC_UA_INTEGERS = {"Byte": 255.0, **{name.title().replace("Ui", "UI"): top for name, top in _INTEGER_MAX.items()}}
 INTEGER_MAX = {**_INTEGER_MAX, **_OPC_UA_INTEGERS}
+_POWERS = ("p_w", "q_var", "s_va", "p_avail_w")
 _SINGLE = ("float32", "Float")
 _RUNNING = {"sunspec": 3.0, "ev_hub": 4.0}  # SunSpec 701 InvSt RUNNING; charging on the EV hub's map
 _HEADROOM = 1.3
@@ -68,15 +70,43 @@ def _branch_signals(branch_id: str, site: Site) -> dict[str, str]:
     return {**names, **extra, "u_v": f"bus.{branch.lv_bus}.u_v"}
 
 
-class DeviceWiring:
-    """Channels, fixed values and scale factors of one device. ``latency_s`` is its true measuring delay."""
+@dataclass(frozen=True, slots=True)
+class Instrument:
+    """What is wrong with one device's measuring: delay, and ratio errors of its voltage and current transformers."""
 
-    def __init__(self, device: Device, profile: Profile, site: Site, signals: Signals, latency_s: float) -> None:
+    latency_s: float
+    u_error_rel: float
+    i_error_rel: float
+
+    def gain(self, quantity: str) -> float:
+        """What a quantity reads over what it is; power carries the errors of both transformers."""
+        errors = {"u_v": (1.0, 0.0), "i_a": (0.0, 1.0)}
+        u, i = (1.0, 1.0) if quantity in _POWERS else errors.get(quantity, (0.0, 0.0))
+        return 1.0 + u * self.u_error_rel + i * self.i_error_rel
+
+
+def draw_instrument(device_id: str, chain: MeasurementChain, seed: int) -> Instrument:
+    """The true instrument of a device, inside what the site file promises of it; its delay is ×0.7…1.6."""
+
+    def draw(name: str, low: float, high: float) -> float:
+        return float(stream(seed, f"{name}.{device_id}").uniform(low, high))
+
+    return Instrument(
+        latency_s=chain.latency_s * draw("latency", 0.7, 1.6),
+        u_error_rel=chain.bias_u_rel * draw("ratio_u", -1.0, 1.0),
+        i_error_rel=chain.bias_i_rel * draw("ratio_i", -1.0, 1.0),
+    )
+
+
+class DeviceWiring:
+    """Channels, fixed values and scale factors of one device."""
+
+    def __init__(self, device: Device, profile: Profile, site: Site, signals: Signals, instrument: Instrument) -> None:
         self._device = device
         self._profile = profile
         self._chain = site.chain
         self._signals = signals
-        self._latency_s = latency_s
+        self._instrument = instrument
         self._place = place_of(device, site)
         self._unit = next((unit for unit in site.units if unit.id == device.unit), None)
         self.nameplate = _nameplate(self._unit)
@@ -112,17 +142,16 @@ class DeviceWiring:
     def _channel(self, spec: PointSpec) -> Channel:
         signal, factor = self._sources[spec.name]
         place = self._signals.index[signal]
-        sigma_rel, bias_rel = _errors(spec.name, signal, self._chain)
+        quantity = _ALIASES.get(spec.name, (spec.name, 1.0))[0]
         exponent = self.exponents.get(spec.sf, 0) if spec.sf is not None else 0
         integer = spec.type in INTEGER_MAX
         return Channel(
             name=f"{self._device.id}.{spec.name}",
             signal=place,
-            factor=factor,
+            factor=factor * self._instrument.gain(quantity),
             full_scale=abs(factor) * float(self._signals.full_scale[place]),
-            sigma_rel=sigma_rel,
-            bias_rel=bias_rel,
-            latency_s=self._latency_s,
+            sigma_rel=_sigma_rel(quantity, signal, self._chain),
+            latency_s=self._instrument.latency_s,
             quantum=abs(spec.scale) * 10.0**exponent if integer else 0.0,
             offset=spec.offset,
             single=spec.type in _SINGLE,
@@ -140,19 +169,11 @@ class DeviceWiring:
         return out
 
 
-def _errors(point: str, signal: str, chain: MeasurementChain) -> tuple[float, float]:
-    """(one sigma, bound of the bias), relative to full scale."""
-    quantity = _ALIASES.get(point, (point, 1.0))[0]
-    if quantity == "u_v":
-        return chain.sigma_u_rel, chain.bias_u_rel
-    if quantity == "i_a":
-        return chain.sigma_i_rel, chain.bias_i_rel
-    if quantity == "f_hz":
-        return 0.0002, 0.0
-    if quantity not in ("p_w", "q_var", "s_va", "p_avail_w"):
-        return 0.0, 0.0
-    sigma_rel = chain.sigma_unit_rel if signal.startswith("unit.") else chain.sigma_pq_rel
-    return sigma_rel, chain.bias_i_rel
+def _sigma_rel(quantity: str, signal: str, chain: MeasurementChain) -> float:
+    """One sigma of the noise, relative to full scale."""
+    if quantity in _POWERS:
+        return chain.sigma_unit_rel if signal.startswith("unit.") else chain.sigma_pq_rel
+    return {"u_v": chain.sigma_u_rel, "i_a": chain.sigma_i_rel, "f_hz": 0.0002}.get(quantity, 0.0)
 
 
 def _nameplate(unit: Unit | None) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Instruments: what the field says about the truth, with noise, bias, delay and the resolution of the registers.
+"""Instruments: what the field says about the truth, with noise, ratio error, delay and the steps of the registers.
 
 All measured points of all devices are one set of arrays and are read together, at most once per plant step. Noise
 comes from a table indexed by the step, so that what is read never depends on who else reads, or how often.
@@ -20,7 +20,7 @@ _STRIDE = 7919  # prime, so that neighbouring steps share no noise
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """One measured point: ``factor`` × the true signal, plus errors relative to ``full_scale`` (SI).
+    """One measured point: ``factor`` (ratio error included) × the true signal, plus noise relative to ``full_scale``.
 
     ``quantum`` is the step of the register (0: none), ``single`` marks a 32-bit float, ``raw_max`` the greatest raw
     count; beyond it the reading is NaN.
@@ -31,7 +31,6 @@ class Channel:
     factor: float
     full_scale: float
     sigma_rel: float = 0.0
-    bias_rel: float = 0.0
     latency_s: float = 0.0
     quantum: float = 0.0
     offset: float = 0.0
@@ -83,8 +82,6 @@ class MeterBank:
         self._factor = np.array([item.factor for item in channels])
         self.full_scale = np.array([item.full_scale for item in channels])
         self._sigma = np.array([item.sigma_rel for item in channels]) * self.full_scale
-        draws = [float(stream(seed, f"bias.{item.name}").uniform(-1.0, 1.0)) for item in channels]
-        self._bias = np.array([item.bias_rel for item in channels]) * self.full_scale * np.array(draws)
         self._latency_s = np.array([item.latency_s for item in channels])
         self._quantum = np.array([item.quantum if item.quantum > 0.0 else 1.0 for item in channels])
         self._offset = np.array([item.offset for item in channels])
@@ -116,7 +113,7 @@ class MeterBank:
         truth = self.history.at(self._now_s - self._latency_s, self._signal)
         start = (self._step * _STRIDE) % _NOISE_SIZE
         noise = self._noise[start : start + len(truth)]
-        value: Array = truth * self._factor + self._bias + self._sigma * noise
+        value: Array = truth * self._factor + self._sigma * noise
         if self._extra is not None:
             value = value + self._extra
         counts = np.rint((value - self._offset) / self._quantum)
