@@ -80,6 +80,14 @@ class CommandHistory:
         n = np.arange(len(at_s))
         return self.p_w[k, n], self.q_var[k, n]
 
+    def span(self, from_s: Array, to_s: float) -> tuple[Array, Array]:
+        """Per unit: lowest and highest P in force between its ``from_s`` and ``to_s`` (load convention, W)."""
+        first = np.maximum(np.searchsorted(self.issued_s, from_s, side="right") - 1, 0)
+        k = np.arange(len(self.issued_s))[:, None]
+        inside = (k >= first) & (self.issued_s[:, None] <= to_s)
+        low = np.where(inside, self.p_w, np.inf).min(axis=0)
+        return low, np.where(inside, self.p_w, -np.inf).max(axis=0)
+
 
 @dataclass(frozen=True, slots=True)
 class ActuatorState:

@@ -26,14 +26,14 @@ from controller.estimation.actuator import (
 )
 from controller.estimation.layout import LOAD_RATE_FRAC, Layout
 from controller.estimation.plausibility import FreezeWatch, initial_watch, watch
-from controller.estimation.response import Response, initial_response, observe
+from controller.estimation.response import LAG_ALLOWANCE, Response, initial_response, observe
 from controller.estimation.state_filter import FilterState, initial_filter, predict_and_correct, row_sigma
 from controller.grid.model import LinearGrid, PowerFlowError
 
 Array = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
-UNIT_RATE_FRAC = 0.006  # of rated power per sqrt(s): how a free unit wanders
+UNIT_RATE_FRAC = 0.004  # of rated power per sqrt(s): how a free unit wanders
 HELD_RATE_FRAC = 0.0005  # the same for a unit that sits on its set point
 HELD_SIGMA_FRAC = 0.002  # how exactly a settled unit obeys
 SETTLED_FRAC = 0.005  # model this close to its target counts as settled
@@ -184,7 +184,9 @@ class Estimator:
         measured_p = np.where(fresh[k_unit : k_unit + n], values[k_unit : k_unit + n], np.nan)
         target_p, target_q = history.in_force(sample_s - units.latency_s)
         cycle_s = lay.site.cycle.cycle_s
-        response = observe(state.response, measured_p, target_p, snapshot.now_s, lay.site.chain.latency_s + 2.0 * cycle_s, units, self._excused(state))
+        on_the_way_s = LAG_ALLOWANCE * units.latency_s + lay.site.chain.latency_s + 2.0 * cycle_s
+        low, high = history.span(snapshot.now_s - on_the_way_s, snapshot.now_s)
+        response = observe(state.response, measured_p, low, high, snapshot.now_s, units, self._excused(state))
         seen = np.where(fresh[k_unit : k_unit + n], snapshot.now_s, state.unit_seen_at_s)
 
         settled_p = held & ~response.deaf & (np.abs(target_p - model_p) < SETTLED_FRAC * units.p_rated_w)

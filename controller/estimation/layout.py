@@ -21,7 +21,7 @@ Array = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
 LOAD_FLOOR_FRAC = 0.02  # of the network's power base: how much may change at a bus without configured load
-LOAD_RATE_FRAC = 0.002  # of the bus' load scale per sqrt(s): ordinary demand noise
+LOAD_RATE_FRAC = 0.0015  # of the bus' load scale per sqrt(s): ordinary demand noise
 BIAS_WEIGHT = 0.5  # a uniform bias bound b counts as noise of about b/2
 
 

@@ -38,27 +38,28 @@ def initial_response(n: int) -> Response:
 def observe(
     previous: Response,
     measured_w: Array,
-    set_w: Array,
+    set_low_w: Array,
+    set_high_w: Array,
     now_s: float,
-    delay_s: float,
     units: UnitArrays,
     excused: BoolArray,
 ) -> Response:
-    """Update with the newest measured powers (NaN = unknown: state is kept) against the set points in force.
+    """Update with the newest measured powers (NaN = unknown: state is kept).
 
-    ``set_w`` are the set points that had time to arrive; ``delay_s`` is measurement latency plus two cycles;
-    ``excused`` marks units that cannot follow for a reason we know.
+    ``set_low_w``/``set_high_w`` span the set points of the time that commands and readings need on their way (load
+    convention): whoever is between them may still be on the move. ``excused`` marks units that cannot follow for a
+    reason we know.
     """
-    gap = np.where(units.is_battery, np.abs(measured_w - set_w), (measured_w - set_w) * units.sign)
-    tolerance = TOLERANCE_FRAC * units.p_rated_w
+    beyond = np.maximum(measured_w - set_high_w, set_low_w - measured_w)
+    above_cap = np.where(units.sign > 0.0, measured_w - set_high_w, set_low_w - measured_w)
+    gap = np.where(units.is_battery, beyond, above_cap)
     known = np.isfinite(gap)
-    off = known & ~excused & (gap > tolerance)
+    off = known & ~excused & (gap > TOLERANCE_FRAC * units.p_rated_w)
     starting = off & ~np.isfinite(previous.since_s)
     since = np.where(starting, now_s, np.where(known & ~off, np.inf, previous.since_s))
     gap_then = np.where(starting, gap, previous.gap_then_w)
     done = (gap_then - gap) / np.maximum(gap_then, 1.0)
-    waited = now_s - since
-    moving_s = np.maximum(waited - units.latency_s * LAG_ALLOWANCE - delay_s, 0.0)
+    moving_s = np.maximum(now_s - since, 0.0)
     by_lag = 1.0 - np.exp(-moving_s / (LAG_ALLOWANCE * units.tau_p_s))
     possible = np.minimum(by_lag, moving_s * units.ramp_down_w_per_s / np.maximum(gap_then, 1.0))
     failed = off & (possible > PROGRESS_MIN_FRAC) & (done < PROGRESS_MIN_FRAC * possible)
