@@ -1,0 +1,58 @@
+"""The day as it is known so far, from three streams: the simulator's truth, the controller's records, the other world.
+
+No clock and no socket: lines come in with the instant of the machine at which they arrived.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from simulators.demo.causes import CauseLedger
+from simulators.demo.course import Course
+from simulators.demo.cycle_stats import CycleStats
+from simulators.demo.journal import FaultWatch, Journal
+from simulators.demo.setting import Setting
+from simulators.demo.words import clock
+
+_AHEAD_S = 1.0  # machine time that the site clock is carried on without a word from the simulator
+
+
+class Day:
+    """Folded lines. ``record`` is the controller's newest; ``uncontrolled`` the same world with nobody in control."""
+
+    def __init__(self, setting: Setting) -> None:
+        self.setting = setting
+        self.course = Course(setting.site)
+        self.uncontrolled = Course(setting.site)
+        self.journal = Journal(setting.site.limits)
+        self.causes = CauseLedger()
+        self.cycles = CycleStats()
+        self.record: Mapping[str, Any] = {}
+        self._faults = FaultWatch(setting.scenario.faults, setting.start_s)
+        self._heard_s = math.nan
+
+    def take_status(self, line: Mapping[str, Any], heard_s: float) -> None:
+        """A line of the simulator, heard at second ``heard_s`` of the machine."""
+        self.course.take(line)
+        self._heard_s = heard_s
+        for at_s, fault, begins in self._faults.until(self.course.t_s):
+            self.journal.simulator(at_s, fault, begins)
+
+    def take_record(self, record: Mapping[str, Any], heard_s: float) -> None:
+        """A cycle record of the controller."""
+        self.record = record
+        self.causes.take(record)
+        self.cycles.take(record)
+        self.journal.controller(self.site_s(heard_s), record["events"])
+
+    def site_s(self, heard_s: float) -> float:
+        """Site second at an instant of the machine: the simulator's last word, carried on at the speed asked for."""
+        since_s = heard_s - self._heard_s if math.isfinite(self._heard_s) else 0.0
+        ahead_s = min(max(since_s, 0.0), _AHEAD_S) * self.setting.speed
+        return min(self.course.t_s + ahead_s, self.setting.duration_s)
+
+    def clock(self, t_s: float) -> str:
+        """Time of day at the site, ``HH:MM:SS``."""
+        return clock(self.setting.start_s + t_s)

@@ -1,0 +1,145 @@
+"""What happened, in words: events of the controller's records and faults of the simulator, by site time."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from controller.domain.limit import Limit, LimitKind
+from simulators.demo.words import duration
+from simulators.faults import Fault, FaultKind
+
+SAME_S = 900.0
+"""A limit that binds again within this time is not news, s of the site."""
+_JOIN_S = 30.0  # what happens to several things within this time is one line
+_KEEP = 400
+
+PHRASES = {
+    "limit.bound": "{} holds units back",
+    "limit.unseen": "{} no longer measured",
+    "limit.seen": "{} measured again",
+    "unit.deaf": "{} does not obey: gets no credit",
+    "unit.obeys": "{} obeys again",
+    "unit.lost": "{} lost: told its safe set point",
+    "unit.back": "{} is back",
+    "site.infeasible": "cannot keep {}",
+    "site.feasible": "every limit can be kept again",
+    "guard.clamped": "guard refused a set point of {}",
+    "mode.changed": "mode {}",
+}
+FAULT_WORDS = {
+    FaultKind.SILENT: "{} falls silent",
+    FaultKind.KILLED: "{} is dead and its port closed",
+    FaultKind.FROZEN: "{} repeats its last values",
+    FaultKind.DEAF: "{} accepts commands and obeys none",
+    FaultKind.BIAS: "{} measures wrongly",
+    FaultKind.SPIKE: "{} reports a spike",
+}
+UNTOLD = frozenset({"limit.released"})
+KIND_NOUNS = {
+    LimitKind.THERMAL: "current",
+    LimitKind.VOLTAGE: "voltage",
+    LimitKind.EXPORT: "export",
+    LimitKind.IMPORT: "import",
+}
+
+
+@dataclass(slots=True)
+class Entry:
+    """One line. ``source`` is ``controller``, ``simulator`` or ``demo``; ``subjects`` grow while more join in."""
+
+    t_s: float
+    source: str
+    name: str
+    subjects: list[str]
+    text: str = ""
+
+
+class Journal:
+    """The lines worth telling, and how often everything happened."""
+
+    def __init__(self, limits: Sequence[Limit]) -> None:
+        self._limits = {limit.id: limit for limit in limits}
+        self._told_s: dict[tuple[str, str], float] = {}
+        self.entries: deque[Entry] = deque(maxlen=_KEEP)
+        self.counts: Counter[str] = Counter()
+
+    def controller(self, t_s: float, events: Iterable[Mapping[str, Any]]) -> None:
+        """Events of one record, at site second ``t_s``."""
+        for event in events:
+            name, subject = str(event["name"]), str(event["subject"])
+            self.counts[name] += 1
+            if name not in UNTOLD and not self._stale_news(t_s, name, subject):
+                self._add(t_s, "controller", name, subject, str(event.get("text", "")))
+
+    def simulator(self, t_s: float, fault: Fault, begins: bool) -> None:
+        """A fault of the simulated hardware begins or ends."""
+        name = f"fault.{fault.kind.value}" if begins else "fault.ends"
+        self.counts[name] += 1
+        words = FAULT_WORDS[fault.kind].format(fault.device)
+        lasting = f" for {duration(fault.for_s)}" if math.isfinite(fault.for_s) else ""
+        self._add(t_s, "simulator", name, fault.device, words + lasting if begins else f"{fault.device} is well again")
+
+    def note(self, t_s: float, text: str) -> None:
+        """A line of the demo itself."""
+        self._add(t_s, "demo", "note", text, text)
+
+    def sentence(self, entry: Entry) -> str:
+        """One entry in words, without its time."""
+        if entry.source != "controller":
+            return entry.text
+        if entry.name == "mode.changed":
+            return f"mode {entry.text.replace('->', '→')}"
+        return PHRASES.get(entry.name, entry.name + ": {}").format(self._listing(entry.subjects))
+
+    def _stale_news(self, t_s: float, name: str, subject: str) -> bool:
+        before_s = self._told_s.get((name, subject))
+        self._told_s[name, subject] = t_s
+        return name == "limit.bound" and before_s is not None and t_s - before_s < SAME_S
+
+    def _add(self, t_s: float, source: str, name: str, subject: str, text: str) -> None:
+        for entry in reversed(self.entries):
+            if t_s - entry.t_s > _JOIN_S:
+                break
+            if source == "controller" and (entry.source, entry.name) == (source, name):
+                if subject not in entry.subjects:
+                    entry.subjects.append(subject)
+                entry.text = text
+                return
+        self.entries.append(Entry(t_s, source, name, [subject], text))
+
+    def _listing(self, subjects: Sequence[str]) -> str:
+        """``BB, N1, N2 voltage and T1 current`` for limit ids; other subjects as they are."""
+        ids = list(dict.fromkeys(part for subject in subjects for part in subject.split(", ")))
+        known = [self._limits[name] for name in ids if name in self._limits]
+        groups = [
+            ", ".join(limit.element for limit in known if limit.kind is kind) + f" {noun}"
+            for kind, noun in KIND_NOUNS.items()
+            if any(limit.kind is kind for limit in known)
+        ]
+        groups = [group.replace("interface ", "") for group in groups]
+        return " and ".join(groups + [name for name in ids if name not in self._limits])
+
+
+class FaultWatch:
+    """Turns the scenario's list of faults into beginnings and endings as site time passes."""
+
+    def __init__(self, faults: Iterable[Fault], start_s: float) -> None:
+        """``start_s``: clock time of site second zero, seconds after midnight."""
+        edges: list[tuple[float, int, Fault, bool]] = []
+        for number, fault in enumerate(faults):
+            begins_s = 0.0 if math.isnan(fault.at_clock_s) else fault.at_clock_s - start_s
+            edges += [(begins_s, number, fault, True), (begins_s + fault.for_s, number, fault, False)]
+        self._edges = deque(sorted((edge for edge in edges if math.isfinite(edge[0])), key=lambda edge: edge[:2]))
+
+    def until(self, t_s: float) -> list[tuple[float, Fault, bool]]:
+        """What happened up to site second ``t_s`` and was not given out before: when, which, begins."""
+        found = []
+        while self._edges and self._edges[0][0] <= t_s:
+            at_s, _, fault, begins = self._edges.popleft()
+            if at_s >= 0.0 or not begins:
+                found.append((at_s, fault, begins))
+        return found

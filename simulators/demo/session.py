@@ -1,0 +1,195 @@
+"""One run of the demo: starts the processes, reads what they say, ends them. Nothing stays behind."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from simulators.demo.children import Child, ChildDied
+from simulators.demo.day import Day
+from simulators.demo.feed import Feed, Take, connect
+from simulators.demo.setting import Setting
+from simulators.demo.words import clock
+
+REFRESH_S = 0.25
+"""Machine time between two looks at the day."""
+_LAST_WORDS_S = 5.0  # machine time for what an ending process still has to say
+
+Look = Callable[[Day, float], None]
+"""Shows the day; gets the site second."""
+Reading = asyncio.Task[None]
+
+
+class Stop:
+    """Which signal asked for the end, if any."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+        self.number = 0
+
+    def ask(self, number: int) -> None:
+        """Remember the first signal; more of them change nothing, the end is on its way."""
+        self.number = self.number or number
+        self.asked.set()
+
+    @property
+    def status(self) -> int:
+        """Exit status as shells count: 0 without a signal, else 128 and its number."""
+        return 128 + self.number if self.number else 0
+
+
+@contextmanager
+def stop_on_signals() -> Iterator[Stop]:
+    """SIGINT, SIGTERM and SIGHUP ask for the end while the context lasts."""
+    stop = Stop()
+    loop = asyncio.get_running_loop()
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    for number in numbers:
+        loop.add_signal_handler(number, stop.ask, int(number))
+    try:
+        yield stop
+    finally:
+        for number in numbers:
+            loop.remove_signal_handler(number)
+
+
+class Session:
+    """``logs`` is the folder for what the children print; ``look`` is called about four times a second."""
+
+    def __init__(self, setting: Setting, logs: Path, look: Look) -> None:
+        self.day = Day(setting)
+        self._setting = setting
+        self._logs = logs
+        self._look = look
+        self._taking = True
+
+    async def run(self, stop: Stop) -> None:
+        """Live through the day, or until somebody asks to stop.
+
+        Raises :class:`ChildDied` when a process ended that should not have; no child is left in any case.
+        """
+        async with AsyncExitStack() as opened:
+            sockets = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="gridedge-demo-")))
+            # The controller comes second, so that it finds a field; it is ended first, while the field still listens.
+            watched = [await self._simulator(opened, sockets / "status", stop)]
+            await self._check(watched)
+            if self._setting.controlled and not stop.asked.is_set():
+                watched.append(await self._controller(opened, sockets / "records", stop))
+            other = await self._other_world(opened) if self._setting.compared else None
+            while not self.day.course.over and not stop.asked.is_set():
+                self._show()
+                await _pause(stop)
+                await self._check(watched)
+            self._taking = False
+            while other is not None and self._waits_for(other) and not stop.asked.is_set():
+                await _pause(stop)
+            self._show()
+
+    async def _simulator(self, opened: AsyncExitStack, path: Path, stop: Stop) -> _Watched:
+        return await self._child(opened, "simulator", simulator_arguments(self._setting, path), path, stop)
+
+    async def _controller(self, opened: AsyncExitStack, path: Path, stop: Stop) -> _Watched:
+        return await self._child(opened, "controller", controller_arguments(self._setting, path), path, stop)
+
+    async def _child(
+        self, opened: AsyncExitStack, name: str, arguments: Sequence[str], socket: Path, stop: Stop
+    ) -> _Watched:
+        """Start a process and read its socket as soon as it listens."""
+        child = await Child.start(name, "controller", arguments, self._logs / f"{name}.log")
+        opened.push_async_callback(child.end)
+        feed = await connect(socket, lambda: child.running and not stop.asked.is_set())
+        take = self._take_status if name == "simulator" else self._take_record
+        return _Watched(child, None if feed is None else _reading(opened, feed, take))
+
+    async def _other_world(self, opened: AsyncExitStack) -> Child:
+        setting = self._setting
+        arguments = [str(setting.path), str(setting.seed), str(setting.start_s), str(setting.duration_s)]
+        log = self._logs / "uncontrolled.log"
+        child = await Child.start("uncontrolled world", "simulators.demo.other_world", arguments, log, piped=True)
+        opened.push_async_callback(child.end)
+        if child.process.stdout is not None:
+            _reading(opened, Feed(child.process.stdout), self.day.uncontrolled.take)
+        return child
+
+    async def _check(self, watched: Sequence[_Watched]) -> None:
+        """Raise what a reader raised, or :class:`ChildDied` when a process ended or hung up before the day was over."""
+        for child, reading in ((each.child, each.reading) for each in watched):
+            hung_up = reading is not None and reading.done()
+            if child.running and not hung_up:
+                continue
+            if reading is not None:
+                await asyncio.wait((reading,), timeout=_LAST_WORDS_S)
+                if reading.done():
+                    reading.result()
+            if not self.day.course.over:
+                await child.gone(_LAST_WORDS_S)
+                raise ChildDied(child.obituary())
+
+    def _waits_for(self, other: Child) -> bool:
+        return other.running and self.day.uncontrolled.t_s < self.day.course.t_s
+
+    def _take_status(self, line: dict[str, Any]) -> None:
+        if self._taking:
+            self.day.take_status(line, _machine_s())
+
+    def _take_record(self, line: dict[str, Any]) -> None:
+        if self._taking and not self.day.course.over:
+            self.day.take_record(line, _machine_s())
+
+    def _show(self) -> None:
+        self._look(self.day, self.day.site_s(_machine_s()))
+
+
+@dataclass(frozen=True, slots=True)
+class _Watched:
+    """A process that must go on, and the task that reads what it says (None when it never listened)."""
+
+    child: Child
+    reading: Reading | None
+
+
+def simulator_arguments(setting: Setting, status: Path) -> list[str]:
+    """Command line of the simulated substation, after ``python -m controller``."""
+    hours = setting.duration_s / 3600.0
+    return [
+        *("simulate", str(setting.path), "--speed", f"{setting.speed:g}", "--seed", str(setting.seed)),
+        *("--duration", repr(hours), "--start", clock(setting.start_s), "--status-socket", str(status)),
+        *("--port-offset", str(setting.port_offset)),
+        *(() if setting.controlled else ("--no-control",)),
+    ]
+
+
+def controller_arguments(setting: Setting, records: Path) -> list[str]:
+    """Command line of the controller, after ``python -m controller``."""
+    return [
+        *("run", str(setting.path), "--speed", f"{setting.speed:g}", "--cycle-ms", f"{setting.cycle_ms:g}"),
+        *("--record-socket", str(records), "--port-offset", str(setting.port_offset)),
+    ]
+
+
+def _reading(opened: AsyncExitStack, feed: Feed, take: Take) -> Reading:
+    task = asyncio.create_task(feed.pump(take))
+
+    async def end() -> None:
+        task.cancel()
+        await asyncio.wait((task,))
+        feed.close()
+
+    opened.push_async_callback(end)
+    return task
+
+
+async def _pause(stop: Stop) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(REFRESH_S):
+            await stop.asked.wait()
+
+
+def _machine_s() -> float:
+    return asyncio.get_running_loop().time()

@@ -1,0 +1,172 @@
+"""The picture on the screen, from the day and nothing else: no clock, no terminal."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from controller.domain.limit import LimitKind
+from simulators.demo.day import Day
+from simulators.demo.diagram import Flows, one_line
+from simulators.demo.style import FRAME, GOOD, LABEL, NEAR, OTHER, OVER, PLAIN, SOURCE_COLOURS, VALUE, progress_bar
+from simulators.demo.view_limits import limits_table
+from simulators.demo.view_units import units_table
+from simulators.demo.words import percent
+
+WIDTH_MIN, WIDTH_MAX = 80, 132
+_EVENTS_MAX = 8
+_EVENTS_MIN = 3
+_DIAGRAM_FROM = 96  # columns
+MODE_COLOURS = {"normal": GOOD, "degraded": NEAR, "fail_safe": OVER, "boot": NEAR, "stopping": LABEL}
+
+
+def picture(day: Day, t_s: float, width: int, height: int) -> RenderableType:
+    """Everything, at site second ``t_s``; what does not fit into ``height`` rows is left out, least telling first."""
+    width = min(max(width, WIDTH_MIN), WIDTH_MAX)
+    inner = width - 4
+    limits = limits_table(day, t_s, inner)
+    units = units_table(day, inner)
+    drawing = _diagram(day, inner)
+    fixed = 4 + _rows(limits) + 2 + _rows(units) + 2 + 2
+    drawing_rows = 0 if drawing is None else drawing.plain.count("\n") + 3
+    with_drawing = drawing is not None and height >= fixed + drawing_rows + _EVENTS_MIN + 2
+    free = height - fixed - (drawing_rows if with_drawing else 0) - 2
+    parts: list[RenderableType] = [_header(day, t_s, inner)]
+    if with_drawing and drawing is not None:
+        parts.append(_framed(drawing, ""))
+    parts.append(_framed(limits, "limits", _legend(day)))
+    parts.append(_framed(units, "units"))
+    if free > 0:
+        parts.append(_framed(_events(day, min(free, _EVENTS_MAX)), "events"))
+    parts.append(_footer(day))
+    return Group(*(_fixed_width(part, width) for part in parts))
+
+
+def _fixed_width(part: RenderableType, width: int) -> RenderableType:
+    if isinstance(part, Panel):
+        part.width = width
+    return part
+
+
+def _framed(content: RenderableType, title: str, subtitle: Text | None = None) -> Panel:
+    heading = Text(f" {title} ", style=LABEL) if title else None
+    return Panel(
+        content,
+        title=heading,
+        title_align="left",
+        subtitle=subtitle,
+        subtitle_align="right",
+        border_style=FRAME,
+        box=box.ROUNDED,
+        padding=(0, 1),
+    )
+
+
+def _rows(table: Table) -> int:
+    return table.row_count + (1 if table.show_header else 0)
+
+
+def _header(day: Day, t_s: float, inner: int) -> Panel:
+    setting = day.setting
+    first = Text(setting.title, style=VALUE)
+    right = Text(day.clock(t_s), style=VALUE)
+    gap = inner - first.cell_len - right.cell_len
+    first = first + Text(" " * max(gap, 1)) + right
+    done = t_s / setting.duration_s if setting.duration_s > 0.0 else 0.0
+    note = f" {percent(min(done, 1.0))} of {setting.duration_s / 3600.0:g} h"
+    bar = progress_bar(done, inner - len(note)) + Text(note, style=LABEL)
+    return _framed(Group(first, bar, _pace(day)), "")
+
+
+def _pace(day: Day) -> Text:
+    """Speed, honesty about the stretched cycle, and the controller's mode."""
+    setting, line = day.setting, Text(style=LABEL)
+    line.append(f"{setting.speed:g}× the speed of the world")
+    if not setting.controlled:
+        return line.append(" · ").append("nobody in control", style=f"bold {OVER}")
+    cycle_s = setting.site.cycle.cycle_s
+    if setting.stretch > 1.0:
+        line.append(f" · control cycle stretched ×{setting.stretch:g}: {cycle_s * setting.stretch:g} s of the site")
+        line.append(f" instead of {cycle_s:g} s")
+    else:
+        line.append(f" · control cycle {cycle_s:g} s")
+    mode = str(day.record.get("mode", "starting"))
+    line.append(" · ")
+    return line.append(mode.replace("_", "-"), style=MODE_COLOURS.get(mode, LABEL))
+
+
+def _legend(day: Day) -> Text:
+    legend = Text(style=LABEL)
+    legend.append(" ━", style=GOOD).append(" true  ").append("│", style=VALUE).append(" limit ")
+    if day.setting.controlled:
+        legend.append(" ● binding ")
+    if day.setting.compared:
+        legend.append(" ◆", style=OTHER).append(" without control ")
+    return legend
+
+
+def _diagram(day: Day, inner: int) -> Text | None:
+    truth = day.course.truth
+    if inner < _DIAGRAM_FROM - 4 or not truth or day.course.newest is None:
+        return None
+    site = day.setting.site
+    fracs = {
+        limit.element: frac
+        for limit, frac in zip(site.limits, day.course.newest.frac, strict=True)
+        if limit.kind is LimitKind.THERMAL
+    }
+    flows = Flows(
+        branch_p_w=_numbers(truth["branch_p_w"]),
+        branch_frac=fracs,
+        bus_u_v=_numbers(truth["bus_u_v"]),
+        unit_p_w=_numbers(truth["unit_p_w"]),
+        interface_p_w=day.course.newest.interface_p_w,
+    )
+    return one_line(site, flows, inner)
+
+
+def _numbers(values: Mapping[str, Any]) -> dict[str, float]:
+    return {key: math.nan if value is None else float(value) for key, value in values.items()}
+
+
+def _events(day: Day, rows: int) -> Table:
+    """The newest events, newest last; always ``rows`` high, so that nothing below jumps."""
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(no_wrap=True, style=LABEL)
+    grid.add_column(no_wrap=True, min_width=10)
+    grid.add_column(no_wrap=True, overflow="ellipsis", style=PLAIN, ratio=1)
+    newest = list(day.journal.entries)[-rows:]
+    for entry in newest:
+        source = Text(entry.source, style=SOURCE_COLOURS[entry.source])
+        grid.add_row(day.clock(entry.t_s), source, day.journal.sentence(entry))
+    for _ in range(rows - len(newest)):
+        grid.add_row("", "", "")
+    return grid
+
+
+def _footer(day: Day) -> Text:
+    line = Text(" ", style=LABEL)
+    if not day.record:
+        return line.append("no controller" if not day.setting.controlled else "the controller is starting")
+    cycles = day.cycles.to_dict()
+    polls = day.cycles.polls
+    line.append(f"cycle {day.cycles.count:,}".replace(",", "\u2009"))
+    line.append(f" · {cycles['p50']:.1f} ms median, {cycles['p99']:.1f} ms p99")
+    line.append(f" · {cycles['missed']} missed", style=NEAR if cycles["missed"] else LABEL)
+    line.append(f" · polls {int(polls['ok']):,} ok, {int(polls['failed']):,} failed".replace(",", "\u2009"))
+    return line.append_text(_links(day.record.get("devices", {})))
+
+
+def _links(devices: Mapping[str, Any]) -> Text:
+    lost: Sequence[str] = [name for name, state in devices.items() if not state["ok"]]
+    text = Text(f" · links {len(devices) - len(lost)} of {len(devices)}", style=LABEL)
+    if lost:
+        text.append(f" · lost: {', '.join(lost)}", style=OVER)
+    return text
