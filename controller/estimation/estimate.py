@@ -8,7 +8,7 @@ takes up the upstream voltage, tap positions and errors of the impedances.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,7 @@ from controller.estimation.actuator import (
 from controller.estimation.layout import LOAD_RATE_FRAC, Layout
 from controller.estimation.plausibility import FreezeWatch, initial_watch, watch
 from controller.estimation.response import LAG_ALLOWANCE, Response, initial_response, observe
-from controller.estimation.state_filter import FilterState, initial_filter, predict_and_correct, row_sigma
+from controller.estimation.state_filter import FilterState, Motion, correct, initial_filter, predict, row_sigma
 from controller.grid.model import LinearGrid, PowerFlowError
 
 Array = NDArray[np.float64]
@@ -36,6 +36,7 @@ BoolArray = NDArray[np.bool_]
 UNIT_RATE_FRAC = 0.004  # of rated power per sqrt(s): how a free unit wanders
 HELD_RATE_FRAC = 0.0005  # the same for a unit that sits on its set point
 HELD_SIGMA_FRAC = 0.002  # how exactly a settled unit obeys
+LOAD_SPREAD_P_FRAC, LOAD_SPREAD_Q_FRAC = 0.3, 0.1  # how far unseen demand strays from what is expected, one sigma
 SETTLED_FRAC = 0.005  # model this close to its target counts as settled
 MATCH_FRAC = 0.025  # measurement this close to the model confirms it
 RELINEARISE_FRAC = 0.04  # of the power base: move of any injection that asks for new sensitivities
@@ -129,7 +130,14 @@ class Estimator:
         self.end_bus = np.array([layout.grid.buses.index(bus) for bus in ends], dtype=np.intp)
         self.i_max_a = np.array([b.i_max_a for b in site.topology.branches])
         self.q_load = np.tile((LOAD_RATE_FRAC * layout.load_scale_w) ** 2, 2)
-        self.jump_load = np.tile((0.3 * layout.load_scale_w) ** 2, 2)
+        spread = np.repeat([LOAD_SPREAD_P_FRAC, LOAD_SPREAD_Q_FRAC], layout.n_w) * np.tile(layout.load_scale_w, 2)
+        calm = np.zeros(2 * layout.n_unit)
+        self.calm = Motion(
+            np.concatenate([self.q_load, calm]),
+            np.concatenate([self.q_load / (2.0 * spread**2), calm]),
+            np.concatenate([layout.expected_w, calm]),
+        )
+        self.jump_load = spread**2
 
     def _groups(self) -> dict[str, list[str]]:
         groups: dict[str, list[str]] = {}
@@ -236,7 +244,8 @@ class Estimator:
         dt_s: float,
     ) -> tuple[FilterState, bool, Array]:
         lay, n = self.layout, self.layout.n_unit
-        x = state.filter.x
+        before = predict(state.filter, self.calm, dt_s)
+        x = before.x
         h, expected = self._rows(state.grid, x, state.offset_flow)
         y = np.concatenate([values, model_p, model_q])
         settled = np.concatenate([settled_p, settled_q])
@@ -244,14 +253,12 @@ class Estimator:
         r_var = self.r_var.copy()
         r_var[-2 * n :] = np.tile((HELD_SIGMA_FRAC * lay.p_rated_w) ** 2, 2)
         rate = np.where(settled, HELD_RATE_FRAC, UNIT_RATE_FRAC) * np.tile(lay.p_rated_w, 2)
-        q_var = np.concatenate([self.q_load, rate**2]) * max(dt_s, 1e-3)
+        motion = replace(self.calm, variance_rate=np.concatenate([self.q_load, rate**2]))
         jump = np.concatenate([self.jump_load, np.where(settled, 0.05, 0.5) ** 2 * np.tile(lay.p_rated_w, 2) ** 2])
         key = np.packbits(np.concatenate([mask, settled])).tobytes() + np.float64(state.linearised_at_s).tobytes()
         judged = np.arange(len(y))[mask] < len(self.row_points)
         innovation = y - expected
-        after, jumped = predict_and_correct(
-            state.filter, h[mask], innovation[mask], r_var[mask], q_var, jump, judged, key
-        )
+        after, jumped = correct(before, motion, h[mask], innovation[mask], r_var[mask], jump, judged, key)
         return after, jumped, self._flow_offset(state, fresh, innovation - h @ (after.x - x), dt_s)
 
     def _flow_offset(self, state: EstimatorState, fresh: BoolArray, residual: Array, dt_s: float) -> Array:

@@ -1,4 +1,4 @@
-"""A Kalman filter over uncontrolled bus injections and unit outputs (Kalman 1960; random-walk states).
+"""A Kalman filter over uncontrolled bus injections and unit outputs (Kalman 1960; slowly mean-reverting states).
 
 All meters are fused in proportion to what they are worth; a meter that is gone leaves its part of the state to the
 others, and where nobody sees it the variance grows with time, so that whoever uses ``sigma`` becomes more careful by
@@ -22,7 +22,10 @@ GAIN_REFRESH = 30  # further steps between two looks at the covariance
 
 @dataclass(frozen=True, slots=True)
 class FilterState:
-    """Estimate ``x``, its covariance, and the gain in use for the pattern of rows ``key``."""
+    """Estimate ``x``, its covariance, and the gain in use for the pattern of rows ``key``.
+
+    The covariance is brought up to date only when the gain is: ``pending_s`` is how long ago that was.
+    """
 
     x: Array
     cov: Array
@@ -30,40 +33,69 @@ class FilterState:
     innovation_sigma: Array
     key: bytes
     steps: int
+    pending_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Motion:
+    """How states move by themselves: ``variance_rate`` per second, back toward ``mean`` with ``return_rate`` per second."""
+
+    variance_rate: Array
+    return_rate: Array
+    mean: Array
+
+
+def predict(state: FilterState, motion: Motion, dt_s: float) -> FilterState:
+    """The state ``dt_s`` later, before any new reading."""
+    keep = np.exp(-motion.return_rate * dt_s)
+    x = motion.mean + keep * (state.x - motion.mean)
+    return FilterState(
+        x, state.cov, state.gain, state.innovation_sigma, state.key, state.steps, state.pending_s + dt_s
+    )
+
+
+def _moved(state: FilterState, motion: Motion) -> Array:
+    """Covariance after the pending time."""
+    keep = np.exp(-motion.return_rate * state.pending_s)
+    out: Array = state.cov * np.outer(keep, keep)
+    out[np.diag_indices_from(out)] += motion.variance_rate * state.pending_s
+    return out
 
 
 def initial_filter(x0: Array, sigma0: Array) -> FilterState:
     """A filter that knows ``x0`` to within ``sigma0``."""
-    return FilterState(x0, np.diag(sigma0**2), np.empty((0, 0)), np.empty(0), b"", 0)
+    return FilterState(x0, np.diag(sigma0**2), np.empty((0, 0)), np.empty(0), b"", 0, 0.0)
 
 
-def predict_and_correct(
+def correct(
     state: FilterState,
+    motion: Motion,
     h: Array,
     innovation: Array,
     r_var: Array,
-    q_var: Array,
     jump_var: Array,
     judged: BoolArray,
     key: bytes,
 ) -> tuple[FilterState, bool]:
-    """One step with the present rows ``h`` (m, n) and their ``innovation`` y − h(x).
+    """Take in the present rows ``h`` (m, n) with their ``innovation`` y − h(x); returns the state and whether it jumped.
 
-    ``r_var`` variance of the rows, ``q_var`` growth of the states' variance in this step, ``jump_var`` what is added
-    when the state jumped, ``judged`` marks the rows that can prove a jump (meters, not models), ``key`` identifies the pattern of rows and noise. Returns the state and whether it jumped.
+    ``r_var`` variance of the rows, ``jump_var`` the least variance of the states after a jump, ``judged``
+    marks the rows that can prove a jump (meters, not models), ``key`` identifies the pattern of rows and noise.
     """
     if not len(innovation):
-        return FilterState(state.x, state.cov + np.diag(q_var), state.gain, state.innovation_sigma, b"", 0), False
+        return FilterState(state.x, _moved(state, motion), state.gain, state.innovation_sigma, b"", 0, 0.0), False
     due = key != state.key or state.steps < GAIN_UPDATES or state.steps % GAIN_REFRESH == 0
-    cov, gain, sigma = state.cov, state.gain, state.innovation_sigma
+    cov, gain, sigma, pending_s = state.cov, state.gain, state.innovation_sigma, state.pending_s
     if due:
-        cov, gain, sigma = _gain(cov + np.diag(q_var), h, r_var)
-    jumped = bool(np.any(judged & (np.abs(innovation) > JUMP_SIGMA * sigma)))
+        cov, gain, sigma = _gain(_moved(state, motion), h, r_var)
+        pending_s = 0.0
     steps = state.steps + 1 if key == state.key else 1
-    if not jumped:
-        return FilterState(state.x + gain @ innovation, cov, gain, sigma, key, steps), False
-    cov, fast, sigma = _gain(state.cov + np.diag(q_var + jump_var), h, r_var)
-    return FilterState(state.x + fast @ innovation, cov, fast, sigma, key, 0), True
+    if not np.any(judged & (np.abs(innovation) > JUMP_SIGMA * sigma)):
+        return FilterState(state.x + gain @ innovation, cov, gain, sigma, key, steps, pending_s), False
+    cov = _moved(state, motion)
+    cov[np.diag_indices_from(cov)] += np.maximum(jump_var - np.diag(cov), 0.0)
+    cov, fast, sigma = _gain(cov, h, r_var)
+    return FilterState(state.x + fast @ innovation, cov, fast, sigma, key, 0, 0.0), True
 
 
 def _gain(cov: Array, h: Array, r_var: Array) -> tuple[Array, Array, Array]:
