@@ -156,6 +156,7 @@ class DeviceWiring:
             offset=spec.offset,
             single=spec.type in _SINGLE,
             raw_max=INTEGER_MAX.get(spec.type, math.inf),
+            unsigned=integer and spec.type.startswith("u") and spec.scale > 0.0,
         )
 
     def _fixed(self) -> dict[str, float]:

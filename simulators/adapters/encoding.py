@@ -252,7 +252,8 @@ def _fitting_exponent(spec: PointSpec, value: float) -> int:
         return _EXPONENTS[0]
     low, high = _integer_range(spec.type)
     raw = (value - spec.offset) / spec.scale
-    return next((e for e in _EXPONENTS if low < round(raw / 10.0**e) < high), _EXPONENTS[-1])
+    lowest = low + 1 if low < 0 else low  # the most negative number is the sentinel of signed types
+    return next((e for e in _EXPONENTS if lowest <= round(raw / 10.0**e) < high), _EXPONENTS[-1])
 
 
 def _without(start: int, end: int, forbidden: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:

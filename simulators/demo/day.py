@@ -35,7 +35,9 @@ class Day:
 
     def take_status(self, line: Mapping[str, Any], heard_s: float) -> None:
         """A line of the simulator, heard at second ``heard_s`` of the machine."""
+        before = self.course.score
         self.course.take(line)
+        self._tell_broken(before)
         self._heard_s = heard_s
         for at_s, fault, begins in self._faults.until(self.course.t_s):
             self.journal.simulator(at_s, fault, begins)
@@ -46,6 +48,12 @@ class Day:
         self.causes.take(record)
         self.cycles.take(record)
         self.journal.controller(self.site_s(heard_s), record["events"])
+
+    def _tell_broken(self, before: Mapping[str, Any]) -> None:
+        """Put every limit that has really been exceeded since ``before`` into the journal."""
+        for now, then in zip(self.course.score.get("limits", ()), before.get("limits", ()), strict=False):
+            if now["over_s"] > then["over_s"]:
+                self.journal.broken(self.course.t_s, now["id"])
 
     def site_s(self, heard_s: float) -> float:
         """Site second at an instant of the machine: the simulator's last word, carried on at the speed asked for."""

@@ -139,11 +139,12 @@ def _feeder(canvas: Canvas, units: Sequence[Unit], flows: Flows, column: _Column
         canvas.put(row, place, "│", FRAME)
         _flow(canvas, row, place + 2, line.id, flows)
         bus = f"{line.to_bus} {voltage(flows.bus_u_v.get(line.to_bus, math.nan))}"
-        canvas.put(row + 1, place, "┝", FRAME)
+        canvas.put(row + 1, place, "├", FRAME)
         canvas.put(row + 1, place + 2, bus[: room - 3], LABEL)
         row += 2
         for unit in (unit for unit in units if unit.bus == line.to_bus):
             row = _unit(canvas, row, place, unit, flows, room)
+    canvas.put(row - 1, place, "└", FRAME)
 
 
 def _unit(canvas: Canvas, row: int, place: int, unit: Unit, flows: Flows, room: int) -> int:

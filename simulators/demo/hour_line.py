@@ -7,7 +7,7 @@ from simulators.demo.words import clock, energy, interface, percent_fine
 
 
 def hour_line(day: Day) -> str:
-    """``12:00:04  normal  T1.thermal 97.1 % now …``."""
+    """``12:00:04  normal  most used: T1.thermal 97.1 %  export 9.8 MW  …``; empty before the first status line."""
     newest = day.course.newest
     if newest is None:
         return ""
@@ -17,7 +17,7 @@ def hour_line(day: Day) -> str:
     curtailed_wh = sum(item["curtailed_wh"] for item in day.course.score["units"])
     parts = [
         clock(day.setting.start_s + newest.t_s),
-        str(day.record.get("mode", "no controller")),
+        str(day.record.get("mode", "starting" if day.setting.controlled else "nobody in control")),
         f"most used: {limits[place].id} {percent_fine(newest.frac[place])}",
         interface(newest.interface_p_w),
         f"curtailed so far {energy(curtailed_wh)}",

@@ -13,7 +13,7 @@ from simulators.demo.words import duration
 from simulators.faults import Fault, FaultKind
 
 SAME_S = 900.0
-"""A limit that binds again within this time is not news, s of the site."""
+"""What happens to the same thing again within this time is not news, s of the site."""
 _JOIN_S = 30.0  # what happens to several things within this time is one line
 _KEEP = 400
 
@@ -38,7 +38,9 @@ FAULT_WORDS = {
     FaultKind.BIAS: "{} measures wrongly",
     FaultKind.SPIKE: "{} reports a spike",
 }
+FAULT = "fault."
 UNTOLD = frozenset({"limit.released"})
+REPEATING = frozenset({"limit.bound", "limit.unseen", "limit.seen", "limit.broken", "site.infeasible", "site.feasible"})
 KIND_NOUNS = {
     LimitKind.THERMAL: "current",
     LimitKind.VOLTAGE: "voltage",
@@ -49,7 +51,7 @@ KIND_NOUNS = {
 
 @dataclass(slots=True)
 class Entry:
-    """One line. ``source`` is ``controller``, ``simulator`` or ``demo``; ``subjects`` grow while more join in."""
+    """One line. ``source`` is ``controller`` or ``simulator``; ``subjects`` grow while more join in."""
 
     t_s: float
     source: str
@@ -77,18 +79,22 @@ class Journal:
 
     def simulator(self, t_s: float, fault: Fault, begins: bool) -> None:
         """A fault of the simulated hardware begins or ends."""
-        name = f"fault.{fault.kind.value}" if begins else "fault.ends"
+        name = FAULT + (fault.kind.value if begins else "ends")
         self.counts[name] += 1
         words = FAULT_WORDS[fault.kind].format(fault.device)
         lasting = f" for {duration(fault.for_s)}" if math.isfinite(fault.for_s) else ""
         self._add(t_s, "simulator", name, fault.device, words + lasting if begins else f"{fault.device} is well again")
 
-    def note(self, t_s: float, text: str) -> None:
-        """A line of the demo itself."""
-        self._add(t_s, "demo", "note", text, text)
+    def broken(self, t_s: float, limit_id: str) -> None:
+        """A limit was really exceeded since the last status line."""
+        self.counts["limit.broken"] += 1
+        if not self._stale_news(t_s, "limit.broken", limit_id):
+            self._add(t_s, "simulator", "limit.broken", limit_id, "")
 
     def sentence(self, entry: Entry) -> str:
         """One entry in words, without its time."""
+        if entry.name == "limit.broken":
+            return f"{self._listing(entry.subjects)} truly above the limit"
         if entry.source != "controller":
             return entry.text
         if entry.name == "mode.changed":
@@ -98,13 +104,13 @@ class Journal:
     def _stale_news(self, t_s: float, name: str, subject: str) -> bool:
         before_s = self._told_s.get((name, subject))
         self._told_s[name, subject] = t_s
-        return name == "limit.bound" and before_s is not None and t_s - before_s < SAME_S
+        return name in REPEATING and before_s is not None and t_s - before_s < SAME_S
 
     def _add(self, t_s: float, source: str, name: str, subject: str, text: str) -> None:
         for entry in reversed(self.entries):
             if t_s - entry.t_s > _JOIN_S:
                 break
-            if source == "controller" and (entry.source, entry.name) == (source, name):
+            if (entry.source, entry.name) == (source, name) and not name.startswith(FAULT):
                 if subject not in entry.subjects:
                     entry.subjects.append(subject)
                 entry.text = text

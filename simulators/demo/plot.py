@@ -15,7 +15,7 @@ from controller.domain.limit import Limit, LimitKind
 from controller.domain.unit import UnitKind
 from simulators.demo.course import Course
 from simulators.demo.day import Day
-from simulators.demo.journal import Entry
+from simulators.demo.journal import FAULT
 
 BLUE, ORANGE, GREY, RED = "#1f77b4", "#ff7f0e", "#9a9a9a", "#c62828"
 LINES = ("#1565c0", "#00897b", "#6a1b9a", "#ef6c00")
@@ -54,10 +54,14 @@ def _draw_loading(axes: Any, day: Day) -> None:
         axes.plot(_hours(day, day.course), values, color=colour, linewidth=1.2, label=limits[place].id)
     axes.axhline(100.0, color=RED, linewidth=1.0, linestyle="--")
     axes.set_ylabel("use of the limit, %")
-    axes.set_ylim(bottom=0.0)
     if day.uncontrolled.samples:
         axes.plot([], [], color=GREY, label="without control")
-    axes.legend(loc="upper left", ncols=5, frameon=False)
+    _legend_above(axes)
+
+
+def _legend_above(axes: Any) -> None:
+    """Names in one row above the panel, where no curve runs."""
+    axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=8, frameon=False, borderaxespad=0.2)
 
 
 def _most_used(day: Day) -> list[int]:
@@ -94,7 +98,7 @@ def _draw_voltage(axes: Any, day: Day) -> None:
     values = [sample.value[place] / scale for sample in day.course.samples]
     axes.plot(_hours(day, day.course), values, color=LINES[0], linewidth=1.2, label=f"bus {limit.element}")
     axes.set_ylabel(f"voltage, {unit}")
-    axes.legend(loc="upper left", frameon=False)
+    _legend_above(axes)
 
 
 def _volts(limit: Limit) -> tuple[float, str]:
@@ -115,7 +119,7 @@ def _draw_powers(axes: Any, day: Day) -> None:
     axes.stackplot(hours, np.minimum(-p_w, 0.0), colors=UNIT_COLOURS)
     axes.axhline(0.0, color="black", linewidth=0.6)
     axes.set_ylabel(f"units, {unit}\n(up: generating)")
-    axes.legend(loc="upper left", ncols=6, frameon=False)
+    _legend_above(axes)
 
 
 def _draw_held_back(axes: Any, day: Day) -> None:
@@ -137,12 +141,11 @@ def _by_unit(rows: Sequence[Sequence[float]]) -> Any:
 
 
 def _mark_faults(panels: Sequence[Any], day: Day) -> None:
-    faults: list[Entry] = [entry for entry in day.journal.entries if entry.source == "simulator"]
-    for entry in faults:
+    for entry in (entry for entry in day.journal.entries if entry.name.startswith(FAULT)):
         hour = (day.setting.start_s + entry.t_s) / 3600.0
         for axes in panels:
             axes.axvline(hour, color=ORANGE, linewidth=0.8, linestyle=":")
-        if entry.name != "fault.ends":
+        if entry.name != f"{FAULT}ends":
             top = panels[0].get_xaxis_transform()
             panels[0].text(
                 hour, 0.02, f" {entry.text}", transform=top, rotation=90, fontsize=7, va="bottom", ha="right"

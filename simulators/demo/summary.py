@@ -86,9 +86,11 @@ def _sentence(report: Mapping[str, Any], other: Mapping[str, Any]) -> Text:
         return Text("Without control no limit would have been exceeded either.", style=LABEL)
     worst = max(over, key=lambda limit: limit["highest_frac"])
     longest = max(over, key=lambda limit: limit["over_s"])
+    many = len(over) > 1
+    other_id = f"{worst['id']} " if worst is not longest else ""
     return Text(
-        f"Without control {len(over)} limits would have been exceeded, {longest['id']} for "
-        f"{duration(longest['over_s'])} and {worst['id']} up to {percent_fine(worst['highest_frac'])}. "
-        f"Keeping them cost {energy(curtailed_wh)} of curtailment.",
+        f"Without control {len(over)} limit{'s' if many else ''} would have been exceeded: {longest['id']} for "
+        f"{duration(longest['over_s'])} and {other_id}up to {percent_fine(worst['highest_frac'])}. "
+        f"Keeping {'them' if many else 'it'} cost {energy(curtailed_wh)} of curtailment.",
         style=LABEL,
     )

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from rich import box
 from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
@@ -23,57 +25,63 @@ from simulators.demo.words import percent
 WIDTH_MIN, WIDTH_MAX = 80, 132
 _EVENTS_MAX = 8
 _EVENTS_MIN = 3
+_HEADER_ROWS, _FOOTER_ROWS, _FRAME_ROWS = 3, 1, 2
 _DIAGRAM_FROM = 96  # columns
 MODE_COLOURS = {"normal": GOOD, "degraded": NEAR, "fail_safe": OVER, "boot": NEAR, "stopping": LABEL}
 
 
 def picture(day: Day, t_s: float, width: int, height: int) -> RenderableType:
-    """Everything, at site second ``t_s``; what does not fit into ``height`` rows is left out, least telling first."""
+    """Everything, at site second ``t_s``; what does not fit into ``height`` rows is left out, least telling first.
+
+    Fits from 80 columns by 24 rows on. Frames go first, then the diagram, then the older events.
+    """
     width = min(max(width, WIDTH_MIN), WIDTH_MAX)
     inner = width - 4
-    limits = limits_table(day, t_s, inner)
-    units = units_table(day, inner)
-    drawing = _diagram(day, inner)
-    fixed = 4 + _rows(limits) + 2 + _rows(units) + 2 + 2
-    drawing_rows = 0 if drawing is None else drawing.plain.count("\n") + 3
-    with_drawing = drawing is not None and height >= fixed + drawing_rows + _EVENTS_MIN + 2
-    free = height - fixed - (drawing_rows if with_drawing else 0) - 2
-    parts: list[RenderableType] = [_header(day, t_s, inner)]
-    if with_drawing and drawing is not None:
-        parts.append(_framed(drawing, ""))
-    parts.append(_framed(limits, "limits", _legend(day)))
-    parts.append(_framed(units, "units"))
+    limits, units, drawing = limits_table(day, t_s, inner), units_table(day, inner), _diagram(day, inner)
+    bare_rows = _HEADER_ROWS + _rows(limits) + _rows(units) + _FOOTER_ROWS
+    framed = height >= bare_rows + _EVENTS_MIN + 4 * _FRAME_ROWS
+    frame = _Frame(width, framed)
+    free = height - bare_rows - (4 * _FRAME_ROWS if framed else 0)
+    parts: list[RenderableType] = [frame.around(_header(day, t_s, inner))]
+    drawing_rows = 0 if drawing is None else drawing.plain.count("\n") + 1 + _FRAME_ROWS
+    if framed and drawing is not None and free >= drawing_rows + _EVENTS_MIN:
+        parts.append(frame.around(drawing))
+        free -= drawing_rows
+    parts += [frame.around(limits, "limits", _legend(day)), frame.around(units, "units")]
     if free > 0:
-        parts.append(_framed(_events(day, min(free, _EVENTS_MAX)), "events"))
-    parts.append(_footer(day))
-    return Group(*(_fixed_width(part, width) for part in parts))
+        parts.append(frame.around(_events(day, min(free, _EVENTS_MAX)), "events"))
+    return Group(*parts, _footer(day))
 
 
-def _fixed_width(part: RenderableType, width: int) -> RenderableType:
-    if isinstance(part, Panel):
-        part.width = width
-    return part
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """Boxes of one width, or only the margin that they would have."""
 
+    width: int
+    drawn: bool
 
-def _framed(content: RenderableType, title: str, subtitle: Text | None = None) -> Panel:
-    heading = Text(f" {title} ", style=LABEL) if title else None
-    return Panel(
-        content,
-        title=heading,
-        title_align="left",
-        subtitle=subtitle,
-        subtitle_align="right",
-        border_style=FRAME,
-        box=box.ROUNDED,
-        padding=(0, 1),
-    )
+    def around(self, content: RenderableType, title: str = "", subtitle: Text | None = None) -> RenderableType:
+        """The content in its box."""
+        if not self.drawn:
+            return Padding(content, (0, 2))
+        return Panel(
+            content,
+            title=Text(title, style=LABEL) if title else None,
+            title_align="left",
+            subtitle=subtitle,
+            subtitle_align="right",
+            border_style=FRAME,
+            box=box.ROUNDED,
+            padding=(0, 1),
+            width=self.width,
+        )
 
 
 def _rows(table: Table) -> int:
     return table.row_count + (1 if table.show_header else 0)
 
 
-def _header(day: Day, t_s: float, inner: int) -> Panel:
+def _header(day: Day, t_s: float, inner: int) -> RenderableType:
     setting = day.setting
     first = Text(setting.title, style=VALUE)
     right = Text(day.clock(t_s), style=VALUE)
@@ -82,7 +90,7 @@ def _header(day: Day, t_s: float, inner: int) -> Panel:
     done = t_s / setting.duration_s if setting.duration_s > 0.0 else 0.0
     note = f" {percent(min(done, 1.0))} of {setting.duration_s / 3600.0:g} h"
     bar = progress_bar(done, inner - len(note)) + Text(note, style=LABEL)
-    return _framed(Group(first, bar, _pace(day)), "")
+    return Group(first, bar, _pace(day))
 
 
 def _pace(day: Day) -> Text:
@@ -104,11 +112,11 @@ def _pace(day: Day) -> Text:
 
 def _legend(day: Day) -> Text:
     legend = Text(style=LABEL)
-    legend.append(" ━", style=GOOD).append(" true  ").append("│", style=VALUE).append(" limit ")
+    legend.append("━", style=GOOD).append(" true  ").append("│", style=VALUE).append(" limit")
     if day.setting.controlled:
-        legend.append(" ● binding ")
+        legend.append("  ● binding ")
     if day.setting.compared:
-        legend.append(" ◆", style=OTHER).append(" without control ")
+        legend.append(" ◆", style=OTHER).append(" without control")
     return legend
 
 

@@ -54,7 +54,7 @@ def limits_table(day: Day, t_s: float, width: int) -> Table:
     left = [line for line in lines if line.limit.kind is not LimitKind.VOLTAGE]
     right = [line for line in lines if line.limit.kind is LimitKind.VOLTAGE]
     sides = [side for side in (left, right) if side]
-    fixed = 8 + 6 + (12 if day.setting.controlled else 0) + (6 if day.setting.compared else 0)
+    fixed = 8 + 6 + (13 if day.setting.controlled else 0) + (6 if day.setting.compared else 0)
     bar = max(_BAR_MIN, width // len(sides) - fixed - 3)
     table = Table.grid(padding=(0, 1, 0, 0))
     table.show_header = True
@@ -73,7 +73,7 @@ def _columns(table: Table, day: Day, what: str, bar: int) -> None:
     table.add_column(Text("true", style=LABEL), width=5, justify="right", no_wrap=True)
     if day.setting.controlled:
         table.add_column(Text("ctrl", style=BELIEVED), width=5, justify="right", no_wrap=True)
-        table.add_column("", width=5, no_wrap=True)
+        table.add_column("", width=6, no_wrap=True)
     if day.setting.compared:
         table.add_column(Text("w/o", style=OTHER), width=5, justify="right", no_wrap=True)
 

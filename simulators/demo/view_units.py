@@ -66,11 +66,12 @@ def _decided(day: Day, unit: Unit, state: Mapping[str, Any]) -> list[Text]:
         return [Text("–", style=LABEL)] * 3
     p_set_w = math.nan if state["p_set_w"] is None else float(state["p_set_w"])
     status = str(state["status"])
+    reasons = because(state["causes"], {limit.id: limit for limit in day.setting.site.limits})
     free = status == "free" and unit.kind is not UnitKind.BATTERY and abs(p_set_w) >= 0.999 * unit.p_rated_w
     return [
         Text("all it can" if free else allowed(unit.kind, p_set_w), style=BELIEVED),
         Text(status, style=STATUS_COLOURS.get(status, PLAIN)),
-        Text(because(state["causes"], {limit.id: limit for limit in day.setting.site.limits}), style=PLAIN),
+        Text(("reactive power for " if status == "free" and reasons else "") + reasons, style=PLAIN),
     ]
 
 

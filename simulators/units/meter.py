@@ -23,7 +23,7 @@ class Channel:
     """One measured point: ``factor`` (ratio error included) × the true signal, plus noise relative to ``full_scale``.
 
     ``quantum`` is the step of the register (0: none), ``single`` marks a 32-bit float, ``raw_max`` the greatest raw
-    count; beyond it the reading is NaN.
+    count; beyond it the reading is NaN. An ``unsigned`` register shows 0 when noise would take it below.
     """
 
     name: str
@@ -36,6 +36,7 @@ class Channel:
     offset: float = 0.0
     single: bool = False
     raw_max: float = np.inf
+    unsigned: bool = False
 
 
 class TruthHistory:
@@ -88,6 +89,7 @@ class MeterBank:
         self._rounded = np.array([item.quantum > 0.0 for item in channels], dtype=bool)
         self._single = np.array([item.single for item in channels], dtype=bool)
         self._raw_max = np.array([item.raw_max for item in channels])
+        self._raw_min = np.array([0.0 if item.unsigned else -np.inf for item in channels])
         self._noise: Array = rng.standard_normal(_NOISE_SIZE + count)
         self._extra: Array | None = None
         self._step = -1
@@ -116,7 +118,7 @@ class MeterBank:
         value: Array = truth * self._factor + self._sigma * noise
         if self._extra is not None:
             value = value + self._extra
-        counts = np.rint((value - self._offset) / self._quantum)
+        counts = np.maximum(np.rint((value - self._offset) / self._quantum), self._raw_min)
         value = np.where(self._rounded, counts * self._quantum + self._offset, value)
         value[self._rounded & (np.abs(counts) > self._raw_max)] = np.nan
         value[self._single] = value[self._single].astype(np.float32)
