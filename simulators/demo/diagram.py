@@ -151,10 +151,10 @@ def _unit(canvas: Canvas, row: int, place: int, unit: Unit, flows: Flows, room: 
     """A unit on one row; the next free row."""
     p_w = flows.unit_p_w.get(unit.id, math.nan)
     verb, amount = doing(unit.kind, p_w)
-    arrow = {"resting": "·", "unknown": "?"}.get(verb, "▲" if p_w < 0.0 else "▼")
+    arrow = {"resting": "· ", "unknown": "? "}.get(verb, "▲" if p_w < 0.0 else "▼")
     colour = UNIT_COLOURS[unit.kind.value]
     canvas.put(row, place, "├", FRAME)
-    canvas.put(row, place + 2, f"{unit.id} {arrow} {amount or verb}"[: room - 3], colour)
+    canvas.put(row, place + 2, f"{unit.id} {arrow}{amount or verb}"[: room - 3], colour)
     return row + 1
 
 

@@ -18,7 +18,7 @@ _JOIN_S = 30.0  # what happens to several things within this time is one line
 _KEEP = 400
 
 PHRASES = {
-    "limit.bound": "{} holds units back",
+    "limit.bound": "units held back by {}",
     "limit.unseen": "{} no longer measured",
     "limit.seen": "{} measured again",
     "unit.deaf": "{} does not obey: gets no credit",

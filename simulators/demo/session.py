@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -20,6 +21,8 @@ from simulators.demo.words import clock
 REFRESH_S = 0.25
 """Machine time between two looks at the day."""
 _LAST_WORDS_S = 5.0  # machine time for what an ending process still has to say
+
+_FOLDER_BYTES_MAX = 70
 
 Look = Callable[[Day, float], None]
 """Shows the day; gets the site second."""
@@ -75,7 +78,7 @@ class Session:
         Raises :class:`ChildDied` when a process ended that should not have; no child is left in any case.
         """
         async with AsyncExitStack() as opened:
-            sockets = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="gridedge-demo-")))
+            sockets = opened.enter_context(_socket_folder())
             # The controller comes second, so that it finds a field; it is ended first, while the field still listens.
             watched = [await self._simulator(opened, sockets / "status", stop)]
             await self._check(watched)
@@ -144,6 +147,14 @@ class Session:
 
     def _show(self) -> None:
         self._look(self.day, self.day.site_s(_machine_s()))
+
+
+@contextmanager
+def _socket_folder() -> Iterator[Path]:
+    """A folder for Unix sockets, whose names have at most 107 bytes (unix(7)): a deep TMPDIR is passed over."""
+    deep = len(os.fsencode(tempfile.gettempdir())) > _FOLDER_BYTES_MAX
+    with tempfile.TemporaryDirectory(prefix="gridedge-demo-", dir="/tmp" if deep else None) as folder:
+        yield Path(folder)
 
 
 @dataclass(frozen=True, slots=True)

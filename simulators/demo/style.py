@@ -37,14 +37,15 @@ def loading_colour(frac: float) -> str:
 
 def loading_bar(frac: float, other_frac: float, width: int) -> Text:
     """A limit's use from 0 to 125 %: the truth as a bar, ``│`` where the limit is, ``◆`` where the other world is."""
-    bar = Text("─" * width, style=FRAME)
     limit = round(width / _FULL_FRAC)
-    filled = _place(frac, width)
-    bar = Text("━" * filled, style=loading_colour(frac)) + bar[filled:]
-    bar = _put(bar, limit, "│" if filled <= limit else "┿", VALUE if filled <= limit else OVER)
+    halves = min(round(2.0 * max(frac, 0.0) * limit), 2 * width) if math.isfinite(frac) else 0
+    truth = "━" * (halves // 2) + "╸" * (halves % 2)
+    bar = Text(truth, style=loading_colour(frac)) + Text("─" * (width - len(truth)), style=FRAME)
+    beyond = halves > 2 * limit
+    bar = _put(bar, limit, "┿" if beyond else "│", OVER if beyond else VALUE)
     if math.isfinite(other_frac):
-        place = min(_place(other_frac, width), width - 1)
-        bar = _put(bar, place, "▶" if other_frac > _FULL_FRAC else "◆", OTHER)
+        place = round(max(other_frac, 0.0) * limit)
+        bar = _put(bar, min(place, width - 1), "▶" if place >= width else "◆", OTHER)
     return bar
 
 
@@ -62,12 +63,6 @@ def progress_bar(frac: float, width: int) -> Text:
     """How much of the day is over."""
     done = round(min(max(frac, 0.0), 1.0) * width)
     return Text("━" * done, style="grey85") + Text("─" * (width - done), style=FRAME)
-
-
-def _place(frac: float, width: int) -> int:
-    if not math.isfinite(frac):
-        return 0
-    return round(min(max(frac, 0.0), _FULL_FRAC) / _FULL_FRAC * width)
 
 
 def _put(bar: Text, place: int, mark: str, style: str) -> Text:

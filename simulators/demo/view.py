@@ -26,7 +26,8 @@ WIDTH_MIN, WIDTH_MAX = 80, 132
 _EVENTS_MAX = 8
 _EVENTS_MIN = 3
 _HEADER_ROWS, _FOOTER_ROWS, _FRAME_ROWS = 3, 1, 2
-_DIAGRAM_FROM = 96  # columns
+_DIAGRAM_FROM = 92  # columns inside the frame
+_LONG_FROM = 100
 MODE_COLOURS = {"normal": GOOD, "degraded": NEAR, "fail_safe": OVER, "boot": NEAR, "stopping": LABEL}
 
 
@@ -90,24 +91,23 @@ def _header(day: Day, t_s: float, inner: int) -> RenderableType:
     done = t_s / setting.duration_s if setting.duration_s > 0.0 else 0.0
     note = f" {percent(min(done, 1.0))} of {setting.duration_s / 3600.0:g} h"
     bar = progress_bar(done, inner - len(note)) + Text(note, style=LABEL)
-    return Group(first, bar, _pace(day))
+    return Group(first, bar, _pace(day, inner))
 
 
-def _pace(day: Day) -> Text:
+def _pace(day: Day, inner: int) -> Text:
     """Speed, honesty about the stretched cycle, and the controller's mode."""
-    setting, line = day.setting, Text(style=LABEL)
-    line.append(f"{setting.speed:g}× the speed of the world")
+    setting, line = day.setting, Text(style=LABEL, no_wrap=True, overflow="ellipsis")
+    line.append(f"{setting.speed:g}× the speed of the world" if inner >= _LONG_FROM else f"{setting.speed:g}×")
     if not setting.controlled:
         return line.append(" · ").append("nobody in control", style=f"bold {OVER}")
-    cycle_s = setting.site.cycle.cycle_s
-    if setting.stretch > 1.0:
-        line.append(f" · control cycle stretched ×{setting.stretch:g}: {cycle_s * setting.stretch:g} s of the site")
-        line.append(f" instead of {cycle_s:g} s")
+    cycle_s, stretch = setting.site.cycle.cycle_s, setting.stretch
+    if stretch > 1.0:
+        line.append(f" · control cycle stretched ×{stretch:g}: {cycle_s * stretch:g} s")
+        line.append(f" of the site instead of {cycle_s:g} s" if inner >= _LONG_FROM else "")
     else:
         line.append(f" · control cycle {cycle_s:g} s")
     mode = str(day.record.get("mode", "starting"))
-    line.append(" · ")
-    return line.append(mode.replace("_", "-"), style=MODE_COLOURS.get(mode, LABEL))
+    return line.append(" · ").append(mode.replace("_", "-"), style=MODE_COLOURS.get(mode, LABEL))
 
 
 def _legend(day: Day) -> Text:
@@ -122,7 +122,7 @@ def _legend(day: Day) -> Text:
 
 def _diagram(day: Day, inner: int) -> Text | None:
     truth = day.course.truth
-    if inner < _DIAGRAM_FROM - 4 or not truth or day.course.newest is None:
+    if inner < _DIAGRAM_FROM or not truth or day.course.newest is None:
         return None
     site = day.setting.site
     fracs = {
@@ -160,21 +160,24 @@ def _events(day: Day, rows: int) -> Table:
 
 
 def _footer(day: Day) -> Text:
-    line = Text(" ", style=LABEL)
+    line = Text("  ", style=LABEL, no_wrap=True, overflow="ellipsis")
     if not day.record:
-        return line.append("no controller" if not day.setting.controlled else "the controller is starting")
-    cycles = day.cycles.to_dict()
-    polls = day.cycles.polls
-    line.append(f"cycle {day.cycles.count:,}".replace(",", "\u2009"))
-    line.append(f" · {cycles['p50']:.1f} ms median, {cycles['p99']:.1f} ms p99")
-    line.append(f" · {cycles['missed']} missed", style=NEAR if cycles["missed"] else LABEL)
-    line.append(f" · polls {int(polls['ok']):,} ok, {int(polls['failed']):,} failed".replace(",", "\u2009"))
-    return line.append_text(_links(day.record.get("devices", {})))
+        return line.append("the controller is starting" if day.setting.controlled else "the simulator runs alone")
+    cycles, polls = day.cycles.to_dict(), day.cycles.polls
+    line.append_text(_links(day.record.get("devices", {})))
+    line.append(f" · cycle {_count(day.cycles.count)}: {cycles['p50']:.1f} ms median, {cycles['p99']:.1f} ms p99, ")
+    line.append(f"{_count(day.cycles.missed)} missed", style=NEAR if day.cycles.missed else LABEL)
+    return line.append(f" · polls {_count(int(polls['ok']))} ok, {_count(int(polls['failed']))} failed")
+
+
+def _count(number: int) -> str:
+    """``175 000``."""
+    return f"{number:,}".replace(",", "\u2009")
 
 
 def _links(devices: Mapping[str, Any]) -> Text:
     lost: Sequence[str] = [name for name, state in devices.items() if not state["ok"]]
-    text = Text(f" · links {len(devices) - len(lost)} of {len(devices)}", style=LABEL)
+    text = Text(f"links {len(devices) - len(lost)} of {len(devices)}", style=LABEL)
     if lost:
-        text.append(f" · lost: {', '.join(lost)}", style=OVER)
+        text.append(f", lost: {', '.join(lost)}", style=OVER)
     return text

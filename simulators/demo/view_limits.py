@@ -14,8 +14,11 @@ from simulators.demo.day import Day
 from simulators.demo.style import BELIEVED, LABEL, NEAR, OTHER, OVER, PLAIN, VALUE, loading_bar, loading_colour
 from simulators.demo.words import percent
 
-_BAR_MIN = 10
-_QUALITY = {"measured": "", "estimated": "est.", "worst_case": "worst"}
+QUALITY_WORDS = {"measured": "", "estimated": "est.", "worst_case": "worst"}
+QUALITY_COLOURS = {"measured": BELIEVED, "estimated": NEAR, "worst_case": OVER}
+_BAR_MIN = 8
+_NUMBER = 5
+_WIDE_FROM = 92  # columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,53 +57,73 @@ def limits_table(day: Day, t_s: float, width: int) -> Table:
     left = [line for line in lines if line.limit.kind is not LimitKind.VOLTAGE]
     right = [line for line in lines if line.limit.kind is LimitKind.VOLTAGE]
     sides = [side for side in (left, right) if side]
-    fixed = 8 + 6 + (13 if day.setting.controlled else 0) + (6 if day.setting.compared else 0)
-    bar = max(_BAR_MIN, width // len(sides) - fixed - 3)
+    form = _form(day, lines, width, len(sides))
     table = Table.grid(padding=(0, 1, 0, 0))
     table.show_header = True
     for number, side in enumerate(sides):
         if number:
             table.add_column(width=1)
-        _columns(table, day, "voltage" if side is right else "current", bar)
+        _columns(table, form, "voltage" if side is right else "current")
+    table.add_column(width=1)  # rich takes the last column's padding out of its width
+    blank = [Text("")] * (3 + 2 * form.controlled + form.compared)
     for k in range(max(len(side) for side in sides)):
-        table.add_row(*_across(day, sides, k, bar))
+        row: list[Text] = []
+        for number, side in enumerate(sides):
+            row += [Text("")] * min(number, 1) + (_cells(form, side[k]) if k < len(side) else blank)
+        table.add_row(*row, Text(""))
     return table
 
 
-def _columns(table: Table, day: Day, what: str, bar: int) -> None:
-    table.add_column(Text(what, style=LABEL), width=7, no_wrap=True)
-    table.add_column("", width=bar, no_wrap=True)
-    table.add_column(Text("true", style=LABEL), width=5, justify="right", no_wrap=True)
-    if day.setting.controlled:
-        table.add_column(Text("ctrl", style=BELIEVED), width=5, justify="right", no_wrap=True)
-        table.add_column("", width=6, no_wrap=True)
-    if day.setting.compared:
-        table.add_column(Text("w/o", style=OTHER), width=5, justify="right", no_wrap=True)
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """Widths of the columns of one side; ``mark`` holds the binding mark and, if wide, the quality."""
+
+    name: int
+    bar: int
+    mark: int
+    controlled: bool
+    compared: bool
 
 
-def _across(day: Day, sides: Sequence[Sequence[LimitLine]], k: int, bar: int) -> list[Text]:
-    """Row ``k`` of all sides, with what separates them."""
-    cells: list[Text] = []
-    for number, side in enumerate(sides):
-        if number:
-            cells.append(Text(""))
-        count = 3 + 2 * day.setting.controlled + day.setting.compared
-        cells += _cells(day, side[k], bar) if k < len(side) else [Text("")] * count
-    return cells
+def _form(day: Day, lines: Sequence[LimitLine], width: int, sides: int) -> _Form:
+    controlled, compared = day.setting.controlled, day.setting.compared
+    wide = width >= _WIDE_FROM
+    mark = 6 if wide else 1
+    name = max(7 if wide else 5, *(len(_name(line.limit)) for line in lines))
+    numbers = _NUMBER + 1 + controlled * (_NUMBER + 1 + mark + 1) + compared * (_NUMBER + 1)
+    bar = (width - 2 * sides) // sides - numbers - name - 1
+    return _Form(name, max(bar, _BAR_MIN), mark, controlled, compared)
 
 
-def _cells(day: Day, line: LimitLine, bar: int) -> list[Text]:
-    name = {LimitKind.EXPORT: "export", LimitKind.IMPORT: "import"}.get(line.limit.kind, line.limit.element)
+def _columns(table: Table, form: _Form, what: str) -> None:
+    heading = what if len(what) <= form.name else what[:4] + "."
+    table.add_column(Text(heading, style=LABEL), width=form.name, no_wrap=True)
+    table.add_column("", width=form.bar, no_wrap=True)
+    table.add_column(Text("true", style=LABEL), width=_NUMBER, justify="right", no_wrap=True)
+    if form.controlled:
+        table.add_column(Text("ctrl", style=BELIEVED), width=_NUMBER, justify="right", no_wrap=True)
+        table.add_column("", width=form.mark, no_wrap=True)
+    if form.compared:
+        table.add_column(Text("w/o", style=OTHER), width=_NUMBER, justify="right", no_wrap=True)
+
+
+def _name(limit: Limit) -> str:
+    return limit.element if limit.kind in (LimitKind.THERMAL, LimitKind.VOLTAGE) else limit.kind.value
+
+
+def _cells(form: _Form, line: LimitLine) -> list[Text]:
     cells = [
-        Text(name, style=PLAIN),
-        loading_bar(line.true_frac, line.other_frac, bar),
+        Text(_name(line.limit), style=PLAIN),
+        loading_bar(line.true_frac, line.other_frac, form.bar),
         Text(percent(line.true_frac), style=f"bold {loading_colour(line.true_frac)}"),
     ]
-    if day.setting.controlled:
+    if form.controlled:
+        colour = QUALITY_COLOURS.get(line.quality, BELIEVED)
         mark = Text("●" if line.binding else " ", style=VALUE)
-        mark.append(_QUALITY.get(line.quality, line.quality), style=OVER if line.quality == "worst_case" else NEAR)
-        cells += [Text(percent(line.believed_frac), style=BELIEVED), mark]
-    if day.setting.compared:
+        if form.mark > 1:
+            mark.append(QUALITY_WORDS.get(line.quality, line.quality), style=colour)
+        cells += [Text(percent(line.believed_frac), style=colour), mark]
+    if form.compared:
         beyond = math.isfinite(line.other_frac) and line.other_frac > 1.0
         cells.append(Text(percent(line.other_frac), style=f"bold {OTHER}" if beyond else OTHER))
     return cells

@@ -17,18 +17,20 @@ from simulators.demo.style import BELIEVED, GOOD, LABEL, NEAR, OVER, PLAIN, UNIT
 from simulators.demo.words import allowed, doing, percent, power
 
 STATUS_COLOURS = {"free": GOOD, "held": NEAR, "deaf": OVER, "lost": OVER, "safe": NEAR}
-_TITLES_FROM = 104  # columns
+_TITLES_FROM, _BARS_FROM = 104, 92  # columns
+_BAR = 10
 _REASONS = {"unit.lost": "no telemetry", "guard": "guard"}
 
 
 def units_table(day: Day, width: int) -> Table:
     """One row per unit, in the order of the site."""
-    wide = width >= _TITLES_FROM
+    wide, roomy = width >= _TITLES_FROM, width >= _BARS_FROM
     table = Table.grid(padding=(0, 2, 0, 0), expand=True)
     table.show_header = True
     table.add_column(Text("unit", style=LABEL), no_wrap=True, overflow="ellipsis", max_width=30 if wide else 7)
     table.add_column(Text("now", style=LABEL), no_wrap=True)
-    table.add_column(Text("of rated", style=LABEL), no_wrap=True, width=10)
+    if roomy:
+        table.add_column(Text("of rated", style=LABEL), no_wrap=True, width=_BAR)
     table.add_column(Text("could", style=LABEL), no_wrap=True, justify="right")
     if day.setting.controlled:
         table.add_column(Text("may", style=BELIEVED), no_wrap=True)
@@ -38,11 +40,11 @@ def units_table(day: Day, width: int) -> Table:
         table.add_column("", ratio=1)
     states = {state["id"]: state for state in day.record.get("units", ())}
     for place, unit in enumerate(day.setting.site.units):
-        table.add_row(*_cells(day, place, unit, states.get(unit.id, {}), wide))
+        table.add_row(*_cells(day, place, unit, states.get(unit.id, {}), wide, roomy))
     return table
 
 
-def _cells(day: Day, place: int, unit: Unit, state: Mapping[str, Any], wide: bool) -> list[Text]:
+def _cells(day: Day, place: int, unit: Unit, state: Mapping[str, Any], wide: bool, roomy: bool) -> list[Text]:
     newest = day.course.newest
     p_w = newest.p_w[place] if newest else math.nan
     available_w = newest.available_w[place] if newest else math.nan
@@ -53,7 +55,7 @@ def _cells(day: Day, place: int, unit: Unit, state: Mapping[str, Any], wide: boo
         name.append(f" {title}", style=LABEL)
     verb, amount = doing(unit.kind, p_w)
     now = Text(f"{verb} ", style=PLAIN).append(amount, style=VALUE)
-    cells = [name, now, level_bar(abs(p_w) / unit.p_rated_w, 10, colour)]
+    cells = [name, now, *([level_bar(abs(p_w) / unit.p_rated_w, _BAR, colour)] if roomy else [])]
     soc_frac = newest.soc_frac[place] if newest else math.nan
     could = f"{percent(soc_frac)} full" if unit.kind is UnitKind.BATTERY else power(available_w)
     cells.append(Text(could, style=PLAIN))

@@ -1,0 +1,147 @@
+"""What the demo makes of the lines it reads: the truth, the journal, the causes, the cycle times."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from demo_samples import NOON_S, event, record, setting, status, uncontrolled
+
+from simulators.demo.causes import GAP_S_MAX, CauseLedger
+from simulators.demo.course import Course, limit_frac, limit_value
+from simulators.demo.cycle_stats import CycleStats
+from simulators.demo.day import Day
+from simulators.demo.journal import FaultWatch, Journal
+from simulators.faults import Fault, FaultKind
+
+SITE = setting().site
+
+
+def test_the_share_of_a_limit_is_counted_as_the_simulator_scores_it() -> None:
+    line = status()
+    by_id = {limit.id: limit_frac(limit, limit_value(limit, line["truth"])) for limit in SITE.limits}
+    assert by_id["T1.thermal"] == pytest.approx(327.4 / 330.6645, rel=1e-4)
+    assert by_id["N3.voltage"] == pytest.approx((11640.0 - 11000.0) / 660.0)
+    assert by_id["N4.voltage"] == pytest.approx(100.0 / 660.0)
+
+
+def test_export_and_import_are_magnitudes_in_their_own_direction() -> None:
+    limits = {limit.id: limit for limit in setting(name="ev_charging").site.limits}
+    truth = {"interface_p_w": -30e3}
+    assert limit_value(limits["export"], truth) == 30e3
+    assert limit_value(limits["import"], truth) == 0.0
+    assert math.isnan(limit_value(limits["import"], {"interface_p_w": None}))
+
+
+def test_an_answer_to_a_command_is_no_status_line() -> None:
+    course = Course(SITE)
+    course.take({"ok": False, "error": "no"})
+    assert course.newest is None
+
+
+def test_the_other_world_is_looked_up_at_the_same_instant_and_never_beyond_what_is_known() -> None:
+    course = Course(SITE)
+    for t_s in (60.0, 120.0, 180.0):
+        course.take(uncontrolled(t_s))
+    found = course.at(150.0)
+    assert found is not None
+    assert found.t_s == 120.0
+    assert course.at(30.0) is None
+    assert course.at(180.0 + 301.0) is None
+    assert course.score_at(130.0)["duration_s"] == 120.0
+    assert course.score_at(1e6) == {}
+
+
+def test_the_last_status_line_says_that_the_day_is_over() -> None:
+    course = Course(SITE)
+    course.take(status(60.0))
+    assert not course.over
+    course.take({"final": True, "t_s": 120.0, "score": {"duration_s": 120.0}})
+    assert course.over
+    assert course.score_at(120.0)["duration_s"] == 120.0
+
+
+def test_a_cause_is_charged_from_its_record_to_the_next() -> None:
+    ledger = CauseLedger()
+    ledger.take(record(1, 100.0, causes={"WIND1": ["T1.thermal"]}))
+    ledger.take(record(2, 103.6, causes={"WIND1": ["T1.thermal", "N3.voltage"]}))
+    ledger.take(record(3, 107.2, causes={}))
+    ledger.take(record(4, 110.8, causes={}))
+    assert ledger.of("WIND1") == {"T1.thermal": 7.2, "N3.voltage": 3.6}
+    assert ledger.of("PVA") == {}
+
+
+def test_a_silence_between_records_is_charged_to_nobody() -> None:
+    ledger = CauseLedger()
+    ledger.take(record(1, 100.0))
+    ledger.take(record(2, 100.0 + GAP_S_MAX + 1.0))
+    assert ledger.of("WIND1") == {}
+
+
+def test_what_happens_to_several_limits_at_once_is_one_line() -> None:
+    journal = Journal(SITE.limits)
+    journal.controller(10.0, [event("limit.unseen", "BB.voltage"), event("limit.unseen", "N4.voltage")])
+    journal.controller(13.6, [event("limit.unseen", "T1.thermal")])
+    assert [journal.sentence(entry) for entry in journal.entries] == [
+        "T1 current and BB, N4 voltage no longer measured"
+    ]
+
+
+def test_a_limit_that_binds_on_and_off_is_told_once_and_counted_always() -> None:
+    journal = Journal(SITE.limits)
+    for k in range(20):
+        journal.controller(k * 40.0, [event("limit.bound", "T1.thermal")])
+        journal.controller(k * 40.0 + 20.0, [event("limit.released", "T1.thermal")])
+    assert [journal.sentence(entry) for entry in journal.entries] == ["units held back by T1 current"]
+    assert journal.counts == {"limit.bound": 20, "limit.released": 20}
+
+
+def test_several_limits_named_in_one_event_are_listed_by_kind() -> None:
+    journal = Journal(SITE.limits)
+    journal.controller(0.0, [event("site.infeasible", "T1.thermal, T2.thermal, N3.voltage")])
+    journal.controller(0.0, [event("mode.changed", "site", "normal -> degraded")])
+    sentences = [journal.sentence(entry) for entry in journal.entries]
+    assert sentences == ["cannot keep T1, T2 current and N3 voltage", "mode normal → degraded"]
+
+
+def test_faults_begin_and_end_by_the_clock_and_are_told_once() -> None:
+    faults = (Fault(FaultKind.SILENT, "MT1", 12.0 * 3600.0, 600.0), Fault(FaultKind.KILLED, "MF1", 11.0 * 3600.0))
+    watch = FaultWatch(faults, start_s=11.5 * 3600.0)
+    assert watch.until(1700.0) == []
+    assert watch.until(1900.0) == [(1800.0, faults[0], True)]
+    assert watch.until(9000.0) == [(2400.0, faults[0], False)]
+    journal = Journal(SITE.limits)
+    journal.simulator(1800.0, faults[0], True)
+    journal.simulator(2400.0, faults[0], False)
+    assert [entry.text for entry in journal.entries] == ["MT1 falls silent for 10 min", "MT1 is well again"]
+
+
+def test_a_limit_that_is_truly_broken_is_told() -> None:
+    day = Day(setting())
+    day.take_status(status(100.0), 0.0)
+    day.take_status(status(172.0, over_s=2.0), 0.5)
+    day.take_status(status(244.0, over_s=4.0), 1.0)
+    assert [day.journal.sentence(entry) for entry in day.journal.entries] == ["T1 current truly above the limit"]
+
+
+def test_site_time_goes_on_between_status_lines_but_not_for_long() -> None:
+    day = Day(setting())
+    day.take_status(status(1000.0), heard_s=10.0)
+    assert day.site_s(10.25) == pytest.approx(1036.0)
+    assert day.site_s(60.0) == pytest.approx(1144.0)
+
+
+def test_the_cycle_times_of_the_day_are_never_better_than_those_of_its_worst_window() -> None:
+    stats = CycleStats()
+    assert stats.to_dict()["p99"] is None
+    for seq, p50, p99, highest in ((512, 2.0, 5.0, 9.0), (700, 9.0, 99.0, 10.0), (1024, 3.0, 7.0, 8.0)):
+        summary = {"p50": p50, "p99": p99, "max": highest, "missed": 4}
+        stats.take(record(seq) | {"cycle_ms": summary})
+    assert stats.to_dict() == {"p50": 2.5, "p99": 7.0, "max": 10.0, "missed": 4, "count": 1024}
+
+
+def test_records_before_the_first_status_line_do_no_harm() -> None:
+    day = Day(setting())
+    day.take_record(record(1, 3.0, (event("mode.changed", "site", "boot -> normal"),)), heard_s=5.0)
+    assert day.journal.entries[0].t_s == 0.0
+    assert NOON_S > 0.0
