@@ -1,0 +1,33 @@
+"""All courses by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from .course import Course
+from .ev_evening import ev_evening
+from .lv_clouds import lv_clouds
+from .step_courses import step_faults, step_wrong
+from .tso_voltage import tso_voltage
+
+CATALOGUE: dict[str, Callable[[str], Course]] = {
+    "step-faults-1": lambda n: step_faults(n, 11, "deaf"),
+    "step-faults-2": lambda n: step_faults(n, 12, "born_deaf"),
+    "step-faults-3": lambda n: step_faults(n, 13, "silent"),
+    "step-wrong-1": lambda n: step_wrong(n, 21),
+    "step-wrong-2": lambda n: step_wrong(n, 22),
+    "step-wrong-3": lambda n: step_wrong(n, 23),
+    "lv-clouds-1": lambda n: lv_clouds(n, 31),
+    "lv-clouds-2": lambda n: lv_clouds(n, 32, mv_v=11e3, minutes=20.0),
+    "ev-evening-1": lambda n: ev_evening(n, 41),
+    "ev-evening-2": lambda n: ev_evening(n, 42, hours=2.0),
+    "tso-voltage-1": lambda n: tso_voltage(n, 51),
+    "tso-voltage-2": lambda n: tso_voltage(n, 52, hv_v=33e3, mv_v=11e3, minutes=20.0),
+}
+
+
+def build(name: str) -> Course:
+    """The course of this name. Raises KeyError naming the known ones."""
+    if name not in CATALOGUE:
+        raise KeyError(f"no course {name!r}; known are {', '.join(CATALOGUE)}")
+    return CATALOGUE[name](name)
