@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,6 +24,8 @@ from simulators.demo.session import Look, Session, Stop, stop_on_signals
 from simulators.demo.setting import Setting, setting_of
 from simulators.demo.summary import summary
 from simulators.scenario import ScenarioError
+
+Draw = Callable[[Day, Path], Path]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +93,14 @@ def demo(
 
 
 async def _run(setting: Setting, output: Output, console: Console) -> int:
+    draw = _drawing(output, console)
     with _folder(output.report) as folder, stop_on_signals() as stop:
         try:
             day = await _live(setting, output, console, folder, stop)
         except ChildDied as death:
             console.print(f"[bold red]demo ended:[/] {death}", highlight=False, soft_wrap=True)
             return 1
-        _finish(day, output, console)
+        _finish(day, output, draw, console)
         return stop.status
 
 
@@ -114,7 +117,7 @@ async def _live(setting: Setting, output: Output, console: Console, folder: Path
     return session.day
 
 
-def _finish(day: Day, output: Output, console: Console) -> None:
+def _finish(day: Day, output: Output, draw: Draw | None, console: Console) -> None:
     """Say and write what is left of the day; a closed terminal is no reason not to write."""
     if not day.course.score:
         return
@@ -122,21 +125,25 @@ def _finish(day: Day, output: Output, console: Console) -> None:
     with contextlib.suppress(OSError):
         console.print(summary(report))
     if output.report is not None:
-        written = [write_report(report, output.report), _draw(day, output.report)]
+        written = [write_report(report, output.report)]
+        if draw is not None and day.course.samples:
+            written.append(draw(day, output.report / "report.png"))
         with contextlib.suppress(OSError):
-            console.print(*(f"wrote {path}" for path in written if path), sep="\n", highlight=False, soft_wrap=True)
+            console.print(*(f"wrote {path}" for path in written), sep="\n", highlight=False, soft_wrap=True)
 
 
-def _draw(day: Day, folder: Path) -> Path | None:
-    """``report.png``, if matplotlib is there."""
+def _drawing(output: Output, console: Console) -> Draw | None:
+    """What draws ``report.png``, loaded before the day begins; None when nobody asked or matplotlib is missing."""
+    if output.report is None:
+        return None
     try:
         from simulators.demo.plot import draw
     except ModuleNotFoundError as missing:
         if missing.name != "matplotlib":
             raise
-        click.echo("no report.png: matplotlib is missing; expected the extra 'report' to be installed", err=True)
+        console.print("no report.png: matplotlib is missing; expected the extra 'report' to be installed")
         return None
-    return draw(day, folder / "report.png")
+    return draw
 
 
 @contextlib.contextmanager
