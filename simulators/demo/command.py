@@ -106,7 +106,8 @@ async def _run(setting: Setting, output: Output, console: Console) -> int:
 
 async def _live(setting: Setting, output: Output, console: Console, folder: Path, stop: Stop) -> Day:
     """Show the day as it happens."""
-    looks: list[Look] = [] if output.snapshot is None else [Snapshot(output.snapshot, output.snapshot_at_s).look]
+    snapshot = None if output.snapshot is None else Snapshot(output.snapshot, output.snapshot_at_s)
+    looks: list[Look] = [] if snapshot is None else [snapshot.look]
     with contextlib.ExitStack() as shown:
         if output.headless:
             looks.append(HourLines(console).look)
@@ -114,6 +115,8 @@ async def _live(setting: Setting, output: Output, console: Console, folder: Path
             looks.append(shown.enter_context(LiveScreen(console, stop.ask)).look)
         session = Session(setting, folder, all_of(looks))
         await session.run(stop)
+    if snapshot is not None and not snapshot.taken:
+        console.print(f"no {output.snapshot}: the day ended before the time of the snapshot", highlight=False)
     return session.day
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -66,7 +67,7 @@ class Journal:
     def __init__(self, limits: Sequence[Limit]) -> None:
         self._limits = {limit.id: limit for limit in limits}
         self._told_s: dict[tuple[str, str], float] = {}
-        self.entries: deque[Entry] = deque(maxlen=_KEEP)
+        self.entries: list[Entry] = []
         self.counts: Counter[str] = Counter()
 
     def controller(self, t_s: float, events: Iterable[Mapping[str, Any]]) -> None:
@@ -108,14 +109,17 @@ class Journal:
 
     def _add(self, t_s: float, source: str, name: str, subject: str, text: str) -> None:
         for entry in reversed(self.entries):
-            if t_s - entry.t_s > _JOIN_S:
+            if entry.t_s < t_s - _JOIN_S:
                 break
             if (entry.source, entry.name) == (source, name) and not name.startswith(FAULT):
                 if subject not in entry.subjects:
                     entry.subjects.append(subject)
                 entry.text = text
                 return
-        self.entries.append(Entry(t_s, source, name, [subject], text))
+        # Faults are heard of with the next status line, so a later event may be here already.
+        place = bisect_right(self.entries, t_s, key=lambda entry: entry.t_s)
+        self.entries.insert(place, Entry(t_s, source, name, [subject], text))
+        del self.entries[:-_KEEP]
 
     def _listing(self, subjects: Sequence[str]) -> str:
         """``BB, N1, N2 voltage and T1 current`` for limit ids; other subjects as they are."""

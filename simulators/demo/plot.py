@@ -54,6 +54,7 @@ def _draw_loading(axes: Any, day: Day) -> None:
         axes.plot(_hours(day, day.course), values, color=colour, linewidth=1.2, label=limits[place].id)
     axes.axhline(100.0, color=RED, linewidth=1.0, linestyle="--")
     axes.set_ylabel("use of the limit, %")
+    axes.set_ylim(bottom=0.0)
     if day.uncontrolled.samples:
         axes.plot([], [], color=GREY, label="without control")
     _legend_above(axes)

@@ -77,6 +77,7 @@ class Snapshot:
         """Write when it is time."""
         if not self.taken and day.course.t_s >= self._at_s:
             self.taken = True
+            self._path.parent.mkdir(parents=True, exist_ok=True)
             self._path.write_text(svg(day, day.course.t_s), encoding="utf-8")
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from controller.config.find import find_site
 from controller.config.loader import load
 from controller.domain.site import Site
+from controller.runtime.stretch import stretch_factor
 from simulators.clock_time import parse_clock
 from simulators.scenario import Scenario, load_scenario
 
@@ -41,7 +42,7 @@ class Setting:
     @property
     def stretch(self) -> float:
         """How much longer than configured a control cycle is."""
-        return max(1.0, self.speed * self.cycle_ms / 1000.0 / self.site.cycle.cycle_s)
+        return stretch_factor(self.site, self.speed, self.cycle_ms)
 
 
 def setting_of(

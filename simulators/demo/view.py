@@ -150,7 +150,7 @@ def _events(day: Day, rows: int) -> Table:
     grid.add_column(no_wrap=True, style=LABEL)
     grid.add_column(no_wrap=True, min_width=10)
     grid.add_column(no_wrap=True, overflow="ellipsis", style=PLAIN, ratio=1)
-    newest = list(day.journal.entries)[-rows:]
+    newest = day.journal.entries[-rows:]
     for entry in newest:
         source = Text(entry.source, style=SOURCE_COLOURS[entry.source])
         grid.add_row(day.clock(entry.t_s), source, day.journal.sentence(entry))

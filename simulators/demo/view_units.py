@@ -27,7 +27,7 @@ def units_table(day: Day, width: int) -> Table:
     wide, roomy = width >= _TITLES_FROM, width >= _BARS_FROM
     table = Table.grid(padding=(0, 2, 0, 0), expand=True)
     table.show_header = True
-    table.add_column(Text("unit", style=LABEL), no_wrap=True, overflow="ellipsis", max_width=30 if wide else 7)
+    table.add_column(Text("unit", style=LABEL), no_wrap=True, overflow="ellipsis", max_width=25 if wide else 7)
     table.add_column(Text("now", style=LABEL), no_wrap=True)
     if roomy:
         table.add_column(Text("of rated", style=LABEL), no_wrap=True, width=_BAR)
@@ -73,7 +73,7 @@ def _decided(day: Day, unit: Unit, state: Mapping[str, Any]) -> list[Text]:
     return [
         Text("all it can" if free else allowed(unit.kind, p_set_w), style=BELIEVED),
         Text(status, style=STATUS_COLOURS.get(status, PLAIN)),
-        Text(("reactive power for " if status == "free" and reasons else "") + reasons, style=PLAIN),
+        Text(("reactive: " if status == "free" and reasons else "") + reasons, style=PLAIN),
     ]
 
 

@@ -145,7 +145,7 @@ def test_ten_minutes_end_with_a_report_and_leave_nothing_behind(started: list[De
 def test_a_signal_ends_everything_and_still_writes_the_report(
     started: list[Demo], tmp_path: Path, number: signal.Signals, status: int
 ) -> None:
-    demo = start(started, tmp_path, "--speed", "1200", "--start", "11:50", "--report", str(tmp_path / "report"))
+    demo = start(started, tmp_path, "--speed", "3600", "--start", "11:50", "--report", str(tmp_path / "report"))
     demo.until(UNDER_CONTROL)
     demo.process.send_signal(number)
     assert demo.process.wait(PATIENCE_S) == status, demo.said()
@@ -158,7 +158,7 @@ def test_a_signal_ends_everything_and_still_writes_the_report(
 def test_the_death_of_either_process_ends_the_demo_and_says_so(
     started: list[Demo], tmp_path: Path, victim: str
 ) -> None:
-    demo = start(started, tmp_path, "--speed", "1200", "--start", "11:50")
+    demo = start(started, tmp_path, "--speed", "3600", "--start", "11:50")
     demo.until(UNDER_CONTROL)
     os.kill(demo.children()[victim], signal.SIGKILL)
     assert demo.process.wait(PATIENCE_S) == 1
@@ -168,7 +168,7 @@ def test_the_death_of_either_process_ends_the_demo_and_says_so(
 
 
 def test_the_children_of_a_killed_demo_end_by_themselves(started: list[Demo], tmp_path: Path) -> None:
-    demo = start(started, tmp_path, "--speed", "1200", "--start", "11:50")
+    demo = start(started, tmp_path, "--speed", "3600", "--start", "11:50")
     demo.until(UNDER_CONTROL)
     children = demo.children()
     assert set(children) == {"run", "simulate"}
