@@ -6,6 +6,7 @@ No clock and no socket: lines come in with the instant of the machine at which t
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +18,7 @@ from simulators.demo.setting import Setting
 from simulators.demo.words import clock
 
 _AHEAD_S = 1.0  # machine time that the site clock is carried on without a word from the simulator
+_PACE_LINES = 20  # status lines, two a second
 
 
 class Day:
@@ -32,6 +34,7 @@ class Day:
         self.record: Mapping[str, Any] = {}
         self._faults = FaultWatch(setting.scenario.faults, setting.start_s)
         self._heard_s = math.nan
+        self._pace: deque[tuple[float, float]] = deque(maxlen=_PACE_LINES)
 
     def take_status(self, line: Mapping[str, Any], heard_s: float) -> None:
         """A line of the simulator, heard at second ``heard_s`` of the machine."""
@@ -39,6 +42,7 @@ class Day:
         self.course.take(line)
         self._tell_broken(before)
         self._heard_s = heard_s
+        self._pace.append((heard_s, self.course.t_s))
         for at_s, fault, begins in self._faults.until(self.course.t_s):
             self.journal.simulator(at_s, fault, begins)
 
@@ -60,6 +64,14 @@ class Day:
         since_s = heard_s - self._heard_s if math.isfinite(self._heard_s) else 0.0
         ahead_s = min(max(since_s, 0.0), _AHEAD_S) * self.setting.speed
         return min(self.course.t_s + ahead_s, self.setting.duration_s)
+
+    @property
+    def speed(self) -> float:
+        """Site seconds per second of the machine over the last ten seconds or so; NaN at the beginning."""
+        if len(self._pace) < _PACE_LINES:
+            return math.nan
+        (from_s, from_t_s), (to_s, to_t_s) = self._pace[0], self._pace[-1]
+        return (to_t_s - from_t_s) / (to_s - from_s) if to_s > from_s else math.nan
 
     def clock(self, t_s: float) -> str:
         """Time of day at the site, ``HH:MM:SS``."""

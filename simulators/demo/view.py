@@ -28,6 +28,7 @@ _EVENTS_MIN = 3
 _HEADER_ROWS, _FOOTER_ROWS, _FRAME_ROWS = 3, 1, 2
 _DIAGRAM_FROM = 92  # columns inside the frame
 _LONG_FROM = 100
+_BEHIND_FRAC = 0.95  # of the speed asked for
 MODE_COLOURS = {"normal": GOOD, "degraded": NEAR, "fail_safe": OVER, "boot": NEAR, "stopping": LABEL}
 
 
@@ -85,7 +86,7 @@ def _rows(table: Table) -> int:
 def _header(day: Day, t_s: float, inner: int) -> RenderableType:
     setting = day.setting
     first = Text(setting.title, style=VALUE)
-    right = Text(day.clock(t_s), style=VALUE)
+    right = _mode(day).append(f"   {day.clock(t_s)}", style=VALUE)
     gap = inner - first.cell_len - right.cell_len
     first = first + Text(" " * max(gap, 1)) + right
     done = t_s / setting.duration_s if setting.duration_s > 0.0 else 0.0
@@ -94,20 +95,27 @@ def _header(day: Day, t_s: float, inner: int) -> RenderableType:
     return Group(first, bar, _pace(day, inner))
 
 
+def _mode(day: Day) -> Text:
+    """How far down its fail-safe ladder the controller is."""
+    if not day.setting.controlled:
+        return Text("nobody in control", style=f"bold {OVER}")
+    mode = str(day.record.get("mode", "starting"))
+    return Text(mode.replace("_", "-"), style=MODE_COLOURS.get(mode, LABEL))
+
+
 def _pace(day: Day, inner: int) -> Text:
-    """Speed, honesty about the stretched cycle, and the controller's mode."""
+    """Speed, asked for and reached, and honesty about the stretched cycle."""
     setting, line = day.setting, Text(style=LABEL, no_wrap=True, overflow="ellipsis")
     line.append(f"{setting.speed:g}× the speed of the world" if inner >= _LONG_FROM else f"{setting.speed:g}×")
+    if day.speed < _BEHIND_FRAC * setting.speed:
+        line.append(f", this machine manages {day.speed:.0f}×", style=NEAR)
     if not setting.controlled:
-        return line.append(" · ").append("nobody in control", style=f"bold {OVER}")
+        return line
     cycle_s, stretch = setting.site.cycle.cycle_s, setting.stretch
-    if stretch > 1.0:
-        line.append(f" · control cycle stretched ×{stretch:g}: {cycle_s * stretch:g} s")
-        line.append(f" of the site instead of {cycle_s:g} s" if inner >= _LONG_FROM else "")
-    else:
-        line.append(f" · control cycle {cycle_s:g} s")
-    mode = str(day.record.get("mode", "starting"))
-    return line.append(" · ").append(mode.replace("_", "-"), style=MODE_COLOURS.get(mode, LABEL))
+    if stretch == 1.0:
+        return line.append(f" · control cycle {cycle_s:g} s")
+    line.append(f" · control cycle stretched ×{stretch:g}: {cycle_s * stretch:g} s")
+    return line.append(f" of the site instead of {cycle_s:g} s" if inner >= _LONG_FROM else "")
 
 
 def _legend(day: Day) -> Text:

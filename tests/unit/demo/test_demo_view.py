@@ -6,7 +6,7 @@ import io
 from pathlib import Path
 
 import pytest
-from demo_samples import NOON_S, day_at_noon, setting
+from demo_samples import NOON_S, day_at_noon, setting, status
 from rich.console import Console
 
 from simulators.demo.day import Day
@@ -50,6 +50,16 @@ def test_the_truth_the_controllers_belief_and_the_other_world_stand_side_by_side
 def test_the_stretched_cycle_is_said() -> None:
     text = rendered(day_at_noon(), 120)
     assert "control cycle stretched ×3.6: 3.6 s of the site instead of 1 s" in text
+
+
+def test_a_machine_that_cannot_keep_up_is_not_passed_over() -> None:
+    day = Day(setting())
+    for k in range(20):
+        day.take_status(status(k * 72.0), heard_s=k * 0.5)
+    assert "manages" not in rendered(day, 120)
+    for k in range(20):
+        day.take_status(status(1440.0 + k * 36.0), heard_s=10.0 + k * 0.5)
+    assert "this machine manages 72×" in rendered(day, 120)
 
 
 def test_directions_are_words_not_signs() -> None:
