@@ -5,6 +5,7 @@ The format counts DER in generator convention; every DER sign is flipped here an
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -23,7 +24,7 @@ KINDS = {
     "generator": UnitKind.GENERATOR,
 }
 STALE_PERIODS = 3.0
-NEVER_S = 1e9  # the exchange knows no lease: a missing key holds the last value
+HOLDS_S = math.inf  # the exchange knows no lease: a missing key holds the last value
 
 
 def site_from_reset(network: Json, scenario: Json) -> Site:
@@ -88,7 +89,7 @@ def _unit(d: Json) -> Unit:
     except KeyError:
         raise ValueError(f"ders[{d.get('id')}].type is {d.get('type')!r}; expected one of {sorted(KINDS)}") from None
     p = float(d["p_rated_w"])
-    safe = FailSafe(0.0, 0.0, NEVER_S)
+    safe = FailSafe(0.0, 0.0, HOLDS_S)
     return Unit(
         id=d["id"],
         bus=d["bus"],

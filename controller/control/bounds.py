@@ -53,6 +53,8 @@ def reach(
     fixed = (estimate.deaf | lost)[r.unit]
     withheld, probing, probe = _withheld(r, estimate, output, set_p_w, probe_w, site.cycle.cycle_s, tuning)
     content = _storage_room(site, r, estimate, tuning)
+    creep = output + tuning.limited_frac * r.rated_w
+    content = np.where(estimate.limited_sign[r.unit] == r.sign, np.minimum(content, creep), content)
     up = np.where(r.is_storage, content - output, withheld)
     up = np.clip(np.where(fixed, 0.0, up), 0.0, np.maximum(r.rated_w - output, 0.0))
     down = np.where(fixed, 0.0, output)
@@ -97,7 +99,11 @@ def _storage_room(site: Site, r: Resources, estimate: Estimate, tuning: Tuning) 
         if not np.isfinite(soc):
             out[k] = 0.0
             continue
-        left = (storage.soc_max_frac - soc) / storage.eff_charge_frac if r.sign[k] > 0 else (soc - storage.soc_min_frac) * storage.eff_discharge_frac
+        left = (
+            (storage.soc_max_frac - soc) / storage.eff_charge_frac
+            if r.sign[k] > 0
+            else (soc - storage.soc_min_frac) * storage.eff_discharge_frac
+        )
         taper_h = max(tuning.storage_taper_s, 3.0 * site.cycle.cycle_s) / 3600.0
         out[k] = min(out[k], max(left, 0.0) * storage.e_rated_wh / taper_h)
     return out

@@ -5,6 +5,7 @@ Read from :func:`step`; each line is one stage and each stage lives in a file of
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -24,7 +25,8 @@ from controller.domain.record import CycleRecord, Mode
 from controller.domain.site import Site
 from controller.domain.snapshot import Snapshot
 from controller.estimation.actuator import CommandHistory, UnitArrays
-from controller.estimation.estimate import Estimate, Estimator, EstimatorState
+from controller.estimation.estimate import Estimate
+from controller.estimation.estimator import Estimator, EstimatorState
 from controller.estimation.layout import Layout
 from controller.grid.model import GridModel
 from controller.limits.base import Reading, Rows, stack
@@ -52,8 +54,11 @@ class Engine:
         self.price, self.curvature = access_prices(site, self.resources)
         self.metered = modes.metered_elements(site)
         self.is_voltage = np.array([x.kind is LimitKind.VOLTAGE for x in site.limits], dtype=bool)
-        self.open_p_w = np.array([0.0 if u.storage else u.p_min_w if u.kind.generates else u.p_max_w for u in site.units])
+        self.open_p_w = np.array(
+            [0.0 if u.storage else u.p_min_w if u.kind.generates else u.p_max_w for u in site.units]
+        )
         self.safe_p_w = np.array([u.fail_safe.p_w for u in site.units])
+        self.reverts = np.array([math.isfinite(u.fail_safe.lease_s) for u in site.units], dtype=bool)
         self.safe_q_var = np.array([u.fail_safe.q_var for u in site.units])
 
     def rows(self, estimate: Estimate) -> Rows:
@@ -180,9 +185,7 @@ def _held_back_w(decision: Decision) -> Array:
     return np.where(decision.held, withheld - plan.up_w + plan.down_w, 0.0)
 
 
-def _prices(
-    engine: Engine, state: ControlState, estimate: Estimate, bound: Reach, now_s: float
-) -> tuple[Array, Array]:
+def _prices(engine: Engine, state: ControlState, estimate: Estimate, bound: Reach, now_s: float) -> tuple[Array, Array]:
     """Gain of one more W per resource, and how it grows with the share withheld."""
     site, r = engine.site, engine.resources
     started_s = state.estimator.started_at_s if state.estimator else now_s
@@ -258,14 +261,24 @@ def _settle(
     still = engine.units.is_battery & (np.abs(set_p - state.set_p_w) < t.deadband_p_frac * engine.units.p_rated_w)
     set_p = np.where(still & (set_p != 0.0), state.set_p_w, set_p)
     dq = np.abs(decision.plan.q_var - state.set_q_var)
-    set_q = np.where(dq < t.deadband_q_frac * np.maximum(engine.units.q_max_var, 1.0), state.set_q_var, decision.plan.q_var)
+    set_q = np.where(
+        dq < t.deadband_q_frac * np.maximum(engine.units.q_max_var, 1.0), state.set_q_var, decision.plan.q_var
+    )
     set_q = np.where(estimate.deaf | lost, state.set_q_var, set_q)
-    room_q = np.sqrt(np.maximum(engine.units.s_rated_va**2 - np.minimum(np.abs(set_p), np.abs(estimate.unit_p_w) + 0.02 * engine.units.p_rated_w) ** 2, 0.0))
+    room_q = np.sqrt(
+        np.maximum(
+            engine.units.s_rated_va**2
+            - np.minimum(np.abs(set_p), np.abs(estimate.unit_p_w) + 0.02 * engine.units.p_rated_w) ** 2,
+            0.0,
+        )
+    )
     set_q = np.clip(set_q, -np.minimum(engine.units.q_max_var, room_q), np.minimum(engine.units.q_max_var, room_q))
     held_unit = np.bincount(r.unit, weights=decision.held, minlength=n) > 0
     if not decision.plan.ok:
         set_p, set_q, held_unit = state.set_p_w, state.set_q_var, state.held
-    safe = lost | (mode in (Mode.FAIL_SAFE, Mode.BOOT, Mode.STOPPING))
+    all_safe = mode in (Mode.FAIL_SAFE, Mode.BOOT, Mode.STOPPING)
+    set_p, set_q = np.where(lost, state.set_p_w, set_p), np.where(lost, state.set_q_var, set_q)
+    safe = (lost & engine.reverts) | all_safe
     set_p = np.where(safe, engine.safe_p_w, set_p)
     set_q = np.where(safe, engine.safe_q_var, set_q)
     return set_p, set_q, held_unit | safe, _causes(engine, decision, held_unit, safe, mode, lost)
@@ -280,7 +293,7 @@ def _causes(
     out: list[tuple[str, ...]] = []
     for k in range(engine.layout.n_unit):
         if safe[k]:
-            out.append((("unit.lost",) if lost[k] else (f"mode.{mode.value}",)))
+            out.append(("unit.lost",) if lost[k] else (f"mode.{mode.value}",))
             continue
         mine = np.abs(weight[:, r.unit == k]).max(axis=1, initial=0.0)
         order = [int(i) for i in np.argsort(-mine) if mine[i] > 1e-4]

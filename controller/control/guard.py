@@ -38,14 +38,13 @@ def guard(setpoint: Setpoint, unit: Unit, now_s: float) -> tuple[Setpoint, Event
 def _fault(setpoint: Setpoint, unit: Unit, now_s: float) -> str | None:
     if setpoint.unit != unit.id:
         return f"set point is for {setpoint.unit}, unit is {unit.id}"
-    numbers = (setpoint.p_w, setpoint.q_var, setpoint.issued_at_s, setpoint.expires_at_s)
-    if not all(math.isfinite(x) for x in numbers):
+    if not all(math.isfinite(x) for x in (setpoint.p_w, setpoint.q_var, setpoint.issued_at_s)):
         return f"set point is not finite (P {setpoint.p_w} W, Q {setpoint.q_var} var)"
     slack = ROUNDING_FRAC * unit.p_rated_w
     if not unit.p_min_w - slack <= setpoint.p_w <= unit.p_max_w + slack:
         return f"P {setpoint.p_w:.0f} W is outside {unit.p_min_w:.0f}…{unit.p_max_w:.0f} W"
     if abs(setpoint.q_var) > unit.q_max_var + slack:
         return f"Q {setpoint.q_var:.0f} var is outside ±{unit.q_max_var:.0f} var"
-    if setpoint.expires_at_s <= now_s:
-        return f"set point expired {now_s - setpoint.expires_at_s:.1f} s ago"
+    if not setpoint.expires_at_s > now_s:
+        return f"set point has no time to live (expires at {setpoint.expires_at_s} s, now {now_s} s)"
     return None

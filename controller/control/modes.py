@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -11,6 +12,8 @@ from controller.domain.record import Mode
 from controller.domain.site import Site
 from controller.estimation.estimate import Estimate
 from controller.limits.base import Reading
+
+SEEN_SIGMA_FRAC = 0.03
 
 
 def stale_s(site: Site) -> float:
@@ -26,9 +29,15 @@ def metered_elements(site: Site) -> frozenset[str]:
 
 
 def lost_units(site: Site, estimate: Estimate) -> NDArray[np.bool_]:
-    """Units without telemetry for longer than the stale time."""
-    out: NDArray[np.bool_] = estimate.unit_age_s > stale_s(site)
-    return out
+    """Units without telemetry for longer than the stale time.
+
+    A unit that reverts by itself is lost at once: it is, or soon will be, at its fail-safe set point. One that holds
+    its last set point for ever stays in use as long as the grid's meters tell what it does.
+    """
+    silent: NDArray[np.bool_] = estimate.unit_age_s > stale_s(site)
+    rated = np.array([u.p_rated_w for u in site.units])
+    holds = np.array([math.isinf(u.fail_safe.lease_s) for u in site.units], dtype=bool)
+    return silent & ~(holds & (estimate.unit_sigma_w < SEEN_SIGMA_FRAC * rated))
 
 
 def next_mode(

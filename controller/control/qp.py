@@ -36,7 +36,9 @@ def solve(h: Array, f: Array, low: Array, high: Array, a: Array, b: Array, penal
     n, m = len(f), len(b)
     shapes = h.shape == low.shape == high.shape == (n,) and a.shape == (m, n) and penalty.shape == (m,)
     if not shapes:
-        raise ValueError(f"QP shapes do not fit: f {f.shape}, h {h.shape}, box {low.shape} {high.shape}, A {a.shape}, b {b.shape}")
+        raise ValueError(
+            f"QP shapes do not fit: f {f.shape}, h {h.shape}, box {low.shape} {high.shape}, A {a.shape}, b {b.shape}"
+        )
     failed = Solution(np.clip(np.zeros(n), low, high), np.maximum(a @ np.zeros(n) - b, 0.0), np.zeros(m), False)
     if not all(np.isfinite(x).all() for x in (h, f, low, high, a, b, penalty)) or (low > high).any():
         return failed

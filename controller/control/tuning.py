@@ -14,7 +14,7 @@ class Tuning:
     the least share of a slow unit's move that is counted on by then (below 0.4 the loop's gain margin goes).
     """
 
-    pool_frac: float = 0.003
+    pool_frac: float = 0.004
     thermal_penalty: float = 60.0
     voltage_penalty: float = 400.0
     transient_penalty: float = 12.0
@@ -27,6 +27,7 @@ class Tuning:
     at_cap_frac: float = 0.006
     probe_frac: float = 0.03
     slack_min_frac: float = 0.005
+    limited_frac: float = 0.01
     deadband_p_frac: float = 0.003
     deadband_q_frac: float = 0.006
     storage_taper_s: float = 60.0

@@ -60,7 +60,7 @@ class FailSafe:
     """The state that the unit is left in when control is lost.
 
     ``p_w`` is the safe set point (load convention, meaning by kind); ``lease_s`` is how long the device honours a
-    set point that is not refreshed before it goes there by itself.
+    set point that is not refreshed before it goes there by itself (infinite: it holds the last one).
     """
 
     p_w: float

@@ -98,7 +98,9 @@ class ActuatorState:
     q_var: Array
 
 
-def advance(state: ActuatorState, to_s: float, history: CommandHistory, units: UnitArrays, output_w: Array) -> ActuatorState:
+def advance(
+    state: ActuatorState, to_s: float, history: CommandHistory, units: UnitArrays, output_w: Array
+) -> ActuatorState:
     """Move the model to ``to_s``; ``output_w`` is the units' present power (load convention), where caps take hold."""
     span_s = to_s - state.t_s
     if span_s <= 0.0:

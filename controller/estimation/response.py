@@ -18,21 +18,32 @@ BoolArray = NDArray[np.bool_]
 
 TOLERANCE_FRAC = 0.025  # of rated power: sensor error plus one write dead-band
 PROGRESS_MIN_FRAC = 0.2
+LIMITED_S = 120.0
 LAG_ALLOWANCE = 1.6  # units are slower than their data sheet by up to this factor
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """Per unit: since when it disobeys (inf = it does not), how far off it was then, and whether it is deaf."""
+    """Per unit: since when it disobeys (inf = it does not), how far off it was then, and whether that is proved.
+
+    ``deaf`` units get no credit at all. A battery that does less than it may, but in the right direction, is nearly full
+    or empty: for a while it gets credit only for what it does.
+    """
 
     since_s: Array
     gap_then_w: Array
     deaf: BoolArray
+    limited_until_s: Array
+    limited_sign: Array
+
+    def limited(self, now_s: float) -> Array:
+        """Per unit: sign of the power (load convention) in which it cannot give more now; 0 = not known to be limited."""
+        return np.where(now_s < self.limited_until_s, self.limited_sign, 0.0)
 
 
 def initial_response(n: int) -> Response:
     """Everybody obeys until shown otherwise."""
-    return Response(np.full(n, np.inf), np.zeros(n), np.zeros(n, dtype=bool))
+    return Response(np.full(n, np.inf), np.zeros(n), np.zeros(n, dtype=bool), np.full(n, -np.inf), np.zeros(n))
 
 
 def observe(
@@ -42,19 +53,17 @@ def observe(
     set_high_w: Array,
     now_s: float,
     units: UnitArrays,
-    excused: BoolArray,
 ) -> Response:
     """Update with the newest measured powers (NaN = unknown: state is kept).
 
     ``set_low_w``/``set_high_w`` span the set points of the time that commands and readings need on their way (load
-    convention): whoever is between them may still be on the move. ``excused`` marks units that cannot follow for a
-    reason we know.
+    convention): whoever is between them may still be on the move.
     """
     beyond = np.maximum(measured_w - set_high_w, set_low_w - measured_w)
     above_cap = np.where(units.sign > 0.0, measured_w - set_high_w, set_low_w - measured_w)
     gap = np.where(units.is_battery, beyond, above_cap)
     known = np.isfinite(gap)
-    off = known & ~excused & (gap > TOLERANCE_FRAC * units.p_rated_w)
+    off = known & (gap > TOLERANCE_FRAC * units.p_rated_w)
     starting = off & ~np.isfinite(previous.since_s)
     since = np.where(starting, now_s, np.where(known & ~off, np.inf, previous.since_s))
     gap_then = np.where(starting, gap, previous.gap_then_w)
@@ -64,4 +73,13 @@ def observe(
     possible = np.minimum(by_lag, moving_s * units.ramp_down_w_per_s / np.maximum(gap_then, 1.0))
     failed = off & (possible > PROGRESS_MIN_FRAC) & (done < PROGRESS_MIN_FRAC * possible)
     recovered = known & (~off | (done > 2.0 * PROGRESS_MIN_FRAC))
-    return Response(since, gap_then, np.where(failed, True, previous.deaf & ~recovered))
+    silent = failed | (previous.deaf & ~recovered)
+    low, high = np.minimum(set_low_w, 0.0), np.maximum(set_high_w, 0.0)
+    short = silent & units.is_battery & (measured_w <= high) & (measured_w >= low)
+    return Response(
+        since_s=since,
+        gap_then_w=gap_then,
+        deaf=silent & ~short,
+        limited_until_s=np.where(short, now_s + LIMITED_S, previous.limited_until_s),
+        limited_sign=np.where(short, np.sign(set_low_w + set_high_w), previous.limited_sign),
+    )

@@ -49,9 +49,7 @@ def predict(state: FilterState, motion: Motion, dt_s: float) -> FilterState:
     """The state ``dt_s`` later, before any new reading."""
     keep = np.exp(-motion.return_rate * dt_s)
     x = motion.mean + keep * (state.x - motion.mean)
-    return FilterState(
-        x, state.cov, state.gain, state.innovation_sigma, state.key, state.steps, state.pending_s + dt_s
-    )
+    return FilterState(x, state.cov, state.gain, state.innovation_sigma, state.key, state.steps, state.pending_s + dt_s)
 
 
 def _moved(state: FilterState, motion: Motion) -> Array:

@@ -225,9 +225,13 @@ class GridModel:
         t["to_node"] = [self.buses.index(s.lv_bus) for s in specs]
         t["from_status"] = t["to_status"] = 1
         t["u1"], t["u2"], t["sn"] = ([getattr(s, k) for s in specs] for k in ("u1_v", "u2_v", "sn_va"))
-        t["uk"], t["pk"], t["i0"], t["p0"] = ([getattr(s, k) for s in specs] for k in ("uk_pu", "pk_w", "i0_pu", "p0_w"))
+        t["uk"], t["pk"], t["i0"], t["p0"] = (
+            [getattr(s, k) for s in specs] for k in ("uk_pu", "pk_w", "i0_pu", "p0_w")
+        )
         t["winding_from"] = t["winding_to"] = 1
         t["clock"], t["tap_side"], t["tap_nom"] = 0, 0, 0
-        t["tap_pos"], t["tap_min"], t["tap_max"] = ([getattr(s, k) for s in specs] for k in ("tap_pos", "tap_min", "tap_max"))
+        t["tap_pos"], t["tap_min"], t["tap_max"] = (
+            [getattr(s, k) for s in specs] for k in ("tap_pos", "tap_min", "tap_max")
+        )
         t["tap_size"] = [s.tap_size_pu * s.u1_v for s in specs]
         return t

@@ -76,5 +76,3 @@ def quality_of(age_s: float, stale_s: float, sigma_frac: float) -> str:
     if age_s <= stale_s:
         return "measured"
     return "estimated" if sigma_frac < ESTIMATED_SIGMA_FRAC else "worst_case"
-
-

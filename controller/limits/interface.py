@@ -52,6 +52,10 @@ class InterfaceLimits:
             value = sign * estimate.interface_p_w
             quality = quality_of(estimate.interface_age_s, self.stale_s, estimate.interface_sigma_w / scale)
             out[int(i)] = Reading(
-                float(value), float(value + margin), float(max(value, 0.0) / scale), float((value + margin) / scale), quality
+                float(value),
+                float(value + margin),
+                float(max(value, 0.0) / scale),
+                float((value + margin) / scale),
+                quality,
             )
         return out

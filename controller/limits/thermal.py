@@ -46,9 +46,7 @@ class ThermalLimits:
         if not len(self.index):
             return no_rows(grid.jacobian.shape[1])
         ip, iq = (x[self.branch] / self.i_max_a for x in (estimate.branch_ip_a, estimate.branch_iq_a))
-        jp, jq = (
-            grid.jacobian[grid.rows_branch(k)][self.branch] / self.i_max_a[:, None] for k in ("i_p_a", "i_q_a")
-        )
+        jp, jq = (grid.jacobian[grid.rows_branch(k)][self.branch] / self.i_max_a[:, None] for k in ("i_p_a", "i_q_a"))
         angle = np.arctan2(iq, ip)[:, None] + self.angles
         cos, sin = np.cos(angle), np.sin(angle)
         room = (1.0 - self.margin_frac(estimate))[:, None] - (cos * ip[:, None] + sin * iq[:, None])

@@ -1,0 +1,268 @@
+"""One estimation cycle: readings → obedience → state filter → flows and voltages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controller.domain.snapshot import Snapshot
+from controller.estimation.actuator import ActuatorState, CommandHistory, UnitArrays, advance, modelled_output_w
+from controller.estimation.estimate import Estimate
+from controller.estimation.flows import FlowModel, StateGrid
+from controller.estimation.layout import LOAD_RATE_FRAC, Layout
+from controller.estimation.plausibility import FreezeWatch, initial_watch, watch
+from controller.estimation.readings import Reading, SitePoints
+from controller.estimation.response import LAG_ALLOWANCE, Response, initial_response, observe
+from controller.estimation.state_filter import FilterState, Motion, correct, initial_filter, predict, row_sigma
+from controller.estimation.voltage import VoltageOffsets
+from controller.grid.model import PowerFlowError
+
+Array = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+
+UNIT_RATE_FRAC = 0.004  # of rated power per sqrt(s): how a free unit wanders
+HELD_RATE_FRAC = 0.0005  # the same for a unit that sits on its set point
+HELD_SIGMA_FRAC = 0.002  # how exactly a settled unit obeys
+UNIT_JUMP_FRAC, HELD_JUMP_FRAC = 0.5, 0.05  # how far units may have jumped, one sigma
+LOAD_SPREAD_P_FRAC, LOAD_SPREAD_Q_FRAC = 0.3, 0.1  # how far unseen demand strays from what is expected, one sigma
+SETTLED_FRAC = 0.005  # model this close to its target counts as settled
+MATCH_FRAC = 0.025  # measurement this close to the model confirms it
+STALE_CYCLES = 3.0  # a unit that was not heard for this long is not known to sit on its set point
+RELINEARISE_FRAC = 0.04  # of the power base: move of any injection that asks for new sensitivities
+RELINEARISE_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class EstimatorState:
+    """Memory of the estimator between two cycles. ``solved`` is False while the power flow finds no solution."""
+
+    filter: FilterState
+    watch: FreezeWatch
+    actuator: ActuatorState
+    response: Response
+    grid: StateGrid
+    linearised_at_s: float
+    offset_v: Array
+    offset_flow: Array
+    rows_used_at_s: Array
+    currents_used_at_s: Array
+    voltages_used_at_s: Array
+    avail_w: Array
+    soc_frac: Array
+    unit_seen_at_s: Array
+    now_s: float
+    started_at_s: float
+    solved: bool
+
+
+@dataclass(frozen=True, slots=True)
+class UnitView:
+    """What the units do against what they were told: modelled outputs and which of them are settled on a set point."""
+
+    actuator: ActuatorState
+    model_p_w: Array
+    response: Response
+    settled: BoolArray
+
+
+class Estimator:
+    """Estimation of one site; holds only constants derived from it."""
+
+    def __init__(self, layout: Layout, units: UnitArrays) -> None:
+        self.layout, self.units = layout, units
+        self.points = SitePoints(layout.site, layout.row_points)
+        self.flows = FlowModel(layout)
+        self.voltages = VoltageOffsets(layout.site, layout.grid.u_rated_v)
+        self._rated2 = np.tile(layout.p_rated_w, 2)
+        self._row_var = np.concatenate([layout.row_sigma, HELD_SIGMA_FRAC * self._rated2]) ** 2
+        spread = np.repeat([LOAD_SPREAD_P_FRAC, LOAD_SPREAD_Q_FRAC], layout.n_w) * np.tile(layout.load_scale_w, 2)
+        rate = np.tile((LOAD_RATE_FRAC * layout.load_scale_w) ** 2, 2)
+        none = np.zeros(2 * layout.n_unit)
+        self._calm = Motion(
+            variance_rate=np.concatenate([rate, none]),
+            return_rate=np.concatenate([rate / (2.0 * spread**2), none]),
+            mean=np.concatenate([layout.expected_w, none]),
+        )
+        self._load_jump_var = spread**2
+
+    def initial(self, now_s: float) -> EstimatorState:
+        """Before any measurement: expected loads, units at zero, everything uncertain. Raises PowerFlowError."""
+        lay, n = self.layout, self.layout.n_unit
+        x0 = np.concatenate([lay.expected_w, np.zeros(2 * n)])
+        sigma0 = np.concatenate([np.tile(lay.load_scale_w, 2), self._rated2])
+        open_p = np.where(self.units.is_battery, 0.0, self.units.p_rated_w)
+        return EstimatorState(
+            filter=initial_filter(x0, sigma0),
+            watch=initial_watch(),
+            actuator=ActuatorState(now_s, open_p, np.zeros(n)),
+            response=initial_response(n),
+            grid=StateGrid.of(lay.grid.linearise(lay.expand @ x0), lay),
+            linearised_at_s=now_s,
+            offset_v=np.zeros(lay.grid.n_bus),
+            offset_flow=np.zeros(2 * lay.n_branch + 2),
+            rows_used_at_s=self.points.rows.never(),
+            currents_used_at_s=self.points.currents.never(),
+            voltages_used_at_s=self.points.voltages.never(),
+            avail_w=np.full(n, np.nan),
+            soc_frac=np.full(n, np.nan),
+            unit_seen_at_s=np.full(n, -np.inf),
+            now_s=now_s,
+            started_at_s=now_s,
+            solved=True,
+        )
+
+    def update(
+        self, state: EstimatorState, snapshot: Snapshot, history: CommandHistory, held: BoolArray
+    ) -> tuple[EstimatorState, Estimate]:
+        """One cycle. ``held`` marks units whose set point (not their nature) decided their output last cycle."""
+        lay, now_s = self.layout, snapshot.now_s
+        dt_s = max(now_s - state.now_s, 0.0)
+        frozen = watch(state.watch, self.points.groups, snapshot)
+        rows = self.points.rows.take(snapshot, frozen, state.rows_used_at_s)
+        currents = self.points.currents.take(snapshot, frozen, state.currents_used_at_s)
+        view = self._view(state, rows, history, held, now_s)
+        before = predict(state.filter, self._calm, dt_s)
+        stacked = self.flows.stacked(state.grid, before.x, state.offset_flow, state.offset_v)
+        rows = self._with_currents(state, rows, currents, stacked)
+        after, jumped, offset_flow = self._filter(state, before, stacked, rows, view, dt_s)
+        grid, linearised_at_s, solved = self._linearised(state, lay.expand @ after.x, now_s)
+        voltages = self.points.voltages.take(snapshot, frozen, state.voltages_used_at_s)
+        estimated_v = self.flows.stacked(grid, after.x, offset_flow, state.offset_v)[grid.grid.rows_u()]
+        offset_v = self.voltages.update(state.offset_v, voltages.value, estimated_v, state.voltages_used_at_s)
+        stacked = self.flows.stacked(grid, after.x, offset_flow, offset_v)
+        contents = self.points.contents.take(snapshot, frozen, np.full(lay.n_unit, -np.inf)).value
+        new = replace(
+            state,
+            filter=after,
+            watch=frozen,
+            actuator=view.actuator,
+            response=view.response,
+            grid=grid,
+            linearised_at_s=linearised_at_s,
+            offset_v=offset_v,
+            offset_flow=offset_flow,
+            rows_used_at_s=rows.used_at_s,
+            currents_used_at_s=currents.used_at_s,
+            voltages_used_at_s=voltages.used_at_s,
+            avail_w=self._available(snapshot, frozen),
+            soc_frac=np.where(np.isfinite(contents), contents, state.soc_frac),
+            unit_seen_at_s=np.where(self._unit_rows(rows.fresh)[0], now_s, state.unit_seen_at_s),
+            now_s=now_s,
+            solved=solved,
+        )
+        return new, self._estimate(new, stacked, currents, view, jumped)
+
+    def _unit_rows(self, values: NDArray[np.generic]) -> tuple[NDArray[np.generic], NDArray[np.generic]]:
+        """The units' P and Q among the measured rows."""
+        start, n = 2 * self.layout.n_branch + 2, self.layout.n_unit
+        return values[start : start + n], values[start + n : start + 2 * n]
+
+    def _view(
+        self, state: EstimatorState, rows: Reading, history: CommandHistory, held: BoolArray, now_s: float
+    ) -> UnitView:
+        lay, units = self.layout, self.units
+        newest = float(rows.used_at_s[rows.fresh].max()) if rows.fresh.any() else now_s
+        sample_s = max(newest, state.actuator.t_s)
+        output_w = state.filter.x[2 * lay.n_w : 2 * lay.n_w + lay.n_unit]
+        actuator = advance(state.actuator, sample_s, history, units, output_w)
+        model_p = modelled_output_w(actuator, units)
+        measured_p, measured_q = self._unit_rows(rows.value)
+        on_the_way_s = LAG_ALLOWANCE * units.latency_s + lay.site.chain.latency_s + 2.0 * lay.site.cycle.cycle_s
+        low, high = history.span(now_s - on_the_way_s, now_s)
+        response = observe(state.response, measured_p, low, high, now_s, units)
+        target_p, target_q = history.in_force(sample_s - units.latency_s)
+        q_scale = np.maximum(units.q_max_var, 0.01 * units.p_rated_w)
+        settled_p = held & _settled(target_p, model_p, measured_p, units.p_rated_w, units.p_rated_w)
+        q_match = np.maximum(q_scale, 0.2 * units.p_rated_w)
+        settled_q = _settled(target_q, actuator.q_var, measured_q, q_scale, q_match)
+        heard = (
+            now_s - np.where(np.isfinite(measured_p), now_s, state.unit_seen_at_s)
+            <= STALE_CYCLES * lay.site.cycle.cycle_s
+        )
+        settled = np.concatenate([settled_p, settled_q]) & np.tile(heard & ~response.deaf & (response.limited(now_s) == 0.0), 2)
+        return UnitView(actuator, model_p, response, settled)
+
+    def _with_currents(self, state: EstimatorState, rows: Reading, currents: Reading, stacked: Array) -> Reading:
+        nb, grid = self.layout.n_branch, state.grid.grid
+        pq = self.flows.with_current(grid, stacked, rows.value[: 2 * nb], currents.value)
+        made = np.isfinite(pq) & ~rows.fresh[: 2 * nb]
+        used_at_s = rows.used_at_s.copy()
+        used_at_s[: 2 * nb] = np.where(made, np.tile(currents.used_at_s, 2), used_at_s[: 2 * nb])
+        return Reading(np.concatenate([pq, rows.value[2 * nb :]]), used_at_s)
+
+    def _filter(
+        self, state: EstimatorState, before: FilterState, stacked: Array, rows: Reading, view: UnitView, dt_s: float
+    ) -> tuple[FilterState, bool, Array]:
+        h = state.grid.rows
+        y = np.concatenate([rows.value, view.model_p_w, view.actuator.q_var])
+        innovation = y - self.flows.expected(state.grid.grid, stacked, before.x)
+        mask = np.concatenate([rows.fresh, view.settled])
+        rate = np.where(view.settled, HELD_RATE_FRAC, UNIT_RATE_FRAC) * self._rated2
+        motion = replace(self._calm, variance_rate=np.concatenate([self._calm.variance_rate[: -len(rate)], rate**2]))
+        unit_jump = np.where(view.settled, HELD_JUMP_FRAC, UNIT_JUMP_FRAC) * self._rated2
+        jump_var = np.concatenate([self._load_jump_var, unit_jump**2])
+        key = np.packbits(np.concatenate([mask, view.settled])).tobytes() + np.float64(state.linearised_at_s).tobytes()
+        judged = np.flatnonzero(mask) < len(rows.value)
+        after, jumped = correct(before, motion, h[mask], innovation[mask], self._row_var[mask], jump_var, judged, key)
+        residual = innovation - h @ (after.x - before.x)
+        return after, jumped, self.flows.learn(state.offset_flow, residual, rows.fresh, dt_s)
+
+    def _linearised(self, state: EstimatorState, injection: Array, now_s: float) -> tuple[StateGrid, float, bool]:
+        moved = np.abs(injection - state.grid.grid.injection0).max(initial=0.0)
+        due = now_s - state.linearised_at_s >= RELINEARISE_S
+        if not due and moved < RELINEARISE_FRAC * self.layout.grid.power_base_w:
+            return state.grid, state.linearised_at_s, state.solved
+        try:
+            return StateGrid.of(self.layout.grid.linearise(injection), self.layout), now_s, True
+        except PowerFlowError:
+            return state.grid, now_s, False
+
+    def _available(self, snapshot: Snapshot, frozen: FreezeWatch) -> Array:
+        """What units say they could give (magnitude, W); NaN where they do not say it."""
+        said = self.points.available.take(snapshot, frozen, np.full(self.layout.n_unit, -np.inf)).value
+        return np.where(self.units.is_battery, np.nan, said * self.units.sign)
+
+    def _estimate(
+        self, state: EstimatorState, stacked: Array, currents: Reading, view: UnitView, jumped: bool
+    ) -> Estimate:
+        lay, grid, n, nb = self.layout, state.grid.grid, self.layout.n_unit, self.layout.n_branch
+        magnitude, along = self.flows.along(state.grid, stacked)
+        sigma = row_sigma(state.filter.cov, along)
+        interface_sigma = row_sigma(state.filter.cov, state.grid.by_state[grid.rows_interface()])
+        rows_age, bus_age = state.now_s - state.rows_used_at_s, state.now_s - state.voltages_used_at_s
+        interface = stacked[grid.rows_interface()]
+        return Estimate(
+            sample_s=view.actuator.t_s,
+            unit_p_w=state.filter.x[2 * lay.n_w : 2 * lay.n_w + n],
+            unit_q_var=state.filter.x[2 * lay.n_w + n :],
+            unit_sigma_w=np.sqrt(np.diag(state.filter.cov)[2 * lay.n_w : 2 * lay.n_w + n]),
+            unit_age_s=state.now_s - state.unit_seen_at_s,
+            deaf=view.response.deaf,
+            limited_sign=view.response.limited(state.now_s),
+            avail_w=state.avail_w,
+            soc_frac=state.soc_frac,
+            modelled_p_w=view.model_p_w,
+            branch_ip_a=stacked[grid.rows_branch("i_p_a")],
+            branch_iq_a=stacked[grid.rows_branch("i_q_a")],
+            branch_sigma_a=sigma,
+            branch_excess_a=self.flows.excess_a(magnitude, sigma, currents.value),
+            branch_age_s=np.minimum(state.now_s - state.currents_used_at_s, rows_age[:nb]),
+            bus_u_v=stacked[grid.rows_u()],
+            bus_sigma_v=self.voltages.sigma_v(bus_age),
+            bus_age_s=bus_age,
+            interface_p_w=float(interface[0]),
+            interface_q_var=float(interface[1]),
+            interface_sigma_w=float(interface_sigma[0]),
+            interface_age_s=float(rows_age[2 * nb : 2 * nb + 2].max()),
+            grid=grid,
+            jumped=jumped,
+        )
+
+
+def _settled(target: Array, model: Array, measured: Array, scale: Array, match_scale: Array) -> BoolArray:
+    """True where the model has arrived at its target and no reading contradicts it (NaN does not)."""
+    arrived = np.abs(target - model) < SETTLED_FRAC * scale
+    out: BoolArray = arrived & ~(np.abs(measured - model) > MATCH_FRAC * match_scale)
+    return out

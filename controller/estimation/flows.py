@@ -1,0 +1,112 @@
+"""Branch flows as linear functions of the filter's state, with what the network data get wrong learned per branch."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controller.domain.topology import SQRT3, Line
+from controller.estimation.layout import Layout
+from controller.grid.model import LinearGrid
+
+Array = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+
+OFFSET_TAU_S = 20.0
+CURRENT_MIN_FRAC = 0.15  # below this share of the rating a current reading adds nothing
+AGREE_FRAC = 0.04  # current and P, Q this close describe the same flow
+EXCESS_SIGMAS = 4.0  # a current read this far above its estimate is believed at once
+
+
+@dataclass(frozen=True, slots=True)
+class StateGrid:
+    """A linear grid seen from the filter's state: ``by_state[k, j]`` is the change of stacked quantity k per state j."""
+
+    grid: LinearGrid
+    by_state: Array
+    rows: Array
+
+    @staticmethod
+    def of(grid: LinearGrid, layout: Layout) -> StateGrid:
+        """With the measurement matrix of the filter: branch P, Q, interface P, Q, units measured, units commanded."""
+        by_state = grid.jacobian @ layout.expand
+        n = 2 * layout.n_unit
+        units = np.hstack([np.zeros((n, 2 * layout.n_w)), np.eye(n)])
+        p, q, interface = grid.rows_branch("p_w"), grid.rows_branch("q_var"), grid.rows_interface()
+        return StateGrid(grid, by_state, np.vstack([by_state[p], by_state[q], by_state[interface], units, units]))
+
+
+class FlowModel:
+    """Flow arithmetic of one site."""
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+        branches = layout.site.topology.branches
+        ends = [b.from_bus if isinstance(b, Line) else b.lv_bus for b in branches]
+        self.end_bus = np.array([layout.grid.buses.index(bus) for bus in ends], dtype=np.intp)
+        self.i_max_a = np.array([b.i_max_a for b in branches])
+
+    def stacked(self, state_grid: StateGrid, x: Array, offset: Array, offset_v: Array) -> Array:
+        """All quantities at state ``x`` with the learned offsets added.
+
+        ``offset`` is P, Q of branches and interface (W, var); ``offset_v`` the bus voltages' (V), which matters to the
+        currents: the same power is more amperes at a lower voltage.
+        """
+        grid, nb = state_grid.grid, self.layout.n_branch
+        out = grid.predict(self.layout.expand @ x)
+        p, q, ip, iq = (grid.rows_branch(k) for k in ("p_w", "q_var", "i_p_a", "i_q_a"))
+        out[p] += offset[:nb]
+        out[q] += offset[nb : 2 * nb]
+        out[grid.rows_interface()] += offset[2 * nb :]
+        out[grid.rows_u()] += offset_v
+        per_a = SQRT3 * out[grid.rows_u()][self.end_bus]
+        out[ip], out[iq] = out[p] / per_a, out[q] / per_a
+        return out
+
+    def expected(self, grid: LinearGrid, stacked: Array, x: Array) -> Array:
+        """What the filter's rows should read."""
+        units = x[2 * self.layout.n_w :]
+        p, q = grid.rows_branch("p_w"), grid.rows_branch("q_var")
+        return np.concatenate([stacked[p], stacked[q], stacked[grid.rows_interface()], units, units])
+
+    def learn(self, offset: Array, residual: Array, fresh: BoolArray, dt_s: float) -> Array:
+        """Offsets after a share of what the filter could not explain is added."""
+        n = len(offset)
+        gain = 1.0 - math.exp(-dt_s / OFFSET_TAU_S)
+        out: Array = offset + np.where(fresh[:n], gain * residual[:n], 0.0)
+        return out
+
+    def with_current(self, grid: LinearGrid, stacked: Array, pq: Array, current_a: Array) -> Array:
+        """Readings of branch P and Q (2 n) improved by the current's magnitude, or made from it where both are missing.
+
+        Two instruments for one magnitude: where they agree, P and Q are scaled to their mean. A meter that gives only
+        a current gets its direction from the prediction.
+        """
+        nb = self.layout.n_branch
+        p, q = pq[:nb], pq[nb:]
+        apparent = SQRT3 * stacked[grid.rows_u()][self.end_bus] * current_a
+        large = current_a > CURRENT_MIN_FRAC * self.i_max_a
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratio = apparent / np.hypot(p, q)
+        scale = np.where(large & (np.abs(ratio - 1.0) < AGREE_FRAC), 0.5 + 0.5 * ratio, 1.0)
+        predicted = stacked[grid.rows_branch("p_w")] + 1j * stacked[grid.rows_branch("q_var")]
+        direction = predicted / np.maximum(np.abs(predicted), 1.0)
+        alone = large & ~np.isfinite(p) & ~np.isfinite(q)
+        p_new = np.where(alone, apparent * direction.real, p * scale)
+        q_new = np.where(alone, apparent * direction.imag, q * scale)
+        return np.concatenate([p_new, q_new])
+
+    def excess_a(self, magnitude: Array, sigma: Array, current_a: Array) -> Array:
+        """How far fresh current readings lie above what the estimate can explain, A."""
+        excess = current_a - magnitude - EXCESS_SIGMAS * np.hypot(sigma, self.layout.current_sigma_a)
+        return np.where(np.isfinite(excess), np.maximum(excess, 0.0), 0.0)
+
+    def along(self, state_grid: StateGrid, stacked: Array) -> tuple[Array, Array]:
+        """Magnitude of every branch current, and its change per state (A per W or var)."""
+        ip, iq = (state_grid.grid.rows_branch(k) for k in ("i_p_a", "i_q_a"))
+        magnitude = np.maximum(np.hypot(stacked[ip], stacked[iq]), 1e-9)
+        cos, sin = stacked[ip] / magnitude, stacked[iq] / magnitude
+        return magnitude, cos[:, None] * state_grid.by_state[ip] + sin[:, None] * state_grid.by_state[iq]
