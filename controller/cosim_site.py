@@ -67,15 +67,28 @@ def _topology(net: Json) -> Topology:
 
 
 def _line(x: Json) -> Line:
-    numbers = (float(x[k]) for k in ("r_ohm", "x_ohm"))
-    return Line(x["id"], x["from"], x["to"], *numbers, float(x.get("b_s", 0.0)), float(x["i_max_a"]))
+    r_ohm, x_ohm, b_s, i_max_a = float(x["r_ohm"]), float(x["x_ohm"]), float(x.get("b_s", 0.0)), float(x["i_max_a"])
+    return Line(x["id"], x["from"], x["to"], r_ohm, x_ohm, b_s, i_max_a)
 
 
 def _transformer(x: Json) -> Transformer:
-    keys = ("sn_va", "u1_v", "u2_v", "uk_pu", "pk_w", "i0_pu", "p0_w", "s_max_va")
-    taps = (int(x.get(k, 0)) for k in ("tap_pos", "tap_min", "tap_max"))
-    tap_size = float(x.get("tap_size_pu", 0.0))
-    return Transformer(x["id"], x["hv_bus"], x["lv_bus"], *(float(x[k]) for k in keys), *taps, tap_size)
+    return Transformer(
+        id=x["id"],
+        hv_bus=x["hv_bus"],
+        lv_bus=x["lv_bus"],
+        sn_va=float(x["sn_va"]),
+        u1_v=float(x["u1_v"]),
+        u2_v=float(x["u2_v"]),
+        uk_pu=float(x["uk_pu"]),
+        pk_w=float(x["pk_w"]),
+        i0_pu=float(x["i0_pu"]),
+        p0_w=float(x["p0_w"]),
+        s_max_va=float(x["s_max_va"]),
+        tap_pos=int(x.get("tap_pos", 0)),
+        tap_min=int(x.get("tap_min", 0)),
+        tap_max=int(x.get("tap_max", 0)),
+        tap_size_pu=float(x.get("tap_size_pu", 0.0)),
+    )
 
 
 def _load(x: Json) -> Load:

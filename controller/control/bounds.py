@@ -91,6 +91,7 @@ def _withheld(
 def _storage_room(site: Site, r: Resources, estimate: Estimate, tuning: Tuning) -> Array:
     """Largest power that the energy content allows in each direction, tapering off toward full and empty."""
     out = r.rated_w.copy()
+    taper_h = max(tuning.storage_taper_s, 3.0 * site.cycle.cycle_s) / 3600.0
     for k, unit_index in enumerate(r.unit):
         storage = site.units[unit_index].storage
         if storage is None:
@@ -99,11 +100,9 @@ def _storage_room(site: Site, r: Resources, estimate: Estimate, tuning: Tuning) 
         if not np.isfinite(soc):
             out[k] = 0.0
             continue
-        left = (
-            (storage.soc_max_frac - soc) / storage.eff_charge_frac
-            if r.sign[k] > 0
-            else (soc - storage.soc_min_frac) * storage.eff_discharge_frac
-        )
-        taper_h = max(tuning.storage_taper_s, 3.0 * site.cycle.cycle_s) / 3600.0
+        if r.sign[k] > 0.0:
+            left = (storage.soc_max_frac - soc) / storage.eff_charge_frac
+        else:
+            left = (soc - storage.soc_min_frac) * storage.eff_discharge_frac
         out[k] = min(out[k], max(left, 0.0) * storage.e_rated_wh / taper_h)
     return out

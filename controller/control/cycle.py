@@ -24,6 +24,7 @@ from controller.domain.limit import LimitKind
 from controller.domain.record import CycleRecord, Mode
 from controller.domain.site import Site
 from controller.domain.snapshot import Snapshot
+from controller.domain.unit import Unit
 from controller.estimation.actuator import CommandHistory, UnitArrays
 from controller.estimation.estimate import Estimate
 from controller.estimation.estimator import Estimator, EstimatorState
@@ -38,6 +39,14 @@ Array = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
 VOLTAGE_POOL_PU = 0.0005
+P_MARGIN_FRAC = 0.02  # of rated power: what P may rise by before Q has to give way
+
+
+def _open_p_w(unit: Unit) -> float:
+    """Set point of a unit that nobody restricts (load convention)."""
+    if unit.storage is not None:
+        return 0.0
+    return unit.p_min_w if unit.kind.generates else unit.p_max_w
 
 
 class Engine:
@@ -54,9 +63,7 @@ class Engine:
         self.price, self.curvature = access_prices(site, self.resources)
         self.metered = modes.metered_elements(site)
         self.is_voltage = np.array([x.kind is LimitKind.VOLTAGE for x in site.limits], dtype=bool)
-        self.open_p_w = np.array(
-            [0.0 if u.storage else u.p_min_w if u.kind.generates else u.p_max_w for u in site.units]
-        )
+        self.open_p_w = np.array([_open_p_w(u) for u in site.units])
         self.safe_p_w = np.array([u.fail_safe.p_w for u in site.units])
         self.reverts = np.array([math.isfinite(u.fail_safe.lease_s) for u in site.units], dtype=bool)
         self.safe_q_var = np.array([u.fail_safe.q_var for u in site.units])
@@ -260,19 +267,8 @@ def _settle(
     set_p = r.unit_p_w(value, n)
     still = engine.units.is_battery & (np.abs(set_p - state.set_p_w) < t.deadband_p_frac * engine.units.p_rated_w)
     set_p = np.where(still & (set_p != 0.0), state.set_p_w, set_p)
-    dq = np.abs(decision.plan.q_var - state.set_q_var)
-    set_q = np.where(
-        dq < t.deadband_q_frac * np.maximum(engine.units.q_max_var, 1.0), state.set_q_var, decision.plan.q_var
-    )
-    set_q = np.where(estimate.deaf | lost, state.set_q_var, set_q)
-    room_q = np.sqrt(
-        np.maximum(
-            engine.units.s_rated_va**2
-            - np.minimum(np.abs(set_p), np.abs(estimate.unit_p_w) + 0.02 * engine.units.p_rated_w) ** 2,
-            0.0,
-        )
-    )
-    set_q = np.clip(set_q, -np.minimum(engine.units.q_max_var, room_q), np.minimum(engine.units.q_max_var, room_q))
+    set_q = _reactive(engine, state, decision.plan.q_var, set_p, estimate)
+    set_q = np.where(estimate.deaf, state.set_q_var, set_q)
     held_unit = np.bincount(r.unit, weights=decision.held, minlength=n) > 0
     if not decision.plan.ok:
         set_p, set_q, held_unit = state.set_p_w, state.set_q_var, state.held
@@ -282,6 +278,16 @@ def _settle(
     set_p = np.where(safe, engine.safe_p_w, set_p)
     set_q = np.where(safe, engine.safe_q_var, set_q)
     return set_p, set_q, held_unit | safe, _causes(engine, decision, held_unit, safe, mode, lost)
+
+
+def _reactive(engine: Engine, state: ControlState, wanted_var: Array, set_p_w: Array, estimate: Estimate) -> Array:
+    """Reactive set points: kept within the dead-band, inside what the apparent power leaves beside P."""
+    units = engine.units
+    q_max = np.maximum(units.q_max_var, 1.0)
+    still = np.abs(wanted_var - state.set_q_var) < engine.tuning.deadband_q_frac * q_max
+    p_w = np.minimum(np.abs(set_p_w), np.abs(estimate.unit_p_w) + P_MARGIN_FRAC * units.p_rated_w)
+    limit = np.minimum(units.q_max_var, np.sqrt(np.maximum(units.s_rated_va**2 - p_w**2, 0.0)))
+    return np.clip(np.where(still, state.set_q_var, wanted_var), -limit, limit)
 
 
 def _causes(

@@ -117,14 +117,11 @@ def dispatch(problem: Problem, resources: Resources, incidence: Array, q_max_var
 def _reachable(problem: Problem, by_resource: Array, by_unit_q: Array, base: float) -> BoolArray:
     """Rows that some allowed move could bring to their limit; the others need not be in the programme."""
     bounds = problem.bounds
-    worse_p = np.maximum(by_resource, 0.0) @ (bounds.up_w / base) + np.maximum(-by_resource, 0.0) @ (
-        bounds.down_w / base
-    )
-    dq_low, dq_high = (bounds.q_low_var - problem.q_var) / base, (bounds.q_high_var - problem.q_var) / base
-    worse_q = np.maximum(by_unit_q, 0.0) @ np.maximum(dq_high, 0.0) + np.maximum(-by_unit_q, 0.0) @ np.maximum(
-        -dq_low, 0.0
-    )
-    out: BoolArray = worse_p + worse_q > problem.rows.room - problem.row_pool - 1e-9
+    rise_q = np.maximum(bounds.q_high_var - problem.q_var, 0.0) / base
+    fall_q = np.maximum(problem.q_var - bounds.q_low_var, 0.0) / base
+    worse = np.maximum(by_resource, 0.0) @ (bounds.up_w / base) + np.maximum(by_unit_q, 0.0) @ rise_q
+    worse = worse + np.maximum(-by_resource, 0.0) @ (bounds.down_w / base) + np.maximum(-by_unit_q, 0.0) @ fall_q
+    out: BoolArray = worse > problem.rows.room - problem.row_pool - 1e-9
     return out
 
 

@@ -23,7 +23,7 @@ SLACK_RECIPROCAL = 1e3  # quadratic share of a slack price is 1 / (2 × this): t
 
 @dataclass(frozen=True, slots=True)
 class Solution:
-    """``x`` inside its box; ``violation`` of every row (≥ 0); ``multiplier`` of every row (≥ 0); ``ok`` False = unusable."""
+    """``x`` inside its box, ``violation`` and ``multiplier`` of every row (≥ 0); ``ok`` False means unusable."""
 
     x: Array
     violation: Array

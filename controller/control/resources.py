@@ -64,4 +64,6 @@ class Resources:
 
     def unit_p_w(self, output_w: Array, n_unit: int) -> Array:
         """Units' powers (load convention) from the resources' magnitudes."""
-        return np.bincount(self.unit, weights=self.sign * output_w, minlength=n_unit)
+        out = np.zeros(n_unit)
+        np.add.at(out, self.unit, self.sign * output_w)
+        return out

@@ -8,8 +8,9 @@ from enum import Enum
 
 @dataclass(frozen=True, slots=True)
 class Setpoint:
-    """A leased set point of one unit (load convention; meaning of ``p_w`` by :class:`~controller.domain.unit.UnitKind`).
+    """A leased set point of one unit (load convention).
 
+    What ``p_w`` means depends on the unit's kind, see :class:`~controller.domain.unit.UnitKind`.
     ``causes`` names the limits (or modes) that shaped it, strongest first; empty when the unit is free.
     """
 

@@ -148,13 +148,13 @@ class Estimator:
             voltages_used_at_s=voltages.used_at_s,
             avail_w=self._available(snapshot, frozen),
             soc_frac=np.where(np.isfinite(contents), contents, state.soc_frac),
-            unit_seen_at_s=np.where(self._unit_rows(rows.fresh)[0], now_s, state.unit_seen_at_s),
+            unit_seen_at_s=np.where(np.isfinite(self._unit_rows(rows.value)[0]), now_s, state.unit_seen_at_s),
             now_s=now_s,
             solved=solved,
         )
         return new, self._estimate(new, stacked, currents, view, jumped)
 
-    def _unit_rows(self, values: NDArray[np.generic]) -> tuple[NDArray[np.generic], NDArray[np.generic]]:
+    def _unit_rows(self, values: Array) -> tuple[Array, Array]:
         """The units' P and Q among the measured rows."""
         start, n = 2 * self.layout.n_branch + 2, self.layout.n_unit
         return values[start : start + n], values[start + n : start + 2 * n]
@@ -177,11 +177,10 @@ class Estimator:
         settled_p = held & _settled(target_p, model_p, measured_p, units.p_rated_w, units.p_rated_w)
         q_match = np.maximum(q_scale, 0.2 * units.p_rated_w)
         settled_q = _settled(target_q, actuator.q_var, measured_q, q_scale, q_match)
-        heard = (
-            now_s - np.where(np.isfinite(measured_p), now_s, state.unit_seen_at_s)
-            <= STALE_CYCLES * lay.site.cycle.cycle_s
-        )
-        settled = np.concatenate([settled_p, settled_q]) & np.tile(heard & ~response.deaf & (response.limited(now_s) == 0.0), 2)
+        seen_s = np.where(np.isfinite(measured_p), now_s, state.unit_seen_at_s)
+        heard = now_s - seen_s <= STALE_CYCLES * lay.site.cycle.cycle_s
+        able = heard & ~response.deaf & (response.limited(now_s) == 0.0)
+        settled = np.concatenate([settled_p, settled_q]) & np.tile(able, 2)
         return UnitView(actuator, model_p, response, settled)
 
     def _with_currents(self, state: EstimatorState, rows: Reading, currents: Reading, stacked: Array) -> Reading:

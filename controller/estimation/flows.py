@@ -23,7 +23,10 @@ EXCESS_SIGMAS = 4.0  # a current read this far above its estimate is believed at
 
 @dataclass(frozen=True, slots=True)
 class StateGrid:
-    """A linear grid seen from the filter's state: ``by_state[k, j]`` is the change of stacked quantity k per state j."""
+    """A linear grid seen from the filter's state.
+
+    ``by_state[k, j]`` is the change of stacked quantity k per state j, ``rows`` the filter's measurement matrix.
+    """
 
     grid: LinearGrid
     by_state: Array

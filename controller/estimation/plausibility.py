@@ -1,7 +1,7 @@
 """Meters that answer but do not tell the truth: frozen values.
 
 A live meter's last digits move. How often an element's readings (all its quantities together, not all zero) come back
-bit-identical is learned while it lives; when they stay identical for so many fresh samples that this would happen by
+bit-identical is learned from every run of repetitions that ended; when they stay identical for so many fresh samples that this would happen by
 chance once in ``1 / CHANCE``, the source has stopped and the values are treated as missing. An idle charger that
 always reads the same is quiet, not frozen.
 """
@@ -19,7 +19,7 @@ from controller.domain.snapshot import Snapshot
 CHANCE = 1e-7
 SAME_PRIOR = 0.5
 SAME_LOW, SAME_HIGH = 0.02, 0.97
-LEARN_SAMPLES = 200.0
+LEARN_SAMPLES = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +54,11 @@ def watch(previous: FreezeWatch, groups: Mapping[str, Sequence[str]], snapshot: 
             continue
         values = tuple([m.value for m in readings])
         unchanged = values == last.get(element) and any(values)
-        if element in last and not previous.frozen(element):
-            seen[element] = min(seen.get(element, 0) + 1, int(LEARN_SAMPLES))
+        run = same.get(element, 0)
+        if element in last and not unchanged:
+            seen[element] = min(seen.get(element, 0) + run + 1, LEARN_SAMPLES)
             old = frac.get(element, SAME_PRIOR)
-            frac[element] = old + (float(unchanged) - old) / seen[element]
-        same[element] = same.get(element, 0) + 1 if unchanged else 0
+            frac[element] = old + (run - (run + 1) * old) / max(seen[element], run + 1)
+        same[element] = run + 1 if unchanged else 0
         last[element], sampled[element] = values, readings[0].measured_at_s
     return FreezeWatch(last, same, frac, seen, sampled)

@@ -26,8 +26,8 @@ LAG_ALLOWANCE = 1.6  # units are slower than their data sheet by up to this fact
 class Response:
     """Per unit: since when it disobeys (inf = it does not), how far off it was then, and whether that is proved.
 
-    ``deaf`` units get no credit at all. A battery that does less than it may, but in the right direction, is nearly full
-    or empty: for a while it gets credit only for what it does.
+    ``deaf`` units get no credit at all. A battery that does less than it may, but in the right direction, is nearly
+    full or empty: for a while it gets credit only for what it does.
     """
 
     since_s: Array
@@ -37,7 +37,7 @@ class Response:
     limited_sign: Array
 
     def limited(self, now_s: float) -> Array:
-        """Per unit: sign of the power (load convention) in which it cannot give more now; 0 = not known to be limited."""
+        """Per unit: sign of the power (load convention) in which it cannot give more now; 0 = not known."""
         return np.where(now_s < self.limited_until_s, self.limited_sign, 0.0)
 
 

@@ -38,7 +38,7 @@ class FilterState:
 
 @dataclass(frozen=True, slots=True)
 class Motion:
-    """How states move by themselves: ``variance_rate`` per second, back toward ``mean`` with ``return_rate`` per second."""
+    """How states move by themselves: they gain ``variance_rate`` and return to ``mean`` with ``return_rate``, per s."""
 
     variance_rate: Array
     return_rate: Array
@@ -75,7 +75,7 @@ def correct(
     judged: BoolArray,
     key: bytes,
 ) -> tuple[FilterState, bool]:
-    """Take in the present rows ``h`` (m, n) with their ``innovation`` y − h(x); returns the state and whether it jumped.
+    """Take in the rows ``h`` (m, n) with their ``innovation`` y − h(x); returns the state and whether it jumped.
 
     ``r_var`` variance of the rows, ``jump_var`` the least variance of the states after a jump, ``judged``
     marks the rows that can prove a jump (meters, not models), ``key`` identifies the pattern of rows and noise.
@@ -101,9 +101,10 @@ def _gain(cov: Array, h: Array, r_var: Array) -> tuple[Array, Array, Array]:
     hc = h @ cov
     s = hc @ h.T
     s[np.diag_indices_from(s)] += r_var
-    gain = np.linalg.solve(s, hc).T
+    gain: Array = np.asarray(np.linalg.solve(s, hc).T, dtype=np.float64)
     post = cov - gain @ hc
-    return 0.5 * (post + post.T), gain, np.sqrt(np.diag(s))
+    sigma: Array = np.sqrt(np.diag(s))
+    return 0.5 * (post + post.T), gain, sigma
 
 
 def row_sigma(cov: Array, rows: Array) -> Array:

@@ -14,12 +14,24 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 from power_grid_model import ComponentType, DatasetType, LoadGenType, PowerGridModel, initialize_array
-from power_grid_model.errors import PowerGridError
+from power_grid_model.errors import PowerGridError  # type: ignore[attr-defined]
 
 from controller.domain.topology import SQRT3, Topology
 
 Array = NDArray[np.float64]
 
+TRANSFORMER_FIELDS = {
+    "u1": "u1_v",
+    "u2": "u2_v",
+    "sn": "sn_va",
+    "uk": "uk_pu",
+    "pk": "pk_w",
+    "i0": "i0_pu",
+    "p0": "p0_w",
+    "tap_pos": "tap_pos",
+    "tap_min": "tap_min",
+    "tap_max": "tap_max",
+}
 PERTURBATION_FRAC = 0.02  # of the power base; small against curvature, large against the solver's tolerance
 
 
@@ -149,6 +161,8 @@ class GridModel:
         except PowerGridError as error:
             raise PowerFlowError(str(error).splitlines()[0]) from error
         node, line, trafo = (out.get(k) for k in (ComponentType.node, ComponentType.line, ComponentType.transformer))
+        if node is None:
+            raise PowerFlowError("the solver returned no bus voltages")
         return [self._state(node, line, trafo, k) for k in range(m)]
 
     def _state(self, node: np.ndarray, line: np.ndarray | None, trafo: np.ndarray | None, k: int) -> FlowState:
@@ -224,14 +238,9 @@ class GridModel:
         t["from_node"] = [self.buses.index(s.hv_bus) for s in specs]
         t["to_node"] = [self.buses.index(s.lv_bus) for s in specs]
         t["from_status"] = t["to_status"] = 1
-        t["u1"], t["u2"], t["sn"] = ([getattr(s, k) for s in specs] for k in ("u1_v", "u2_v", "sn_va"))
-        t["uk"], t["pk"], t["i0"], t["p0"] = (
-            [getattr(s, k) for s in specs] for k in ("uk_pu", "pk_w", "i0_pu", "p0_w")
-        )
+        for theirs, ours in TRANSFORMER_FIELDS.items():
+            t[theirs] = [getattr(s, ours) for s in specs]
         t["winding_from"] = t["winding_to"] = 1
         t["clock"], t["tap_side"], t["tap_nom"] = 0, 0, 0
-        t["tap_pos"], t["tap_min"], t["tap_max"] = (
-            [getattr(s, k) for s in specs] for k in ("tap_pos", "tap_min", "tap_max")
-        )
         t["tap_size"] = [s.tap_size_pu * s.u1_v for s in specs]
         return t

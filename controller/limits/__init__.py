@@ -1,1 +1,1 @@
-"""One file per reason to restrict. Each turns the estimate into rows that the dispatch must obey; none knows another."""
+"""One file per reason to restrict; each turns the estimate into rows for the dispatch, none knows another."""

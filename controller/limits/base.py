@@ -68,7 +68,8 @@ def unseen_frac(age_s: Array, stale_s: float, sigma_frac: Array) -> Array:
     unseen_s = np.maximum(age_s - stale_s, 0.0)
     pinned = sigma_frac < ESTIMATED_SIGMA_FRAC
     rate = np.where(pinned, CREEP_FRAC_PER_S, 10.0 * CREEP_FRAC_PER_S)
-    return np.minimum(rate * unseen_s, np.where(pinned, ESTIMATED_MAX_FRAC, UNSEEN_MAX_FRAC))
+    out: Array = np.minimum(rate * unseen_s, np.where(pinned, ESTIMATED_MAX_FRAC, UNSEEN_MAX_FRAC))
+    return out
 
 
 def quality_of(age_s: float, stale_s: float, sigma_frac: float) -> str:

@@ -51,11 +51,6 @@ class InterfaceLimits:
         for i, sign, margin, scale in zip(self.index, self.sign, self.margin_w(estimate), self.scale_w, strict=True):
             value = sign * estimate.interface_p_w
             quality = quality_of(estimate.interface_age_s, self.stale_s, estimate.interface_sigma_w / scale)
-            out[int(i)] = Reading(
-                float(value),
-                float(value + margin),
-                float(max(value, 0.0) / scale),
-                float((value + margin) / scale),
-                quality,
-            )
+            worst = float(value + margin)
+            out[int(i)] = Reading(float(value), worst, float(max(value, 0.0) / scale), worst / float(scale), quality)
         return out

@@ -38,7 +38,8 @@ class ThermalLimits:
         sigma = estimate.branch_sigma_a[self.branch] / self.i_max_a
         excess = estimate.branch_excess_a[self.branch] / self.i_max_a
         unseen = unseen_frac(estimate.branch_age_s[self.branch], self.stale_s, sigma)
-        return MEASUREMENT_SIGMAS * sigma + self.bias_frac + excess + unseen
+        out: Array = MEASUREMENT_SIGMAS * sigma + self.bias_frac + excess + unseen
+        return out
 
     def evaluate(self, estimate: Estimate) -> Rows:
         """Tangent rows of every limited branch."""
