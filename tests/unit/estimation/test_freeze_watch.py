@@ -46,9 +46,7 @@ def test_a_meter_that_always_moved_and_stops_is_found_within_a_dozen_samples(liv
     assert feed([live(lived)[-1]] * FOUND_WITHIN, alive, lived)[-1]
 
 
-@pytest.mark.xfail(
-    strict=True, reason="repetitions are learned as usual while they last: found after 9 minutes"
-)
+@pytest.mark.xfail(strict=True, reason="repetitions are learned as usual while they last: found after 9 minutes")
 def test_a_meter_that_stops_soon_after_the_start_is_found_within_a_minute() -> None:
     alive = states(live(10), None, 0.0)[-1]
     assert feed([live(10)[-1]] * 60, alive, 10)[-1]
