@@ -57,7 +57,7 @@ class ModbusDevice:
             endpoint,
             clock.now_s,
             backoff=Backoff(cap_s=max(clock.real_s(2.0), 0.1)),
-            turnaround_s=profile.read.turnaround_s,
+            turnaround_s=clock.real_s(profile.read.turnaround_s),
             settle_s=self._timeout_s if endpoint.rtu else 0.0,
             user_timeout_s=self._timeout_s,
             rng=rng,
