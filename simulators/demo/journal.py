@@ -41,7 +41,9 @@ FAULT_WORDS = {
 }
 FAULT = "fault."
 UNTOLD = frozenset({"limit.released"})
-REPEATING = frozenset({"limit.bound", "limit.unseen", "limit.seen", "limit.broken", "site.infeasible", "site.feasible"})
+REPEATING = frozenset(
+    {"limit.bound", "limit.unseen", "limit.seen", "limit.broken", "mode.changed", "site.infeasible", "site.feasible"}
+)
 KIND_NOUNS = {
     LimitKind.THERMAL: "current",
     LimitKind.VOLTAGE: "voltage",
@@ -75,7 +77,8 @@ class Journal:
         for event in events:
             name, subject = str(event["name"]), str(event["subject"])
             self.counts[name] += 1
-            if name not in UNTOLD and not self._stale_news(t_s, name, subject):
+            told = f"{subject} {event['text']}" if name == "mode.changed" else subject
+            if name not in UNTOLD and not self._stale_news(t_s, name, told):
                 self._add(t_s, "controller", name, subject, str(event.get("text", "")))
 
     def simulator(self, t_s: float, fault: Fault, begins: bool) -> None:

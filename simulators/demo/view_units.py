@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.table import Table
@@ -68,23 +68,28 @@ def _decided(day: Day, unit: Unit, state: Mapping[str, Any]) -> list[Text]:
         return [Text("–", style=LABEL)] * 3
     p_set_w = math.nan if state["p_set_w"] is None else float(state["p_set_w"])
     status = str(state["status"])
-    reasons = because(state["causes"], {limit.id: limit for limit in day.setting.site.limits})
+    reasons = because(state["causes"], {limit.id: limit for limit in day.setting.site.limits}, status == "free")
     free = status == "free" and unit.kind is not UnitKind.BATTERY and abs(p_set_w) >= 0.999 * unit.p_rated_w
     return [
         Text("all it can" if free else allowed(unit.kind, p_set_w), style=BELIEVED),
         Text(status, style=STATUS_COLOURS.get(status, PLAIN)),
-        Text(("reactive: " if status == "free" and reasons else "") + reasons, style=PLAIN),
+        Text(reasons, style=PLAIN),
     ]
 
 
-def because(causes: list[str], limits: Mapping[str, Limit]) -> str:
-    """``T1 current, N3 voltage``; what is not a limit is said in words."""
-    words = []
-    for cause in causes:
-        limit = limits.get(cause)
-        if limit is None:
-            words.append(_REASONS.get(cause, cause.removeprefix("mode.").replace("_", "-")))
-        else:
-            noun = KIND_NOUNS[limit.kind]
-            words.append(f"{limit.element} {noun}" if limit.kind in (LimitKind.THERMAL, LimitKind.VOLTAGE) else noun)
-    return ", ".join(words)
+def because(causes: Sequence[str], limits: Mapping[str, Limit], reactive: bool = False) -> str:
+    """``T1 current, N3 voltage``; of a unit that only gives reactive power: ``vars for T1, N3``.
+
+    What is not a limit is said in words.
+    """
+    words = [_cause(cause, limits.get(cause), brief=reactive) for cause in causes]
+    return ("vars for " if reactive and words else "") + ", ".join(words)
+
+
+def _cause(cause: str, limit: Limit | None, brief: bool) -> str:
+    if limit is None:
+        return _REASONS.get(cause, cause.removeprefix("mode.").replace("_", "-"))
+    noun = KIND_NOUNS[limit.kind]
+    if limit.kind not in (LimitKind.THERMAL, LimitKind.VOLTAGE):
+        return noun
+    return limit.element if brief else f"{limit.element} {noun}"

@@ -13,6 +13,7 @@ from simulators.demo.day import Day
 from simulators.demo.diagram import Flows, one_line
 from simulators.demo.screen import Snapshot, svg
 from simulators.demo.view import picture
+from simulators.demo.view_units import because
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -64,6 +65,14 @@ def test_a_machine_that_cannot_keep_up_is_not_passed_over() -> None:
     for k in range(20):
         day.take_status(status(1440.0 + k * 36.0), heard_s=10.0 + k * 0.5)
     assert "this machine manages 72×" in rendered(day, 120)
+
+
+def test_a_unit_that_only_gives_reactive_power_is_not_called_held_back() -> None:
+    limits = {limit.id: limit for limit in setting().site.limits}
+    assert because(["N3.voltage", "T1.thermal"], limits) == "N3 voltage, T1 current"
+    assert because(["N3.voltage", "T1.thermal"], limits, reactive=True) == "vars for N3, T1"
+    assert because(["mode.fail_safe"], limits) == "fail-safe"
+    assert because(["unit.lost"], limits) == "no telemetry"
 
 
 def test_directions_are_words_not_signs() -> None:
