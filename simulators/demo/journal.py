@@ -22,10 +22,10 @@ PHRASES = {
     "limit.bound": "units held back by {}",
     "limit.unseen": "{} no longer measured",
     "limit.seen": "{} measured again",
-    "unit.deaf": "{} does not obey: gets no credit",
-    "unit.obeys": "{} obeys again",
-    "unit.lost": "{} lost: told its safe set point",
-    "unit.back": "{} is back",
+    "unit.deaf": "{} not obeying: no credit given",
+    "unit.obeys": "{} obeying again",
+    "unit.lost": "{} lost, told to be safe",
+    "unit.back": "{} back again",
     "site.infeasible": "cannot keep {}",
     "site.feasible": "every limit can be kept again",
     "guard.clamped": "guard refused a set point of {}",
@@ -134,7 +134,8 @@ class Journal:
             if any(limit.kind is kind for limit in known)
         ]
         groups = [group.replace("interface ", "") for group in groups]
-        return " and ".join(groups + [name for name in ids if name not in self._limits])
+        others = ", ".join(name for name in ids if name not in self._limits)
+        return " and ".join([*groups, *([others] if others else [])])
 
 
 class FaultWatch:

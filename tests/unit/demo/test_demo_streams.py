@@ -104,6 +104,12 @@ def test_several_limits_named_in_one_event_are_listed_by_kind() -> None:
     assert sentences == ["cannot keep T1, T2 current and N3 voltage", "mode normal → degraded"]
 
 
+def test_units_lost_together_are_listed() -> None:
+    journal = Journal(SITE.limits)
+    journal.controller(0.0, [event("unit.lost", "BAT1"), event("unit.lost", "PVA")])
+    assert [journal.sentence(entry) for entry in journal.entries] == ["BAT1, PVA lost, told to be safe"]
+
+
 def test_faults_begin_and_end_by_the_clock_and_are_told_once() -> None:
     faults = (Fault(FaultKind.SILENT, "MT1", 12.0 * 3600.0, 600.0), Fault(FaultKind.KILLED, "MF1", 11.0 * 3600.0))
     watch = FaultWatch(faults, start_s=11.5 * 3600.0)
