@@ -102,7 +102,7 @@ class Journal:
         if entry.source != "controller":
             return entry.text
         if entry.name == "mode.changed":
-            return f"mode {entry.text.replace('->', '→')}"
+            return f"mode {entry.text.replace('->', '→').replace('_', '-')}"
         return PHRASES.get(entry.name, entry.name + ": {}").format(self._listing(entry.subjects))
 
     def _stale_news(self, t_s: float, name: str, subject: str) -> bool:

@@ -82,6 +82,7 @@ def _sentence(report: Mapping[str, Any], other: Mapping[str, Any]) -> Text:
     """What control was worth, in one line."""
     over = [limit for limit in other["limits"] if limit["over_s"] > 0.0]
     curtailed_wh = sum(unit["curtailed_wh"] for unit in report["units"])
+    put_off_wh = sum(unit["flexed_wh"] for unit in report["units"] if unit["kind"] != "battery")
     if not over:
         return Text("Without control no limit would have been exceeded either.", style=LABEL)
     worst = max(over, key=lambda limit: limit["highest_frac"])
@@ -91,6 +92,7 @@ def _sentence(report: Mapping[str, Any], other: Mapping[str, Any]) -> Text:
     return Text(
         f"Without control {len(over)} limit{'s' if many else ''} would have been exceeded: {longest['id']} for "
         f"{duration(longest['over_s'])} and {other_id}up to {percent_fine(worst['highest_frac'])}. "
-        f"Keeping {'them' if many else 'it'} cost {energy(curtailed_wh)} of curtailment.",
+        f"Keeping {'them' if many else 'it'} cost {energy(curtailed_wh)} of generation and "
+        f"{energy(put_off_wh)} of consumption put off.",
         style=LABEL,
     )

@@ -45,7 +45,7 @@ def limit_lines(day: Day, t_s: float) -> list[LimitLine]:
         state = states.get(limit.id, {})
         quality = str(state.get("quality", ""))
         believed = state.get("worst_frac" if quality == "worst_case" else "loading_frac")
-        believed_frac = math.nan if believed is None else float(believed)
+        believed_frac = math.nan if believed is None else max(float(believed), 0.0)
         binding = bool(state.get("binding", False))
         lines.append(LimitLine(limit, true_frac, believed_frac, other_frac, quality, binding))
     return lines

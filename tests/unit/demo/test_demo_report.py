@@ -73,7 +73,7 @@ def test_the_summary_says_whether_the_limits_were_kept_and_what_control_was_wort
     text = " ".join(text_of(day_at_noon()).split())
     assert "every limit was kept" in text
     assert "Without control 1 limit would have been exceeded: T1.thermal for 90 min and up to 131.0 %." in text
-    assert "Keeping it cost 10.0 MWh of curtailment." in text
+    assert "Keeping it cost 10.0 MWh of generation and 800 kWh of consumption put off." in text
 
 
 def test_the_summary_does_not_hide_a_broken_limit() -> None:
