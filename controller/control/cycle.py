@@ -16,11 +16,12 @@ from controller.control.access import access_prices
 from controller.control.bounds import Reach, reach
 from controller.control.caps import share_room
 from controller.control.dispatch import Effects, Plan, Problem, Target, dispatch, effects, lead
+from controller.control.persistence import Persistence, initial_persistence, persist
 from controller.control.report import build_record
 from controller.control.resources import Resources
 from controller.control.storage import Surplus, observe_surplus, storage_marginal_price, stored_energy_value
 from controller.control.tuning import DEFAULT, Tuning
-from controller.domain.limit import LimitKind
+from controller.domain.limit import Limit, LimitKind
 from controller.domain.record import CycleRecord, Mode
 from controller.domain.site import Site
 from controller.domain.snapshot import Snapshot
@@ -39,6 +40,7 @@ Array = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
 VOLTAGE_POOL_PU = 0.0005
+VOLTAGE_RISE_PU = 0.004  # reactive power takes back within a cycle what a free unit's rise adds
 P_MARGIN_FRAC = 0.02  # of rated power: what P may rise by before Q has to give way
 
 
@@ -47,6 +49,14 @@ def _open_p_w(unit: Unit) -> float:
     if unit.storage is not None:
         return 0.0
     return unit.p_min_w if unit.kind.generates else unit.p_max_w
+
+
+def _extra_scale(site: Site, limit: Limit) -> float:
+    """What a fraction of the limit is in the unit of its rows (voltage: per unit of the rated voltage)."""
+    if limit.kind is not LimitKind.VOLTAGE:
+        return 1.0
+    rated_v = next(b.u_rated_v for b in site.topology.buses if b.id == limit.element)
+    return 0.5 * (limit.high - (limit.low or 0.0)) / rated_v
 
 
 class Engine:
@@ -62,6 +72,7 @@ class Engine:
         self.limits = (ThermalLimits(site), VoltageLimits(site), InterfaceLimits(site))
         self.price, self.curvature = access_prices(site, self.resources)
         self.metered = modes.metered_elements(site)
+        self.extra_scale = np.array([_extra_scale(site, x) for x in site.limits])
         self.is_voltage = np.array([x.kind is LimitKind.VOLTAGE for x in site.limits], dtype=bool)
         self.open_p_w = np.array([_open_p_w(u) for u in site.units])
         self.safe_p_w = np.array([u.fail_safe.p_w for u in site.units])
@@ -90,6 +101,8 @@ class ControlState:
     held: BoolArray
     probe_w: Array
     surplus: Surplus
+    persistence: Persistence
+    given_up: BoolArray
     mode: Mode
     ready_since_s: float
     flags: frozenset[tuple[str, str]]
@@ -103,9 +116,22 @@ def initial_state(site: Site, tuning: Tuning = DEFAULT) -> ControlState:
     history = CommandHistory(np.array([-np.inf]), engine.open_p_w[None, :], np.zeros((1, n)))
     held, probe = engine.units.is_battery.copy(), np.zeros(len(engine.resources.unit))
     return ControlState(
-        engine, 0, None, history, engine.open_p_w, np.zeros(n), held, probe, Surplus(), Mode.BOOT, np.inf, frozenset(),
-        np.full(len(site.limits), -np.inf),
-    )  # fmt: skip
+        engine=engine,
+        seq=0,
+        estimator=None,
+        history=history,
+        set_p_w=engine.open_p_w,
+        set_q_var=np.zeros(n),
+        held=held,
+        probe_w=probe,
+        surplus=Surplus(),
+        persistence=initial_persistence(len(site.limits)),
+        given_up=np.zeros(n, dtype=bool),
+        mode=Mode.BOOT,
+        ready_since_s=np.inf,
+        flags=frozenset(),
+        bound_at_s=np.full(len(site.limits), -np.inf),
+    )
 
 
 def step(site: Site, state: ControlState, snapshot: Snapshot) -> tuple[ControlState, CycleRecord]:
@@ -118,6 +144,9 @@ def step(site: Site, state: ControlState, snapshot: Snapshot) -> tuple[ControlSt
         site, state.mode, state.ready_since_s, estimate, readings, engine.metered, snapshot.now_s
     )
     lost = modes.lost_units(site, estimate)
+    excess = np.array([readings[k].loading_frac - 1.0 for k in range(len(site.limits))])
+    persistence = persist(state.persistence, excess, snapshot.now_s, site.cycle.cycle_s)
+    state = replace(state, persistence=persistence, given_up=_given_up(state, lost, persistence))
     decision = _decide(engine, state, estimate, snapshot.now_s, lost)
     set_p, set_q, held, causes = _settle(engine, state, estimate, decision, mode, lost)
     record, flags, bound_at_s = build_record(
@@ -164,6 +193,7 @@ def _decide(engine: Engine, state: ControlState, estimate: Estimate, now_s: floa
     rows = engine.rows(estimate)
     effect = effects(rows, incidence, r)
     bound = reach(site, engine.units, r, estimate, state.set_p_w, state.probe_w, lost, t)
+    rows = replace(rows, room=rows.room - engine.extra_scale[rows.limit] * state.persistence.extra_frac[rows.limit])
     rows = _without_trust_in_lost(rows, effect, bound.output_w, state.set_p_w, lost, r)
     voltage = engine.is_voltage[rows.limit]
     gain, curvature = _prices(engine, state, estimate, bound, now_s)
@@ -204,17 +234,27 @@ def _prices(engine: Engine, state: ControlState, estimate: Estimate, bound: Reac
     return gain + engine.curvature * share, engine.curvature * r.base_w / could
 
 
+def _given_up(state: ControlState, lost: BoolArray, persistence: Persistence) -> BoolArray:
+    """Units that hold their last set point, are not heard and are sent to their safe one: a limit stays exceeded."""
+    stubborn = bool((persistence.extra_frac > 0.0).any())
+    out: BoolArray = lost & ~state.engine.reverts & (state.given_up | stubborn)
+    return out
+
+
 def _without_trust_in_lost(
     rows: Rows, effect: Effects, output_w: Array, set_p_w: Array, lost: BoolArray, r: Resources
 ) -> Rows:
-    """Room less what units without telemetry may do behind our back: anything between zero and their cap."""
+    """Room less what units without telemetry may do behind our back: anything between zero and their cap.
+
+    It forbids others to move closer; it does not cut them for what has not happened.
+    """
     blind = lost[r.unit]
     if not blind.any():
         return rows
     cap = np.maximum(np.where(r.is_storage, r.rated_w, set_p_w[r.unit] * r.sign), 0.0)
     g = effect.by_resource[:, blind]
     jump = np.maximum(np.maximum(g * (cap - output_w)[blind], -g * output_w[blind]), 0.0)
-    return replace(rows, room=rows.room - jump.sum(axis=1))
+    return replace(rows, room=np.maximum(rows.room - jump.sum(axis=1), np.minimum(rows.room, 0.0)))
 
 
 def _reactive_target(site: Site, estimate: Estimate, now_s: float) -> Target | None:
@@ -243,6 +283,7 @@ def _slack(engine: Engine, problem: Problem, bound: Reach, plan: Plan, held: Boo
     relief = np.maximum(g, 0.0) @ (k * plan.down_w) + np.maximum(-g, 0.0) @ (k * plan.up_w)
     reactive = problem.effects.by_unit_q @ (plan.q_var - problem.q_var)
     left = problem.rows.room - rise + relief - reactive
+    left = np.where(engine.is_voltage[problem.rows.limit], left + VOLTAGE_RISE_PU, left)
     wish = np.where(held | bound.fixed, 0.0, np.maximum(r.rated_w - plan.output_w, 0.0))
     shared = share_room(left, np.maximum(g, 0.0), wish)
     out: Array = np.where(held | bound.fixed, 0.0, np.minimum(np.maximum(shared, t.slack_min_frac * r.rated_w), wish))
@@ -264,6 +305,8 @@ def _settle(
     keep_held = decision.held & (np.abs(previous - cap) < np.where(cap < previous, 0.3 * band, band))
     value = np.where((keep_free | keep_held | decision.reach.fixed) & ~r.is_storage, previous, cap)
     value = np.where(r.is_storage & decision.reach.fixed, 0.0, value)
+    small = np.abs(value - previous) < t.quiet_move_frac * r.rated_w
+    value = np.where(_quiet(decision, t) & decision.held & small, previous, value)
     set_p = r.unit_p_w(value, n)
     still = engine.units.is_battery & (np.abs(set_p - state.set_p_w) < t.deadband_p_frac * engine.units.p_rated_w)
     set_p = np.where(still & (set_p != 0.0), state.set_p_w, set_p)
@@ -274,10 +317,16 @@ def _settle(
         set_p, set_q, held_unit = state.set_p_w, state.set_q_var, state.held
     all_safe = mode in (Mode.FAIL_SAFE, Mode.BOOT, Mode.STOPPING)
     set_p, set_q = np.where(lost, state.set_p_w, set_p), np.where(lost, state.set_q_var, set_q)
-    safe = (lost & engine.reverts) | all_safe
+    safe = (lost & engine.reverts) | state.given_up | all_safe
     set_p = np.where(safe, engine.safe_p_w, set_p)
     set_q = np.where(safe, engine.safe_q_var, set_q)
     return set_p, set_q, held_unit | safe, _causes(engine, decision, held_unit, safe, mode, lost)
+
+
+def _quiet(decision: Decision, t: Tuning) -> bool:
+    """True while every limit is kept and the nearest one is used as well as noise allows: small moves can wait."""
+    nearest = float(decision.rows.room[decision.rows.main].min(initial=np.inf))
+    return 0.6 * t.pool_frac < nearest < t.pool_frac + t.quiet_frac
 
 
 def _reactive(engine: Engine, state: ControlState, wanted_var: Array, set_p_w: Array, estimate: Estimate) -> Array:

@@ -20,6 +20,7 @@ from controller.control.tuning import Tuning
 from controller.limits.base import Rows
 
 Array = NDArray[np.float64]
+EFFECT_MIN_FRAC = 0.03
 BoolArray = NDArray[np.bool_]
 
 
@@ -32,10 +33,20 @@ class Effects:
 
 
 def effects(rows: Rows, incidence: Array, resources: Resources) -> Effects:
-    """Effects of ``rows``; ``incidence`` (n_w, n_unit) places units at buses."""
+    """Effects of ``rows``; ``incidence`` (n_w, n_unit) places units at buses.
+
+    A unit whose effect is a few per cent of the most effective one's does not count: it would have to give way many
+    times as much (the sensitivity threshold of active network management schemes).
+    """
     n_w = incidence.shape[0]
-    by_unit_p = rows.sensitivity[:, :n_w] @ incidence
-    return Effects(by_unit_p[:, resources.unit] * resources.sign, rows.sensitivity[:, n_w:] @ incidence)
+    by_unit_p = _effective(rows.sensitivity[:, :n_w] @ incidence)
+    by_unit_q = _effective(rows.sensitivity[:, n_w:] @ incidence)
+    return Effects(by_unit_p[:, resources.unit] * resources.sign, by_unit_q)
+
+
+def _effective(by_unit: Array) -> Array:
+    strongest = np.abs(by_unit).max(axis=1, initial=0.0, keepdims=True)
+    return np.where(np.abs(by_unit) < EFFECT_MIN_FRAC * strongest, 0.0, by_unit)
 
 
 @dataclass(frozen=True, slots=True)

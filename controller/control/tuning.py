@@ -22,12 +22,14 @@ class Tuning:
     lead_min_frac: float = 0.4
     move_cost: float = 0.1
     q_cost: float = 0.03
-    q_move_cost: float = 1.0
+    q_move_cost: float = 0.1
     free_frac: float = 0.015
     at_cap_frac: float = 0.006
     probe_frac: float = 0.03
     slack_min_frac: float = 0.005
     limited_frac: float = 0.01
+    quiet_frac: float = 0.003
+    quiet_move_frac: float = 0.03
     deadband_p_frac: float = 0.003
     deadband_q_frac: float = 0.006
     storage_taper_s: float = 60.0

@@ -24,6 +24,7 @@ BoolArray = NDArray[np.bool_]
 
 UNIT_RATE_FRAC = 0.004  # of rated power per sqrt(s): how a free unit wanders
 HELD_RATE_FRAC = 0.0005  # the same for a unit that sits on its set point
+MOVING_FRAC, MOVING_RATE_FRAC = 0.005, 0.03  # a commanded move this large, and how far it may differ from the model
 HELD_SIGMA_FRAC = 0.002  # how exactly a settled unit obeys
 UNIT_JUMP_FRAC, HELD_JUMP_FRAC = 0.5, 0.05  # how far units may have jumped, one sigma
 LOAD_SPREAD_P_FRAC, LOAD_SPREAD_Q_FRAC = 0.3, 0.1  # how far unseen demand strays from what is expected, one sigma
@@ -59,12 +60,17 @@ class EstimatorState:
 
 @dataclass(frozen=True, slots=True)
 class UnitView:
-    """What the units do against what they were told: modelled outputs and which of them are settled on a set point."""
+    """What the units do against what they were told.
+
+    ``settled`` marks units whose P (then Q) is known to sit on its set point, ``step`` how far each P (then Q) moved
+    by command since the last cycle.
+    """
 
     actuator: ActuatorState
     model_p_w: Array
     response: Response
     settled: BoolArray
+    step: Array
 
 
 class Estimator:
@@ -123,7 +129,7 @@ class Estimator:
         rows = self.points.rows.take(snapshot, frozen, state.rows_used_at_s)
         currents = self.points.currents.take(snapshot, frozen, state.currents_used_at_s)
         view = self._view(state, rows, history, held, now_s)
-        before = predict(state.filter, self._calm, dt_s)
+        before = _moved_by_command(predict(state.filter, self._calm, dt_s), view.step)
         stacked = self.flows.stacked(state.grid, before.x, state.offset_flow, state.offset_v)
         rows = self._with_currents(state, rows, currents, stacked)
         after, jumped, offset_flow = self._filter(state, before, stacked, rows, view, dt_s)
@@ -181,7 +187,10 @@ class Estimator:
         heard = now_s - seen_s <= STALE_CYCLES * lay.site.cycle.cycle_s
         able = heard & ~response.deaf & (response.limited(now_s) == 0.0)
         settled = np.concatenate([settled_p, settled_q]) & np.tile(able, 2)
-        return UnitView(actuator, model_p, response, settled)
+        before_p = modelled_output_w(state.actuator, units)
+        follows = held & (np.abs(output_w - before_p) < MATCH_FRAC * units.p_rated_w)
+        step = np.concatenate([np.where(follows, model_p - before_p, 0.0), actuator.q_var - state.actuator.q_var])
+        return UnitView(actuator, model_p, response, settled, np.where(np.tile(able, 2), step, 0.0))
 
     def _with_currents(self, state: EstimatorState, rows: Reading, currents: Reading, stacked: Array) -> Reading:
         nb, grid = self.layout.n_branch, state.grid.grid
@@ -199,10 +208,15 @@ class Estimator:
         innovation = y - self.flows.expected(state.grid.grid, stacked, before.x)
         mask = np.concatenate([rows.fresh, view.settled])
         rate = np.where(view.settled, HELD_RATE_FRAC, UNIT_RATE_FRAC) * self._rated2
+        moving = np.abs(view.step) > MOVING_FRAC * self._rated2
+        rate = np.where(moving, MOVING_RATE_FRAC * self._rated2, rate)
         motion = replace(self._calm, variance_rate=np.concatenate([self._calm.variance_rate[: -len(rate)], rate**2]))
         unit_jump = np.where(view.settled, HELD_JUMP_FRAC, UNIT_JUMP_FRAC) * self._rated2
         jump_var = np.concatenate([self._load_jump_var, unit_jump**2])
-        key = np.packbits(np.concatenate([mask, view.settled])).tobytes() + np.float64(state.linearised_at_s).tobytes()
+        key = (
+            np.packbits(np.concatenate([mask, view.settled, moving])).tobytes()
+            + np.float64(state.linearised_at_s).tobytes()
+        )
         judged = np.flatnonzero(mask) < len(rows.value)
         after, jumped = correct(before, motion, h[mask], innovation[mask], self._row_var[mask], jump_var, judged, key)
         residual = innovation - h @ (after.x - before.x)
@@ -258,6 +272,13 @@ class Estimator:
             grid=grid,
             jumped=jumped,
         )
+
+
+def _moved_by_command(state: FilterState, step: Array) -> FilterState:
+    """The prediction with the units' commanded moves (P, then Q) added."""
+    x = state.x.copy()
+    x[len(x) - len(step) :] += step
+    return replace(state, x=x)
 
 
 def _settled(target: Array, model: Array, measured: Array, scale: Array, match_scale: Array) -> BoolArray:

@@ -1,9 +1,9 @@
 """Meters that answer but do not tell the truth: frozen values.
 
 A live meter's last digits move. How often an element's readings (all its quantities together, not all zero) come back
-bit-identical is learned from every run of repetitions that ended; when they stay identical for so many fresh samples that this would happen by
-chance once in ``1 / CHANCE``, the source has stopped and the values are treated as missing. An idle charger that
-always reads the same is quiet, not frozen.
+bit-identical is learned from every run of repetitions that ended. When they stay identical for so many fresh samples
+that this would happen by chance once in ``1 / CHANCE``, the source has stopped and the values are treated as missing.
+An idle charger that always reads the same is quiet, not frozen.
 """
 
 from __future__ import annotations

@@ -16,7 +16,8 @@ from controller.estimation.actuator import UnitArrays
 Array = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
-TOLERANCE_FRAC = 0.025  # of rated power: sensor error plus one write dead-band
+TOLERANCE_FRAC = 0.015  # of rated power: sensor bias, smoothed noise and one write dead-band
+SMOOTHING = 0.5
 PROGRESS_MIN_FRAC = 0.2
 LIMITED_S = 120.0
 LAG_ALLOWANCE = 1.6  # units are slower than their data sheet by up to this factor
@@ -24,12 +25,13 @@ LAG_ALLOWANCE = 1.6  # units are slower than their data sheet by up to this fact
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """Per unit: since when it disobeys (inf = it does not), how far off it was then, and whether that is proved.
+    """Per unit: how far off it is (smoothed), since when (inf = it obeys), how far off it was then, and the verdict.
 
     ``deaf`` units get no credit at all. A battery that does less than it may, but in the right direction, is nearly
     full or empty: for a while it gets credit only for what it does.
     """
 
+    gap_w: Array
     since_s: Array
     gap_then_w: Array
     deaf: BoolArray
@@ -43,7 +45,9 @@ class Response:
 
 def initial_response(n: int) -> Response:
     """Everybody obeys until shown otherwise."""
-    return Response(np.full(n, np.inf), np.zeros(n), np.zeros(n, dtype=bool), np.full(n, -np.inf), np.zeros(n))
+    return Response(
+        np.zeros(n), np.full(n, np.inf), np.zeros(n), np.zeros(n, dtype=bool), np.full(n, -np.inf), np.zeros(n)
+    )
 
 
 def observe(
@@ -61,8 +65,9 @@ def observe(
     """
     beyond = np.maximum(measured_w - set_high_w, set_low_w - measured_w)
     above_cap = np.where(units.sign > 0.0, measured_w - set_high_w, set_low_w - measured_w)
-    gap = np.where(units.is_battery, beyond, above_cap)
-    known = np.isfinite(gap)
+    raw = np.where(units.is_battery, beyond, above_cap)
+    known = np.isfinite(raw)
+    gap = np.where(known, previous.gap_w + SMOOTHING * (raw - previous.gap_w), previous.gap_w)
     off = known & (gap > TOLERANCE_FRAC * units.p_rated_w)
     starting = off & ~np.isfinite(previous.since_s)
     since = np.where(starting, now_s, np.where(known & ~off, np.inf, previous.since_s))
@@ -77,6 +82,7 @@ def observe(
     low, high = np.minimum(set_low_w, 0.0), np.maximum(set_high_w, 0.0)
     short = silent & units.is_battery & (measured_w <= high) & (measured_w >= low)
     return Response(
+        gap_w=gap,
         since_s=since,
         gap_then_w=gap_then,
         deaf=silent & ~short,

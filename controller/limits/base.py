@@ -60,12 +60,13 @@ def stack(parts: list[Rows], n_injection: int) -> Rows:
 
 
 def unseen_frac(age_s: Array, stale_s: float, sigma_frac: Array) -> Array:
-    """How far an unmeasured quantity may have moved toward danger, as a fraction of its limit.
+    """How far a quantity whose meter is gone may have moved toward danger, as a fraction of its limit.
 
-    While the other meters still pin it down it creeps to ``ESTIMATED_MAX_FRAC``; where nobody sees it, it runs ten
-    times as fast to ``UNSEEN_MAX_FRAC``.
+    Where there never was a meter (infinite age) the estimate's own sigma says how far it may be off. While the other
+    meters still pin it down it creeps to ``ESTIMATED_MAX_FRAC``; where nobody sees it, it runs ten times as fast to
+    ``UNSEEN_MAX_FRAC``.
     """
-    unseen_s = np.maximum(age_s - stale_s, 0.0)
+    unseen_s = np.where(np.isfinite(age_s), np.maximum(age_s - stale_s, 0.0), 0.0)
     pinned = sigma_frac < ESTIMATED_SIGMA_FRAC
     rate = np.where(pinned, CREEP_FRAC_PER_S, 10.0 * CREEP_FRAC_PER_S)
     out: Array = np.minimum(rate * unseen_s, np.where(pinned, ESTIMATED_MAX_FRAC, UNSEEN_MAX_FRAC))

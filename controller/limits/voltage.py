@@ -12,7 +12,7 @@ from controller.limits.base import Reading, Rows, no_rows
 
 Array = NDArray[np.float64]
 
-BIAS_SHARE = 1.0
+BIAS_SHARE = 0.8
 SIGMAS = 2.5  # more than for currents: reactive power pays for it, not energy
 STALE_S = 30.0
 

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from drivers.opcua.deadline import deadline
 from drivers.opcua.session import LinkError, OpcUaSession
 
 BACK_OFF_FIRST_S = 0.1
@@ -39,7 +40,7 @@ class Link:
         until_s = asyncio.get_running_loop().time() + within_s
         session = await self._get(until_s, within_s)
         try:
-            async with asyncio.timeout_at(until_s):
+            async with deadline(until_s - asyncio.get_running_loop().time()):
                 return await request(session)
         except TimeoutError:
             fault = LinkError(f"no answer within {within_s:.2f} s")

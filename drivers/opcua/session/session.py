@@ -12,6 +12,7 @@ from asyncua import ua
 from asyncua.ua.attribute_ids import AttributeIds
 from asyncua.ua.status_codes import StatusCodes
 
+from drivers.opcua.deadline import deadline
 from drivers.opcua.security import OpcUaSecurity
 from drivers.opcua.session.guard import GuardedClient, LinkError, abort, connect, field_faults
 from drivers.opcua.session.nodes import Resolver, value_of
@@ -54,7 +55,7 @@ class OpcUaSession:
         client.session_timeout = int(session_s * 1000)
         try:
             with field_faults(f"connect to {endpoint}", security):
-                async with asyncio.timeout(within_s):
+                async with deadline(within_s):
                     await connect(client, security)
                     session = cls(client, profile)
                     await session.resolve()
@@ -115,7 +116,7 @@ class OpcUaSession:
         """Give the session back to the server if it answers soon, then cut."""
         try:
             with field_faults("close", None):
-                async with asyncio.timeout(CLOSE_S):
+                async with deadline(CLOSE_S):
                     await self._client.close_session()
                     await self._client.close_secure_channel()
         except LinkError:
