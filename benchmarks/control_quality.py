@@ -24,9 +24,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from courses.catalogue import CATALOGUE, build
+from courses.optima import stored
 
 from controller.cosim import Session
-from courses.catalogue import CATALOGUE, build
 
 DEFAULT_JUDGE = Path(__file__).resolve().parents[2] / "shared" / "control-judge"
 SHORT_S = 1800.0
@@ -179,13 +180,11 @@ def _row(world: Any) -> Json:
 
 
 def optimum_of(folder: Path) -> Json:
-    """The stored optimum of a course, or {}: ``optimum.json`` in it, else ``reference.json`` beside it."""
-    own, shared = folder / "optimum.json", folder.parent / "reference.json"
-    if own.exists():
-        return dict(json.loads(own.read_text()))
-    if shared.exists():
-        return dict(json.loads(shared.read_text()).get(folder.name, {}).get("optimum", {}))
-    return {}
+    """The stored optimum of a course, or {}: our own for this content, else the one in ``reference.json`` beside it."""
+    own, shared = stored(folder), folder.parent / "reference.json"
+    if not own and shared.exists():
+        own = json.loads(shared.read_text()).get(folder.name, {}).get("optimum", {})
+    return dict(own)
 
 
 COLUMNS = (
@@ -216,9 +215,8 @@ def summary(results: Iterable[Result]) -> list[str]:
     for name, rs in by_course.items():
         ratio, energy = [r.ratio for r in rs], [r.curtailed_pct for r in rs]
         over = max(r.report["thermal_viol_s"]["1.01"] for r in rs)
-        out.append(
-            f"{name:16} {np.mean(ratio):10.2f} {max(ratio):6.2f} {np.mean(energy):+13.0f}% {max(energy):+5.0f}% {over:13.1f}"
-        )
+        shares = f"{np.mean(ratio):10.2f} {max(ratio):6.2f} {np.mean(energy):+13.0f}% {max(energy):+5.0f}%"
+        out.append(f"{name:16} {shares} {over:13.1f}")
     every = [r.ratio for rs in by_course.values() for r in rs if np.isfinite(r.ratio)]
     if every:
         out.append(f"all: J/optimum geometric mean {np.exp(np.mean(np.log(every))):.3f}, worst {max(every):.2f}")
@@ -252,11 +250,15 @@ def chosen(text: str | None, folder: Path, judge: Path) -> list[Path]:
 def main() -> int:
     """Parse, run, print."""
     parser = argparse.ArgumentParser(description="Control quality on network courses.")
-    parser.add_argument("--courses", help="names or beginnings of names, comma separated, or 'all'; default: short ones")
+    parser.add_argument(
+        "--courses", help="names or beginnings of names, comma separated, or 'all'; default: short ones"
+    )
     parser.add_argument("--seeds", default="1", help="noise seeds, comma separated")
     parser.add_argument("--judge", type=Path, help="directory of plant.py")
     parser.add_argument("--folder", type=Path, default=Path(__file__).resolve().parents[1] / "out" / "courses")
-    parser.add_argument("--exec", dest="command", help="run this program over JSON lines instead of the core in-process")
+    parser.add_argument(
+        "--exec", dest="command", help="run this program over JSON lines instead of the core in-process"
+    )
     parser.add_argument("--jobs", type=int, choices=(1, 2), default=1, help="processes")
     parser.add_argument("--trace", type=Path, help="write true states to this folder as NAME-SEED.npz")
     args = parser.parse_args()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from .course import Course
+from .days import import_export, mv_day, rural_week
 from .ev_evening import ev_evening
 from .lv_clouds import lv_clouds
 from .step_courses import step_faults, step_wrong
@@ -18,11 +19,16 @@ CATALOGUE: dict[str, Callable[[str], Course]] = {
     "step-wrong-2": lambda n: step_wrong(n, 22),
     "step-wrong-3": lambda n: step_wrong(n, 23),
     "lv-clouds-1": lambda n: lv_clouds(n, 31),
-    "lv-clouds-2": lambda n: lv_clouds(n, 32, mv_v=11e3, minutes=20.0),
+    "lv-clouds-2": lambda n: lv_clouds(n, 32, mv_v=11e3, minutes=20.0, metered=False),
     "ev-evening-1": lambda n: ev_evening(n, 41),
-    "ev-evening-2": lambda n: ev_evening(n, 42, hours=2.0),
+    "ev-evening-2": lambda n: ev_evening(n, 42, hours=2.0, metered=False),
     "tso-voltage-1": lambda n: tso_voltage(n, 51),
     "tso-voltage-2": lambda n: tso_voltage(n, 52, hv_v=33e3, mv_v=11e3, minutes=20.0),
+    "mv-day-1": lambda n: mv_day(n, 61),
+    "mv-day-2": lambda n: mv_day(n, 62, sky="windy"),
+    "mv-day-3": lambda n: mv_day(n, 63, sky="clear"),
+    "import-export": lambda n: import_export(n, 71),
+    "rural-week": lambda n: rural_week(n, 81),
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
 import json
 from dataclasses import dataclass, field
@@ -104,6 +105,16 @@ class Course:
         formats = ["%.10g", *["%.5g"] * len(self.series)]
         np.savetxt(out, np.column_stack(list(columns.values())), fmt=formats, delimiter=",")
         return out.getvalue().encode()
+
+
+def digest(folder: Path) -> str:
+    """What a course directory holds, in twelve letters: an optimum belongs to one content."""
+    hashed = hashlib.sha256()
+    for name in ("network.json", "scenario.json", "truth.json", "series.csv.gz"):
+        path = folder / name
+        content = path.read_bytes() if path.exists() else b""
+        hashed.update(gzip.decompress(content) if path.suffix == ".gz" else content)
+    return hashed.hexdigest()[:12]
 
 
 def _dump(path: Path, content: Json) -> None:

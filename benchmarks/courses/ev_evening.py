@@ -16,12 +16,12 @@ HUBS = (
 )  # fmt: skip
 
 
-def ev_evening(name: str, seed: int, hours: float = 2.5) -> Course:
-    """Four charging hubs, two heat-pump groups and a battery behind a 500 kVA transformer."""
+def ev_evening(name: str, seed: int, *, hours: float = 2.5, metered: bool = True) -> Course:
+    """Four charging hubs, two heat-pump groups and a battery behind 500 kVA; ``metered``: every section and bus."""
     rng = np.random.default_rng(seed)
     times = Times(3600.0 * hours, 1.0, 2.0, 10.0)
     t = times.grid_s()
-    net = _network(name, rng)
+    net = _network(name, rng, metered)
     x = t / times.duration_s
     demand = 0.55 + 0.4 * np.exp(-(((x - 0.6) / 0.35) ** 2))
     series = {
@@ -30,25 +30,28 @@ def ev_evening(name: str, seed: int, hours: float = 2.5) -> Course:
     }
     for d in net["ders"]:
         if d["type"] == "flex_load":
-            series[d["profile"]] = _cars(rng, t, x) if d["id"].startswith("EV") else _heat_pumps(rng, t)
+            series[d["profile"]] = _cars(rng, t) if d["id"].startswith("EV") else _heat_pumps(rng, t)
     return Course(name, net, times, series, {"noise_seed": seed, "bias_seed": seed + 100})
 
 
-def _cars(rng: np.random.Generator, t: Array, x: Array) -> Array:
+def _cars(rng: np.random.Generator, t: Array) -> Array:
     """Plugs occupied at a hub: arrivals come in whole cars and leave when full."""
     plugs = 8
     arrive_s = np.sort(rng.normal(0.45, 0.22, 14)) * t[-1]
     stay_s = rng.uniform(2400.0, 5400.0, 14)
     busy = ((t[:, None] >= arrive_s) & (t[:, None] < arrive_s + stay_s)).sum(axis=1)
-    return np.clip(smooth(t, np.minimum(busy, plugs) / plugs, 20.0) * (0.95 + wander(rng, t, 60.0, 0.015)), 0.0, 1.0)
+    level = smooth(t, np.minimum(busy, plugs) / plugs, 20.0)
+    out: Array = np.clip(level * (0.95 + wander(rng, t, 60.0, 0.015)), 0.0, 1.0)
+    return out
 
 
 def _heat_pumps(rng: np.random.Generator, t: Array) -> Array:
     """Many compressors that switch by themselves, and more of them as it gets cold."""
-    return np.clip(0.45 + 0.25 * t / t[-1] + wander(rng, t, 400.0, 0.08) + wander(rng, t, 40.0, 0.03), 0.0, 1.0)
+    out: Array = np.clip(0.45 + 0.25 * t / t[-1] + wander(rng, t, 400.0, 0.08) + wander(rng, t, 40.0, 0.03), 0.0, 1.0)
+    return out
 
 
-def _network(name: str, rng: np.random.Generator) -> Json:
+def _network(name: str, rng: np.random.Generator, metered: bool) -> Json:
     buses = [bus("MV", 20e3, 0.9, 1.1), bus("LV", 400.0, 0.92, 1.1)]
     lines, loads = [], [load("DLV", "LV", 60e3, 15e3)]
     for feeder in "AB":
@@ -56,7 +59,7 @@ def _network(name: str, rng: np.random.Generator) -> Json:
         for k, metres in enumerate((100.0, 110.0, 90.0)):
             at = f"{feeder}{k + 1}"
             buses.append(bus(at, 400.0, 0.92, 1.1))
-            lines.append(line(f"C{at}", (before, at), metres * Z_LV, CABLE_A, measured=k == 0))
+            lines.append(line(f"C{at}", (before, at), metres * Z_LV, CABLE_A, measured=metered or k == 0))
             loads.append(load(f"D{at}", at, 32e3, 8e3))
             before = at
     silent = rng.choice(len(HUBS), 2, replace=False)

@@ -55,7 +55,7 @@ def _five_units(rng: np.random.Generator, with_battery: bool) -> list[Json]:
         for k, (kind, mw, cost) in enumerate(makers)
     ]
     if with_battery:
-        units[4] = battery("B1", "N5", 2e6, 2e6, 0.4)
+        units[4] = battery("B1", "N5", 8e5, 8e5, 0.4)
     return units
 
 
@@ -68,15 +68,24 @@ def step_faults(name: str, seed: int, variant: str) -> Course:
     rng = np.random.default_rng(seed)
     t = TIMES.grid_s()
     units = _five_units(rng, variant == "silent")
-    feeders = [(0.25 + 0.32j, 360.0), (0.3 + 0.36j, 300.0), (0.5 + 0.5j, 250.0), (0.4 + 0.42j, 250.0), (0.35 + 0.4j, 250.0)]
+    feeders = [
+        (0.25 + 0.32j, 360.0),
+        (0.3 + 0.36j, 300.0),
+        (0.5 + 0.5j, 250.0),
+        (0.4 + 0.42j, 250.0),
+        (0.35 + 0.4j, 250.0),
+    ]
     falls = variant == "born_deaf"
     demand = [(0.0, 0.75), (110.0, 0.25)] if falls else [(0.0, 0.6)]
-    series: dict[str, Array] = {"u_source_pu": 1.0 + wander(rng, t, 60.0, 0.001), "load": steps(rng, t, demand, noise=0.005)}
+    series: dict[str, Array] = {
+        "u_source_pu": 1.0 + wander(rng, t, 60.0, 0.001),
+        "load": steps(rng, t, demand, noise=0.005),
+    }
     for u, levels in zip(units, FIVE_LEVELS, strict=True):
         if "profile" in u:
             series[u["profile"]] = steps(rng, t, levels)
     truth = {"noise_seed": seed, "bias_seed": seed + 100, "faults": _faults(rng, units, variant)}
-    s_va = 9.5e6 if variant == "silent" else 11e6
+    s_va = 8.5e6 if variant == "silent" else 11e6
     return Course(name, _busbar(name, s_va, feeders, units), TIMES, series, truth, _events([20.0, 110.0], 240.0))
 
 

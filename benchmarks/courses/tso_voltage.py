@@ -47,7 +47,8 @@ def _network(name: str, hv_v: float, mv_v: float) -> Json:
     ends = {"N1": ("BB", 2.4, 200.0), "N2": ("BB", 3.2, 215.0), "N3": ("N2", 1.6, 160.0), "N4": ("BB", 2.8, 210.0)}
     buses = [bus("HV", hv_v, 0.9, 1.1), *(bus(b, mv_v, 0.95, 1.05) for b in ["BB", *ends])]
     lines = [
-        line(f"L{at[1]}", (frm, at), complex(0.45, 0.38) * km / 2.0 * base, amps * i) for at, (frm, km, i) in ends.items()
+        line(f"L{at[1]}", (frm, at), complex(0.45, 0.38) * km / 2.0 * base, amps * i)
+        for at, (frm, km, i) in ends.items()
     ]
     units = [
         unit("W1", "N1", "wind", 6.5e6, 50.0, 2),
