@@ -310,7 +310,7 @@ def _settle(
     set_p = r.unit_p_w(value, n)
     still = engine.units.is_battery & (np.abs(set_p - state.set_p_w) < t.deadband_p_frac * engine.units.p_rated_w)
     set_p = np.where(still & (set_p != 0.0), state.set_p_w, set_p)
-    set_q = _reactive(engine, state, decision.plan.q_var, set_p, estimate)
+    set_q = _reactive(engine, state, decision, set_p, estimate)
     set_q = np.where(estimate.deaf, state.set_q_var, set_q)
     held_unit = np.bincount(r.unit, weights=decision.held, minlength=n) > 0
     if not decision.plan.ok:
@@ -329,11 +329,11 @@ def _quiet(decision: Decision, t: Tuning) -> bool:
     return 0.6 * t.pool_frac < nearest < t.pool_frac + t.quiet_frac
 
 
-def _reactive(engine: Engine, state: ControlState, wanted_var: Array, set_p_w: Array, estimate: Estimate) -> Array:
+def _reactive(engine: Engine, state: ControlState, decision: Decision, set_p_w: Array, estimate: Estimate) -> Array:
     """Reactive set points: kept within the dead-band, inside what the apparent power leaves beside P."""
-    units = engine.units
-    q_max = np.maximum(units.q_max_var, 1.0)
-    still = np.abs(wanted_var - state.set_q_var) < engine.tuning.deadband_q_frac * q_max
+    units, t, wanted_var = engine.units, engine.tuning, decision.plan.q_var
+    band = t.quiet_q_frac if _quiet(decision, t) else t.deadband_q_frac
+    still = np.abs(wanted_var - state.set_q_var) < band * np.maximum(units.q_max_var, 1.0)
     p_w = np.minimum(np.abs(set_p_w), np.abs(estimate.unit_p_w) + P_MARGIN_FRAC * units.p_rated_w)
     limit = np.minimum(units.q_max_var, np.sqrt(np.maximum(units.s_rated_va**2 - p_w**2, 0.0)))
     return np.clip(np.where(still, state.set_q_var, wanted_var), -limit, limit)

@@ -14,7 +14,7 @@ class Tuning:
     the least share of a slow unit's move that is counted on by then (below 0.4 the loop's gain margin goes).
     """
 
-    pool_frac: float = 0.004
+    pool_frac: float = 0.005
     thermal_penalty: float = 60.0
     voltage_penalty: float = 400.0
     transient_penalty: float = 12.0
@@ -29,9 +29,10 @@ class Tuning:
     slack_min_frac: float = 0.005
     limited_frac: float = 0.01
     quiet_frac: float = 0.003
+    quiet_q_frac: float = 0.05
     quiet_move_frac: float = 0.03
     deadband_p_frac: float = 0.003
-    deadband_q_frac: float = 0.006
+    deadband_q_frac: float = 0.01
     storage_taper_s: float = 60.0
 
 

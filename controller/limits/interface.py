@@ -52,7 +52,6 @@ class InterfaceLimits:
             value = sign * estimate.interface_p_w
             quality = quality_of(estimate.interface_age_s, self.stale_s, estimate.interface_sigma_w / scale)
             worst = float(value + margin)
-            out[int(i)] = Reading(
-                float(value), worst, float(max(value, 0.0) / scale), max(worst, 0.0) / float(scale), quality
-            )
+            loading, at_worst = max(float(value), 0.0) / float(scale), max(worst, 0.0) / float(scale)
+            out[int(i)] = Reading(float(value), worst, loading, at_worst, quality)
         return out

@@ -43,8 +43,13 @@ async def supervise(
 
 
 def _deaths(running: Mapping[str, asyncio.Task[None]]) -> dict[str, BaseException]:
-    returned = TaskEnded("returned; expected it to run until cancelled")
-    return {name: task.exception() or returned for name, task in running.items() if task.done()}
+    return {name: _death(task) for name, task in running.items() if task.done()}
+
+
+def _death(task: asyncio.Task[None]) -> BaseException:
+    if task.cancelled():
+        return TaskEnded("was cancelled from inside; expected it to run until the supervisor ends it")
+    return task.exception() or TaskEnded("returned; expected it to run until cancelled")
 
 
 @contextmanager
