@@ -31,6 +31,7 @@ LOAD_SPREAD_P_FRAC, LOAD_SPREAD_Q_FRAC = 0.3, 0.1  # how far unseen demand stray
 SETTLED_FRAC = 0.005  # model this close to its target counts as settled
 MATCH_FRAC = 0.025  # measurement this close to the model confirms it
 STALE_CYCLES = 3.0  # a unit that was not heard for this long is not known to sit on its set point
+WRITE_CYCLES = 1.5  # what a set point may take from the decision to the device
 RELINEARISE_FRAC = 0.04  # of the power base: move of any injection that asks for new sensitivities
 RELINEARISE_S = 60.0
 
@@ -175,8 +176,8 @@ class Estimator:
         actuator = advance(state.actuator, sample_s, history, units, output_w)
         model_p = modelled_output_w(actuator, units)
         measured_p, measured_q = self._unit_rows(rows.value)
-        on_the_way_s = LAG_ALLOWANCE * units.latency_s + lay.site.chain.latency_s + 2.0 * lay.site.cycle.cycle_s
-        low, high = history.span(now_s - on_the_way_s, now_s)
+        on_the_way_s = LAG_ALLOWANCE * units.latency_s + WRITE_CYCLES * lay.site.cycle.cycle_s
+        low, high = history.span(sample_s - on_the_way_s, now_s)
         response = observe(state.response, measured_p, low, high, now_s, units)
         target_p, target_q = history.in_force(sample_s - units.latency_s)
         q_scale = np.maximum(units.q_max_var, 0.01 * units.p_rated_w)

@@ -52,7 +52,7 @@ class Output:
 @click.option("--headless", is_flag=True, help="One line per hour instead of the screen.")
 @click.option("--report", type=click.Path(path_type=Path, file_okay=False), help="Folder for report.json and .png.")
 @click.option(
-    "--cycle-ms", type=click.FloatRange(1, 10_000), default=25.0, show_default=True,
+    "--cycle-ms", type=click.FloatRange(1, 10_000), default=40.0, show_default=True,
     help="Shortest control cycle of this machine.",
 )  # fmt: skip
 @click.option("--snapshot", type=click.Path(path_type=Path, dir_okay=False), help="Write the screen to this SVG file.")
