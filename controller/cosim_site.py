@@ -36,11 +36,21 @@ def site_from_reset(network: Json, scenario: Json) -> Site:
         units=tuple(_unit(d) for d in network["ders"]),
         limits=_limits(network, topology),
         devices=(_plant(network, float(scenario["control_period_s"])),),
-        cycle=CycleSettings(cycle_s=float(scenario["control_period_s"])),
+        cycle=_cycle(float(scenario["control_period_s"])),
         chain=_chain(scenario.get("measurement", {})),
         principle="merit",
         horizon_s=float(scenario["duration_s"]) if "duration_s" in scenario else None,
         reactive_requests=tuple(_request(r) for r in scenario.get("q_requests", ())),
+    )
+
+
+def _cycle(period_s: float) -> CycleSettings:
+    """Cycle times of a plant that is sampled once per control period, however long that is."""
+    usual = CycleSettings()
+    return CycleSettings(
+        cycle_s=period_s,
+        fail_safe_s=max(usual.fail_safe_s, (STALE_PERIODS + 1.0) * period_s),
+        recovery_hold_s=max(usual.recovery_hold_s, STALE_PERIODS * period_s),
     )
 
 

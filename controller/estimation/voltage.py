@@ -24,6 +24,7 @@ class VoltageOffsets:
         self._rated_v = u_rated_v
         self._sigma_v = site.chain.sigma_u_rel * u_rated_v
         self._gain = 1.0 - math.exp(-site.cycle.cycle_s / TAU_S)
+        self._fresh_s = max(FRESH_S, 3.0 * site.cycle.cycle_s)
         self._noise_left = math.sqrt(self._gain / (2.0 - self._gain))
 
     def update(self, offset_v: Array, measured_v: Array, estimated_v: Array, seen_before_s: Array) -> Array:
@@ -41,4 +42,4 @@ class VoltageOffsets:
 
     def sigma_v(self, age_s: Array) -> Array:
         """One standard deviation of every bus voltage, V, by the age of its last reading."""
-        return np.where(age_s < FRESH_S, self._noise_left * self._sigma_v, UNMEASURED_SIGMA_PU * self._rated_v)
+        return np.where(age_s <= self._fresh_s, self._noise_left * self._sigma_v, UNMEASURED_SIGMA_PU * self._rated_v)

@@ -28,6 +28,7 @@ class VoltageLimits:
         self.high_v = np.array([x.high for _, x in chosen])
         self.low_v = np.array([0.0 if x.low is None else x.low for _, x in chosen])
         self.rated_v = np.array([site.topology.buses[b].u_rated_v for b in self.bus])
+        self.stale_s = max(STALE_S, 3.0 * site.cycle.cycle_s)
         self.bias_v = BIAS_SHARE * site.chain.bias_u_rel * self.rated_v
 
     def margin_v(self, estimate: Estimate) -> Array:
@@ -52,6 +53,6 @@ class VoltageLimits:
         out = {}
         for i, v, m, c, h, a in zip(self.index, u, margin, mid, half, age, strict=True):
             worst = v + (m if v >= c else -m)
-            quality = "measured" if a <= STALE_S else "estimated"
+            quality = "measured" if a <= self.stale_s else "estimated"
             out[int(i)] = Reading(float(v), float(worst), float(abs(v - c) / h), float(abs(worst - c) / h), quality)
         return out
