@@ -98,6 +98,8 @@ def serve(source: IO[str], sink: IO[str]) -> None:
             if message.get("type") == "end":
                 return
             answer = session.handle(message)
+        except ExchangeError as error:
+            raise ExchangeError(f"line {number}: {error}") from error
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ExchangeError(f"line {number}: {type(error).__name__}: {error}") from error
         if answer is not None:
