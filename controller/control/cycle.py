@@ -201,7 +201,7 @@ def _decide(engine: Engine, state: ControlState, estimate: Estimate, now_s: floa
         rows=rows,
         effects=effect,
         row_penalty=np.where(voltage, t.voltage_penalty, t.thermal_penalty),
-        row_pool=np.where(voltage, VOLTAGE_POOL_PU, t.pool_frac),
+        row_pool=np.where(voltage, VOLTAGE_POOL_PU, t.pool(site.cycle.cycle_s)),
         output_w=bound.output_w,
         q_var=estimate.unit_q_var,
         bounds=bound.bounds,
@@ -306,7 +306,7 @@ def _settle(
     value = np.where((keep_free | keep_held | decision.reach.fixed) & ~r.is_storage, previous, cap)
     value = np.where(r.is_storage & decision.reach.fixed, 0.0, value)
     small = np.abs(value - previous) < t.quiet_move_frac * r.rated_w
-    value = np.where(_quiet(decision, t) & decision.held & small, previous, value)
+    value = np.where(_quiet(decision, t, engine.site.cycle.cycle_s) & decision.held & small, previous, value)
     set_p = r.unit_p_w(value, n)
     still = engine.units.is_battery & (np.abs(set_p - state.set_p_w) < t.deadband_p_frac * engine.units.p_rated_w)
     set_p = np.where(still & (set_p != 0.0), state.set_p_w, set_p)
@@ -323,16 +323,17 @@ def _settle(
     return set_p, set_q, held_unit | safe, _causes(engine, decision, held_unit, safe, mode, lost)
 
 
-def _quiet(decision: Decision, t: Tuning) -> bool:
+def _quiet(decision: Decision, t: Tuning, cycle_s: float) -> bool:
     """True while every limit is kept and the nearest one is used as well as noise allows: small moves can wait."""
     nearest = float(decision.rows.room[decision.rows.main].min(initial=np.inf))
-    return 0.6 * t.pool_frac < nearest < t.pool_frac + t.quiet_frac
+    pool = t.pool(cycle_s)
+    return 0.6 * pool < nearest < pool + t.quiet_frac
 
 
 def _reactive(engine: Engine, state: ControlState, decision: Decision, set_p_w: Array, estimate: Estimate) -> Array:
     """Reactive set points: kept within the dead-band, inside what the apparent power leaves beside P."""
     units, t, wanted_var = engine.units, engine.tuning, decision.plan.q_var
-    band = t.quiet_q_frac if _quiet(decision, t) else t.deadband_q_frac
+    band = t.quiet_q_frac if _quiet(decision, t, engine.site.cycle.cycle_s) else t.deadband_q_frac
     still = np.abs(wanted_var - state.set_q_var) < band * np.maximum(units.q_max_var, 1.0)
     p_w = np.minimum(np.abs(set_p_w), np.abs(estimate.unit_p_w) + P_MARGIN_FRAC * units.p_rated_w)
     limit = np.minimum(units.q_max_var, np.sqrt(np.maximum(units.s_rated_va**2 - p_w**2, 0.0)))

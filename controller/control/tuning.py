@@ -10,11 +10,14 @@ class Tuning:
     """All tunable numbers in one place, with what each buys.
 
     ``pool_frac``: room under a limit that is kept so that free units may rise without asking (more = smoother
-    tracking of clouds, less energy). ``lead_horizon_s`` and ``lead_min_frac``: how soon an overload must be gone, and
+    tracking of clouds, less energy); it grows by ``pool_per_s`` for every second that a cycle is longer than one,
+    because demand moves meanwhile, up to ``pool_max_frac``. ``lead_horizon_s`` and ``lead_min_frac``: how soon an overload must be gone, and
     the least share of a slow unit's move that is counted on by then (below 0.4 the loop's gain margin goes).
     """
 
     pool_frac: float = 0.005
+    pool_per_s: float = 0.0006
+    pool_max_frac: float = 0.01
     thermal_penalty: float = 60.0
     voltage_penalty: float = 400.0
     transient_penalty: float = 12.0
@@ -34,6 +37,10 @@ class Tuning:
     deadband_p_frac: float = 0.003
     deadband_q_frac: float = 0.01
     storage_taper_s: float = 60.0
+
+    def pool(self, cycle_s: float) -> float:
+        """Room kept under a limit, as a fraction of it, at this cycle time."""
+        return min(self.pool_frac + self.pool_per_s * max(cycle_s - 1.0, 0.0), self.pool_max_frac)
 
 
 DEFAULT = Tuning()
