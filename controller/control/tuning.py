@@ -9,10 +9,11 @@ from dataclasses import dataclass
 class Tuning:
     """All tunable numbers in one place, with what each buys.
 
-    ``pool_frac``: room under a limit that is kept so that free units may rise without asking (more = smoother
-    tracking of clouds, less energy); it grows by ``pool_per_s`` for every second that a cycle is longer than one,
-    because demand moves meanwhile, up to ``pool_max_frac``. ``lead_horizon_s`` and ``lead_min_frac``: how soon an overload must be gone, and
-    the least share of a slow unit's move that is counted on by then (below 0.4 the loop's gain margin goes).
+    ``pool_frac``: room under a limit that is kept so that free units may rise without asking (more = smoother tracking
+    of clouds, less energy); it grows by ``pool_per_s`` for every second that a cycle is longer than one, because demand
+    moves meanwhile, up to ``pool_max_frac``. ``lead_horizon_s`` and ``lead_min_frac``: how soon an overload must be
+    gone, and the least share of a slow unit's move that is counted on by then (below 0.4 the loop's gain margin goes).
+    ``quiet_*``: while the nearest limit is used this closely, moves smaller than these shares of the rating wait.
     """
 
     pool_frac: float = 0.005
