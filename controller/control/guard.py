@@ -25,6 +25,7 @@ def guard(setpoint: Setpoint, unit: Unit, now_s: float) -> tuple[Setpoint, Event
         return replace(setpoint, p_w=p_w, q_var=q_var), None
     safe = replace(
         setpoint,
+        unit=unit.id,
         p_w=unit.fail_safe.p_w,
         q_var=unit.fail_safe.q_var,
         issued_at_s=now_s,

@@ -39,7 +39,7 @@ def solve(h: Array, f: Array, low: Array, high: Array, a: Array, b: Array, penal
         raise ValueError(
             f"QP shapes do not fit: f {f.shape}, h {h.shape}, box {low.shape} {high.shape}, A {a.shape}, b {b.shape}"
         )
-    failed = Solution(np.clip(np.zeros(n), low, high), np.maximum(a @ np.zeros(n) - b, 0.0), np.zeros(m), False)
+    failed = Solution(np.clip(np.zeros(n), low, high), np.maximum(-b, 0.0), np.zeros(m), False)
     if not all(np.isfinite(x).all() for x in (h, f, low, high, a, b, penalty)) or (low > high).any():
         return failed
     model = daqp.Model()
