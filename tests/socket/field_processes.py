@@ -70,6 +70,10 @@ class Lines:
                 return found
         pytest.fail(f"not within {PATIENCE_S:g} s: {what}; last: {json.dumps(found)[:2000]}")
 
+    def say(self, command: dict[str, Any]) -> None:
+        """Send one JSON command line to the other side."""
+        self._socket.sendall(json.dumps(command).encode() + b"\n")
+
     def close(self) -> None:
         self._file.close()
         self._socket.close()
