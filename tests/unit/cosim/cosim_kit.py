@@ -46,18 +46,7 @@ def network() -> Json:
             }
         ],
         "loads": [{"id": "TOWN", "bus": "BB", "p_w": 1e6, "q_var": 2e5}],
-        "ders": [
-            {
-                "id": "W",
-                "bus": "A",
-                "type": "wind",
-                "p_rated_w": 4e6,
-                "s_rated_va": 4.4e6,
-                "cost_eur_per_mwh": 50,
-                **der,
-            },
-            {"id": "S", "bus": "B", "type": "pv", "p_rated_w": 3e6, "s_rated_va": 3.3e6, "cost_eur_per_mwh": 60, **der},
-        ],
+        "ders": [{"id": "W", "bus": "A", **wind}, {"id": "S", "bus": "B", **sun}],
     }
 
 
