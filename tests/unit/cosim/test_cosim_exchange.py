@@ -194,7 +194,7 @@ def test_every_branch_and_bus_of_a_reset_has_its_limit() -> None:
     assert len(voltage) == 4
 
 
-def test_a_transition_operators_wish_is_taken_over() -> None:
+def test_a_transmission_operators_wish_is_taken_over() -> None:
     wish = {"t0_s": 10, "t1_s": 20, "q_var": 3e5, "tolerance_var": 1e4, "penalty_eur_per_mvarh": 40}
     site = site_from_reset(kit.network(), {**kit.scenario(), "q_requests": [wish], "duration_s": 60})
     assert site.reactive_requests[0].q_var == 3e5

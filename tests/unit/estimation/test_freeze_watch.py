@@ -39,17 +39,11 @@ def live(count: int, seed: int = 5) -> list[tuple[float, float]]:
     return [(float(p), float(q)) for p, q in 1e5 + 200.0 * rng.standard_normal((count, 2))]
 
 
-@pytest.mark.parametrize("lived", [60, 300, 1000])
+@pytest.mark.parametrize("lived", [10, 60, 300, 1000])
 def test_a_meter_that_always_moved_and_stops_is_found_within_a_dozen_samples(lived: int) -> None:
     alive = states(live(lived), None, 0.0)[-1]
     assert not alive.frozen("unit.X")
     assert feed([live(lived)[-1]] * FOUND_WITHIN, alive, lived)[-1]
-
-
-@pytest.mark.xfail(strict=True, reason="repetitions are learned as usual while they last: found after 9 minutes")
-def test_a_meter_that_stops_soon_after_the_start_is_found_within_a_minute() -> None:
-    alive = states(live(10), None, 0.0)[-1]
-    assert feed([live(10)[-1]] * 60, alive, 10)[-1]
 
 
 def test_a_meter_that_moves_again_is_believed_again_with_that_sample() -> None:

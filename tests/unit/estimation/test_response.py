@@ -145,7 +145,7 @@ lags = st.floats(0.6, LAG_ALLOWANCE)
 
 NOT_REBASED = pytest.mark.xfail(
     strict=True,
-    reason="when the target moves on, the gap to begin with does not: progress looks lost, a second of deafness",
+    reason="when the target moves on, the gap to begin with does not: progress looks lost",
 )
 
 
