@@ -18,6 +18,7 @@ from controller.estimation.response import (
     LAG_ALLOWANCE,
     LIMITED_S,
     PROGRESS_MIN_FRAC,
+    TOLERANCE_FRAC,
     Response,
     initial_response,
     observe,
@@ -205,7 +206,7 @@ def test_a_battery_that_goes_the_wrong_way_is_deaf() -> None:
 def test_an_error_of_the_sensor_is_not_disobedience() -> None:
     state = initial_response(2)
     for k in range(60):
-        state = look(state, -1e6 - 0.02 * 8e6, float(k))
+        state = look(state, -1e6 - 0.8 * TOLERANCE_FRAC * 8e6, float(k))
     assert not state.deaf.any()
 
 

@@ -211,9 +211,13 @@ def test_the_unseen_margin_only_grows_when_less_is_known(age_s: float, sharper: 
     assert less <= more
 
 
-def test_a_fresh_reading_has_no_unseen_margin_and_one_never_had_the_largest() -> None:
+def test_a_fresh_reading_has_no_unseen_margin_and_a_very_old_one_the_largest() -> None:
     assert unseen_frac(np.array([0.0, 3.0]), 3.0, np.array([0.0, 0.5])).tolist() == [0.0, 0.0]
-    assert unseen_frac(np.array([np.inf]), 3.0, np.array([0.5])).tolist() == [0.25]
+    assert unseen_frac(np.array([1e4]), 3.0, np.array([0.5])).tolist() == [0.25]
+
+
+def test_where_there_never_was_a_meter_the_deviation_of_the_estimate_is_the_margin() -> None:
+    assert unseen_frac(np.array([np.inf]), 3.0, np.array([0.5])).tolist() == [0.0]
 
 
 @settings(max_examples=50)
