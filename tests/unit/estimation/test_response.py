@@ -144,15 +144,17 @@ targets = st.lists(st.floats(0.0, 1.0), min_size=8, max_size=20)
 lags = st.floats(0.6, LAG_ALLOWANCE)
 
 
-NOT_REBASED = pytest.mark.xfail(
+FALSE_ALARM = pytest.mark.xfail(
     strict=True,
-    reason="when the target moves on, the gap to begin with does not: progress looks lost",
+    reason="a smoothed gap still grows while the unit already moves, and is not rebased when the target moves on",
 )
 
 
-@pytest.mark.parametrize("actuator", [QUICK, *(pytest.param(x, marks=NOT_REBASED) for x in (SLOW, CRAWLING))])
+@FALSE_ALARM
+@pytest.mark.parametrize("actuator", [QUICK, SLOW, CRAWLING])
 @settings(max_examples=40)
 @given(fractions=targets, hold=st.integers(1, 4), lag=lags)
+@example(fractions=[0.0] * 8, hold=1, lag=1.5)
 @example(fractions=[0.0, 0.5, *[0.0] * 7], hold=1, lag=1.0)
 @example(fractions=[0.0, 0.0, 0.5, *[0.0] * 5], hold=1, lag=1.0)
 def test_moving_targets_never_make_an_obeying_unit_deaf(
