@@ -17,7 +17,7 @@ class Tuning:
     """
 
     pool_frac: float = 0.005
-    pool_per_s: float = 0.0006
+    pool_per_s: float = 0.001
     pool_max_frac: float = 0.01
     thermal_penalty: float = 60.0
     voltage_penalty: float = 400.0

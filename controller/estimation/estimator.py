@@ -220,8 +220,14 @@ class Estimator:
         )
         judged = np.flatnonzero(mask) < len(rows.value)
         after, jumped = correct(before, motion, h[mask], innovation[mask], self._row_var[mask], jump_var, judged, key)
+        after = self._credible(after)
         residual = innovation - h @ (after.x - before.x)
         return after, jumped, self.flows.learn(state.offset_flow, residual, rows.fresh, dt_s)
+
+    def _credible(self, state: FilterState) -> FilterState:
+        """The state with every demand inside what its load can be; what is left over goes to the branch offsets."""
+        low, high = self.layout.load_box
+        return replace(state, x=np.concatenate([np.clip(state.x[: len(low)], low, high), state.x[len(low) :]]))
 
     def _linearised(self, state: EstimatorState, injection: Array, now_s: float) -> tuple[StateGrid, float, bool]:
         moved = np.abs(injection - state.grid.grid.injection0).max(initial=0.0)

@@ -22,6 +22,8 @@ BoolArray = NDArray[np.bool_]
 
 LOAD_FLOOR_FRAC = 0.02  # of the network's power base: how much may change at a bus without configured load
 LOAD_RATE_FRAC = 0.0015  # of the bus' load scale per sqrt(s): ordinary demand noise
+BOX_SLACK_FRAC, BOX_UNIT_FRAC = 0.005, 0.01  # of the power base, of the units' rating at the bus
+LOAD_Q_PER_P = 0.75  # a power factor of 0.8
 BIAS_WEIGHT = 0.5  # a uniform bias bound b counts as noise of about b/2
 
 
@@ -125,6 +127,24 @@ class Layout:
             if k >= 0:
                 scale[k] += max(abs(load.p_min_w), abs(load.p_max_w), abs(load.p_w))
         return scale
+
+    @cached_property
+    def load_box(self) -> tuple[Array, Array]:
+        """Lowest and highest credible uncontrolled injection (P, then Q) of every bus, W and var.
+
+        The sum of its loads' credible ranges; reactive power up to ``LOAD_Q_PER_P`` of the largest. A little more on
+        both sides for losses and the units' own meters.
+        """
+        low, high = np.zeros(self.n_w), np.zeros(self.n_w)
+        slack = np.full(self.n_w, BOX_SLACK_FRAC * self.grid.power_base_w)
+        for load in self.site.topology.loads:
+            k = self.grid.injection_index(load.bus)
+            if k >= 0:
+                low[k] += load.p_min_w
+                high[k] += load.p_max_w
+        slack += BOX_UNIT_FRAC * (self.incidence @ self.p_rated_w)
+        reactive = LOAD_Q_PER_P * np.maximum(np.abs(low), np.abs(high)) + slack
+        return np.concatenate([low - slack, -reactive]), np.concatenate([high + slack, reactive])
 
     @cached_property
     def expected_w(self) -> Array:
