@@ -79,7 +79,8 @@ class Estimator:
 
     def __init__(self, layout: Layout, units: UnitArrays) -> None:
         self.layout, self.units = layout, units
-        self.points = SitePoints(layout.site, layout.row_points)
+        i_max_a = np.array([b.i_max_a for b in layout.site.topology.branches])
+        self.points = SitePoints(layout.site, layout.row_points, layout.row_scale, i_max_a, layout.grid.u_rated_v)
         self.flows = FlowModel(layout)
         self.voltages = VoltageOffsets(layout.site, layout.grid.u_rated_v)
         self._rated2 = np.tile(layout.p_rated_w, 2)
@@ -130,7 +131,7 @@ class Estimator:
         rows = self.points.rows.take(snapshot, frozen, state.rows_used_at_s)
         currents = self.points.currents.take(snapshot, frozen, state.currents_used_at_s)
         view = self._view(state, rows, history, held, now_s)
-        before = _moved_by_command(predict(state.filter, self._calm, dt_s), view.step)
+        before = _moved_by_command(predict(state.filter, self._motion(view), dt_s), view.step)
         stacked = self.flows.stacked(state.grid, before.x, state.offset_flow, state.offset_v)
         rows = self._with_currents(state, rows, currents, stacked)
         after, jumped, offset_flow = self._filter(state, before, stacked, rows, view, dt_s)
@@ -201,6 +202,13 @@ class Estimator:
         used_at_s[: 2 * nb] = np.where(made, np.tile(currents.used_at_s, 2), used_at_s[: 2 * nb])
         return Reading(np.concatenate([pq, rows.value[2 * nb :]]), used_at_s)
 
+    def _motion(self, view: UnitView) -> Motion:
+        """How the states wander: demand as usual, units by whether they are settled, under way or free."""
+        moving = np.abs(view.step) > MOVING_FRAC * self._rated2
+        share = np.where(moving, MOVING_RATE_FRAC, np.where(view.settled, HELD_RATE_FRAC, UNIT_RATE_FRAC))
+        units = (share * self._rated2) ** 2
+        return replace(self._calm, variance_rate=np.concatenate([self._calm.variance_rate[: -len(units)], units]))
+
     def _filter(
         self, state: EstimatorState, before: FilterState, stacked: Array, rows: Reading, view: UnitView, dt_s: float
     ) -> tuple[FilterState, bool, Array]:
@@ -208,21 +216,13 @@ class Estimator:
         y = np.concatenate([rows.value, view.model_p_w, view.actuator.q_var])
         innovation = y - self.flows.expected(state.grid.grid, stacked, before.x)
         mask = np.concatenate([rows.fresh, view.settled])
-        rate = np.where(view.settled, HELD_RATE_FRAC, UNIT_RATE_FRAC) * self._rated2
-        moving = np.abs(view.step) > MOVING_FRAC * self._rated2
-        rate = np.where(moving, MOVING_RATE_FRAC * self._rated2, rate)
-        motion = replace(self._calm, variance_rate=np.concatenate([self._calm.variance_rate[: -len(rate)], rate**2]))
         unit_jump = np.where(view.settled, HELD_JUMP_FRAC, UNIT_JUMP_FRAC) * self._rated2
         jump_var = np.concatenate([self._load_jump_var, unit_jump**2])
-        key = (
-            np.packbits(np.concatenate([mask, view.settled, moving])).tobytes()
-            + np.float64(state.linearised_at_s).tobytes()
-        )
         judged = np.flatnonzero(mask) < len(rows.value)
-        after, jumped = correct(before, motion, h[mask], innovation[mask], self._row_var[mask], jump_var, judged, key)
+        after, jumped = correct(before, h[mask], innovation[mask], self._row_var[mask], jump_var, judged)
         after = self._credible(after)
         residual = innovation - h @ (after.x - before.x)
-        return after, jumped, self.flows.learn(state.offset_flow, residual, rows.fresh, dt_s)
+        return after, jumped, self.flows.learn(state.offset_flow, residual, rows, dt_s)
 
     def _credible(self, state: FilterState) -> FilterState:
         """The state with every demand inside what its load can be; what is left over goes to the branch offsets."""

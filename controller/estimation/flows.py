@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.domain.topology import SQRT3, Line
+from controller.domain.topology import SQRT3, Line, Transformer
 from controller.estimation.layout import Layout
+from controller.estimation.readings import Reading
 from controller.grid.model import LinearGrid
 
 Array = NDArray[np.float64]
@@ -51,6 +52,8 @@ class FlowModel:
         ends = [b.from_bus if isinstance(b, Line) else b.lv_bus for b in branches]
         self.end_bus = np.array([layout.grid.buses.index(bus) for bus in ends], dtype=np.intp)
         self.i_max_a = np.array([b.i_max_a for b in branches])
+        source = layout.site.topology.source.bus
+        self.at_interface = np.array([isinstance(b, Transformer) and b.hv_bus == source for b in branches], dtype=bool)
 
     def stacked(self, state_grid: StateGrid, x: Array, offset: Array, offset_v: Array) -> Array:
         """All quantities at state ``x`` with the learned offsets added.
@@ -75,11 +78,17 @@ class FlowModel:
         p, q = grid.rows_branch("p_w"), grid.rows_branch("q_var")
         return np.concatenate([stacked[p], stacked[q], stacked[grid.rows_interface()], units, units])
 
-    def learn(self, offset: Array, residual: Array, fresh: BoolArray, dt_s: float) -> Array:
-        """Offsets after a share of what the filter could not explain is added."""
-        n = len(offset)
+    def learn(self, offset: Array, residual: Array, rows: Reading, dt_s: float) -> Array:
+        """Offsets after a share of what the filter could not explain is added.
+
+        An interface without a meter of its own takes over what its transformers have learned: it is their sum.
+        """
+        n, nb = len(offset), self.layout.n_branch
         gain = 1.0 - math.exp(-dt_s / OFFSET_TAU_S)
-        out: Array = offset + np.where(fresh[:n], gain * residual[:n], 0.0)
+        out: Array = offset + np.where(rows.fresh[:n], gain * residual[:n], 0.0)
+        unmetered = ~np.isfinite(rows.used_at_s[2 * nb : n])
+        summed = np.array([out[:nb][self.at_interface].sum(), out[nb : 2 * nb][self.at_interface].sum()])
+        out[2 * nb :] = np.where(unmetered, summed, out[2 * nb :])
         return out
 
     def with_current(self, grid: LinearGrid, stacked: Array, pq: Array, current_a: Array) -> Array:

@@ -90,6 +90,13 @@ class Layout:
         return rows
 
     @cached_property
+    def row_scale(self) -> Array:
+        """Rating behind every measured row, in the row's unit."""
+        interface = np.full(2, max(float(self.branch_va.sum()), self.grid.power_base_w))
+        unit_va = np.array([max(u.s_rated_va, u.p_rated_w) for u in self.site.units])
+        return np.concatenate([self.branch_va, self.branch_va, interface, unit_va, unit_va])
+
+    @cached_property
     def row_sigma(self) -> Array:
         """Standard deviation of every measured row (noise and a share of the bias bound), in the row's unit."""
         chain = self.site.chain

@@ -16,6 +16,9 @@ from controller.estimation.plausibility import FreezeWatch
 Array = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
+POSSIBLE_FACTOR = 5.0  # of the rating: beyond it a meter is wrong, not the network
+U_POSSIBLE_PU = (0.3, 1.7)
+
 
 def element_of(point: str) -> str:
     """``branch.T1`` of ``branch.T1.p_w``."""
@@ -37,11 +40,15 @@ class Reading:
 
 
 class PointList:
-    """A fixed list of points that are read together."""
+    """A fixed list of points that are read together.
 
-    def __init__(self, names: list[str]) -> None:
+    ``low``/``high`` bound what is physically possible; a reading outside is no reading, whatever its quality says.
+    """
+
+    def __init__(self, names: list[str], low: Array, high: Array) -> None:
         self.names = names
         self._elements = [element_of(name) for name in names]
+        self._low, self._high = low.tolist(), high.tolist()
 
     def never(self) -> Array:
         """``used_at_s`` before the first reading."""
@@ -55,19 +62,28 @@ class PointList:
             m: Measurement | None = get(name)
             if m is None or not m.usable or m.measured_at_s <= used_at_s[k] or frozen.frozen(self._elements[k]):
                 continue
-            value[k], at_s[k] = m.value, m.measured_at_s
+            if self._low[k] <= m.value <= self._high[k]:
+                value[k], at_s[k] = m.value, m.measured_at_s
         return Reading(value, at_s)
 
 
 class SitePoints:
-    """All points that the estimator reads, by purpose."""
+    """All points that the estimator reads, by purpose.
 
-    def __init__(self, site: Site, row_points: list[str]) -> None:
-        self.rows = PointList(row_points)
-        self.currents = PointList([points.branch(b.id, "i_a") for b in site.topology.branches])
-        self.voltages = PointList([points.bus(b.id) for b in site.topology.buses])
-        self.available = PointList([points.unit(u.id, "p_avail_w") for u in site.units])
-        self.contents = PointList([points.unit(u.id, "soc_frac") for u in site.units])
+    ``row_scale`` is the rating behind every row (W, var); ``i_max_a`` and ``u_rated_v`` the branches' and buses'.
+    """
+
+    def __init__(self, site: Site, row_points: list[str], row_scale: Array, i_max_a: Array, u_rated_v: Array) -> None:
+        rated = np.array([u.p_rated_w for u in site.units])
+        self.rows = PointList(row_points, -POSSIBLE_FACTOR * row_scale, POSSIBLE_FACTOR * row_scale)
+        currents = [points.branch(b.id, "i_a") for b in site.topology.branches]
+        self.currents = PointList(currents, np.zeros(len(i_max_a)), POSSIBLE_FACTOR * i_max_a)
+        voltages = [points.bus(b.id) for b in site.topology.buses]
+        self.voltages = PointList(voltages, U_POSSIBLE_PU[0] * u_rated_v, U_POSSIBLE_PU[1] * u_rated_v)
+        available = [points.unit(u.id, "p_avail_w") for u in site.units]
+        self.available = PointList(available, -POSSIBLE_FACTOR * rated, POSSIBLE_FACTOR * rated)
+        contents = [points.unit(u.id, "soc_frac") for u in site.units]
+        self.contents = PointList(contents, np.full(len(rated), -0.05), np.full(len(rated), 1.05))
         self.groups: dict[str, list[str]] = {}
         for name in self.rows.names + self.currents.names + self.voltages.names:
             self.groups.setdefault(element_of(name), []).append(name)

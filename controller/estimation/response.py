@@ -18,14 +18,17 @@ BoolArray = NDArray[np.bool_]
 
 TOLERANCE_FRAC = 0.015  # of rated power: sensor bias, smoothed noise and one write dead-band
 SMOOTHING = 0.5
+LARGE = 2.0  # a gap this many tolerances wide is no noise and is not smoothed
 PROGRESS_MIN_FRAC = 0.2
+REBASE_FRAC = 0.5  # of the gap: who has done this much is on the way, and is judged anew from there
 LIMITED_S = 120.0
 LAG_ALLOWANCE = 1.6  # units are slower than their data sheet by up to this factor
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """Per unit: how far off it is (smoothed), since when (inf = it obeys), how far off it was then, and the verdict.
+    """Per unit: how far off it is (smoothed), since when (inf = it obeys), how far off it was and what it did then,
+    and the verdict.
 
     ``deaf`` units get no credit at all. A battery that does less than it may, but in the right direction, is nearly
     full or empty: for a while it gets credit only for what it does.
@@ -34,6 +37,7 @@ class Response:
     gap_w: Array
     since_s: Array
     gap_then_w: Array
+    output_then_w: Array
     deaf: BoolArray
     limited_until_s: Array
     limited_sign: Array
@@ -45,9 +49,8 @@ class Response:
 
 def initial_response(n: int) -> Response:
     """Everybody obeys until shown otherwise."""
-    return Response(
-        np.zeros(n), np.full(n, np.inf), np.zeros(n), np.zeros(n, dtype=bool), np.full(n, -np.inf), np.zeros(n)
-    )
+    zero = np.zeros(n)
+    return Response(zero, np.full(n, np.inf), zero, zero, np.zeros(n, dtype=bool), np.full(n, -np.inf), zero)
 
 
 def observe(
@@ -67,16 +70,20 @@ def observe(
     above_cap = np.where(units.sign > 0.0, measured_w - set_high_w, set_low_w - measured_w)
     raw = np.where(units.is_battery, beyond, above_cap)
     known = np.isfinite(raw)
-    gap = np.where(known, previous.gap_w + SMOOTHING * (raw - previous.gap_w), previous.gap_w)
-    off = known & (gap > TOLERANCE_FRAC * units.p_rated_w)
-    starting = off & ~np.isfinite(previous.since_s)
+    tolerance = TOLERANCE_FRAC * units.p_rated_w
+    smoothed = previous.gap_w + SMOOTHING * (raw - previous.gap_w)
+    gap = np.where(known, np.where(raw > LARGE * tolerance, raw, smoothed), previous.gap_w)
+    off = known & (gap > tolerance)
+    toward = np.where(measured_w > set_high_w, 1.0, -1.0)
+    done = (previous.output_then_w - measured_w) * toward / np.maximum(previous.gap_then_w, 1.0)
+    starting = off & (~np.isfinite(previous.since_s) | (done > REBASE_FRAC))
     since = np.where(starting, now_s, np.where(known & ~off, np.inf, previous.since_s))
     gap_then = np.where(starting, gap, previous.gap_then_w)
-    done = (gap_then - gap) / np.maximum(gap_then, 1.0)
+    output_then = np.where(starting, measured_w, previous.output_then_w)
     moving_s = np.maximum(now_s - since, 0.0)
     by_lag = 1.0 - np.exp(-moving_s / (LAG_ALLOWANCE * units.tau_p_s))
     possible = np.minimum(by_lag, moving_s * units.ramp_down_w_per_s / np.maximum(gap_then, 1.0))
-    failed = off & (possible > PROGRESS_MIN_FRAC) & (done < PROGRESS_MIN_FRAC * possible)
+    failed = off & ~starting & (possible > PROGRESS_MIN_FRAC) & (done < PROGRESS_MIN_FRAC * possible)
     recovered = known & (~off | (done > 2.0 * PROGRESS_MIN_FRAC))
     silent = failed | (previous.deaf & ~recovered)
     low, high = np.minimum(set_low_w, 0.0), np.maximum(set_high_w, 0.0)
@@ -85,6 +92,7 @@ def observe(
         gap_w=gap,
         since_s=since,
         gap_then_w=gap_then,
+        output_then_w=output_then,
         deaf=silent & ~short,
         limited_until_s=np.where(short, now_s + LIMITED_S, previous.limited_until_s),
         limited_sign=np.where(short, np.sign(set_low_w + set_high_w), previous.limited_sign),

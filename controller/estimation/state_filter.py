@@ -16,24 +16,15 @@ Array = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
 JUMP_SIGMA = 5.0
-GAIN_UPDATES = 12  # covariance steps after a change of pattern; then the gain is as good as constant
-GAIN_REFRESH = 30  # further steps between two looks at the covariance
 
 
 @dataclass(frozen=True, slots=True)
 class FilterState:
-    """Estimate ``x``, its covariance, and the gain in use for the pattern of rows ``key``.
-
-    The covariance is brought up to date only when the gain is: ``pending_s`` is how long ago that was.
-    """
+    """Estimate ``x`` (n,), its covariance (n, n) and the gain (n, m) that was used last."""
 
     x: Array
     cov: Array
     gain: Array
-    innovation_sigma: Array
-    key: bytes
-    steps: int
-    pending_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,52 +39,33 @@ class Motion:
 def predict(state: FilterState, motion: Motion, dt_s: float) -> FilterState:
     """The state ``dt_s`` later, before any new reading."""
     keep = np.exp(-motion.return_rate * dt_s)
-    x = motion.mean + keep * (state.x - motion.mean)
-    return FilterState(x, state.cov, state.gain, state.innovation_sigma, state.key, state.steps, state.pending_s + dt_s)
-
-
-def _moved(state: FilterState, motion: Motion) -> Array:
-    """Covariance after the pending time."""
-    keep = np.exp(-motion.return_rate * state.pending_s)
-    out: Array = state.cov * np.outer(keep, keep)
-    out[np.diag_indices_from(out)] += motion.variance_rate * state.pending_s
-    return out
+    cov = state.cov * np.outer(keep, keep)
+    cov[np.diag_indices_from(cov)] += motion.variance_rate * dt_s
+    return FilterState(motion.mean + keep * (state.x - motion.mean), cov, state.gain)
 
 
 def initial_filter(x0: Array, sigma0: Array) -> FilterState:
     """A filter that knows ``x0`` to within ``sigma0``."""
-    return FilterState(x0, np.diag(sigma0**2), np.empty((0, 0)), np.empty(0), b"", 0, 0.0)
+    return FilterState(x0, np.diag(sigma0**2), np.empty((len(x0), 0)))
 
 
 def correct(
-    state: FilterState,
-    motion: Motion,
-    h: Array,
-    innovation: Array,
-    r_var: Array,
-    jump_var: Array,
-    judged: BoolArray,
-    key: bytes,
+    state: FilterState, h: Array, innovation: Array, r_var: Array, jump_var: Array, judged: BoolArray
 ) -> tuple[FilterState, bool]:
     """Take in the rows ``h`` (m, n) with their ``innovation`` y − h(x); returns the state and whether it jumped.
 
-    ``r_var`` variance of the rows, ``jump_var`` the least variance of the states after a jump, ``judged``
-    marks the rows that can prove a jump (meters, not models), ``key`` identifies the pattern of rows and noise.
+    ``r_var`` variance of the rows, ``jump_var`` the least variance of the states after a jump, ``judged`` marks the
+    rows that can prove a jump (meters, not models).
     """
     if not len(innovation):
-        return FilterState(state.x, _moved(state, motion), state.gain, state.innovation_sigma, b"", 0, 0.0), False
-    due = key != state.key or state.steps < GAIN_UPDATES or state.steps % GAIN_REFRESH == 0
-    cov, gain, sigma, pending_s = state.cov, state.gain, state.innovation_sigma, state.pending_s
-    if due:
-        cov, gain, sigma = _gain(_moved(state, motion), h, r_var)
-        pending_s = 0.0
-    steps = state.steps + 1 if key == state.key else 1
-    if not np.any(judged & (np.abs(innovation) > JUMP_SIGMA * sigma)):
-        return FilterState(state.x + gain @ innovation, cov, gain, sigma, key, steps, pending_s), False
-    cov = _moved(state, motion)
-    cov[np.diag_indices_from(cov)] += np.maximum(jump_var - np.diag(cov), 0.0)
-    cov, fast, sigma = _gain(cov, h, r_var)
-    return FilterState(state.x + fast @ innovation, cov, fast, sigma, key, 0, 0.0), True
+        return state, False
+    cov, gain, sigma = _gain(state.cov, h, r_var)
+    jumped = bool(np.any(judged & (np.abs(innovation) > JUMP_SIGMA * sigma)))
+    if jumped:
+        wide = state.cov.copy()
+        wide[np.diag_indices_from(wide)] += np.maximum(jump_var - np.diag(wide), 0.0)
+        cov, gain, sigma = _gain(wide, h, r_var)
+    return FilterState(state.x + gain @ innovation, cov, gain), jumped
 
 
 def _gain(cov: Array, h: Array, r_var: Array) -> tuple[Array, Array, Array]:
