@@ -39,8 +39,9 @@ from controller.limits.voltage import VoltageLimits
 Array = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
-VOLTAGE_POOL_PU = 0.0005
-VOLTAGE_RISE_PU = 0.004  # reactive power takes back within a cycle what a free unit's rise adds
+VOLTAGE_POOL_PU = 0.001
+QUIET_FROM_FRAC = 0.9  # of the pool: nearer to the limit than this every move counts
+VOLTAGE_RISE_PU = 0.002  # reactive power takes back within a cycle what a free unit's rise adds
 P_MARGIN_FRAC = 0.02  # of rated power: what P may rise by before Q has to give way
 
 
@@ -305,8 +306,9 @@ def _settle(
     keep_held = decision.held & (np.abs(previous - cap) < np.where(cap < previous, 0.3 * band, band))
     value = np.where((keep_free | keep_held | decision.reach.fixed) & ~r.is_storage, previous, cap)
     value = np.where(r.is_storage & decision.reach.fixed, 0.0, value)
-    small = np.abs(value - previous) < t.quiet_move_frac * r.rated_w
-    value = np.where(_quiet(decision, t, engine.site.cycle.cycle_s) & decision.held & small, previous, value)
+    share = np.where(r.is_storage, t.quiet_storage_frac, t.quiet_move_frac)
+    small = np.abs(value - previous) < share * r.rated_w
+    value = np.where(_quiet(engine, decision) & decision.held & small, previous, value)
     set_p = r.unit_p_w(value, n)
     still = engine.units.is_battery & (np.abs(set_p - state.set_p_w) < t.deadband_p_frac * engine.units.p_rated_w)
     set_p = np.where(still & (set_p != 0.0), state.set_p_w, set_p)
@@ -323,17 +325,20 @@ def _settle(
     return set_p, set_q, held_unit | safe, _causes(engine, decision, held_unit, safe, mode, lost)
 
 
-def _quiet(decision: Decision, t: Tuning, cycle_s: float) -> bool:
-    """True while every limit is kept and the nearest one is used as well as noise allows: small moves can wait."""
-    nearest = float(decision.rows.room[decision.rows.main].min(initial=np.inf))
-    pool = t.pool(cycle_s)
-    return 0.6 * pool < nearest < pool + t.quiet_frac
+def _quiet(engine: Engine, decision: Decision) -> bool:
+    """True while every limit is kept and the nearest rating is used as well as noise allows: small moves can wait."""
+    t, rows = engine.tuning, decision.rows
+    pool = t.pool(engine.site.cycle.cycle_s)
+    voltage = engine.is_voltage[rows.limit]
+    nearest = float(rows.room[rows.main & ~voltage].min(initial=np.inf))
+    kept = bool((rows.room[rows.main & voltage] > -VOLTAGE_POOL_PU).all())
+    return kept and QUIET_FROM_FRAC * pool < nearest < pool + t.quiet_frac
 
 
 def _reactive(engine: Engine, state: ControlState, decision: Decision, set_p_w: Array, estimate: Estimate) -> Array:
     """Reactive set points: kept within the dead-band, inside what the apparent power leaves beside P."""
     units, t, wanted_var = engine.units, engine.tuning, decision.plan.q_var
-    band = t.quiet_q_frac if _quiet(decision, t, engine.site.cycle.cycle_s) else t.deadband_q_frac
+    band = t.quiet_q_frac if _quiet(engine, decision) else t.deadband_q_frac
     still = np.abs(wanted_var - state.set_q_var) < band * np.maximum(units.q_max_var, 1.0)
     p_w = np.minimum(np.abs(set_p_w), np.abs(estimate.unit_p_w) + P_MARGIN_FRAC * units.p_rated_w)
     limit = np.minimum(units.q_max_var, np.sqrt(np.maximum(units.s_rated_va**2 - p_w**2, 0.0)))

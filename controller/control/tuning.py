@@ -16,7 +16,7 @@ class Tuning:
     ``quiet_*``: while the nearest limit is used this closely, moves smaller than these shares of the rating wait.
     """
 
-    pool_frac: float = 0.005
+    pool_frac: float = 0.006
     pool_per_s: float = 0.001
     pool_max_frac: float = 0.01
     thermal_penalty: float = 60.0
@@ -35,6 +35,7 @@ class Tuning:
     quiet_frac: float = 0.003
     quiet_q_frac: float = 0.05
     quiet_move_frac: float = 0.03
+    quiet_storage_frac: float = 0.1
     deadband_p_frac: float = 0.003
     deadband_q_frac: float = 0.01
     storage_taper_s: float = 60.0

@@ -22,7 +22,7 @@ from controller.grid.model import PowerFlowError
 Array = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
-UNIT_RATE_FRAC = 0.004  # of rated power per sqrt(s): how a free unit wanders
+UNIT_RATE_FRAC = 0.006  # of rated power per sqrt(s): how a free unit wanders
 HELD_RATE_FRAC = 0.0005  # the same for a unit that sits on its set point
 MOVING_FRAC, MOVING_RATE_FRAC = 0.005, 0.03  # a commanded move this large, and how far it may differ from the model
 HELD_SIGMA_FRAC = 0.002  # how exactly a settled unit obeys

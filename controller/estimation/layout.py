@@ -21,7 +21,7 @@ Array = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
 LOAD_FLOOR_FRAC = 0.02  # of the network's power base: how much may change at a bus without configured load
-LOAD_RATE_FRAC = 0.0015  # of the bus' load scale per sqrt(s): ordinary demand noise
+LOAD_RATE_FRAC = 0.002  # of the bus' load scale per sqrt(s): ordinary demand noise
 BOX_SLACK_FRAC, BOX_UNIT_FRAC = 0.005, 0.01  # of the power base, of the units' rating at the bus
 LOAD_Q_PER_P = 0.75  # a power factor of 0.8
 BIAS_WEIGHT = 0.5  # a uniform bias bound b counts as noise of about b/2

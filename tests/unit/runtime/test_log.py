@@ -19,8 +19,8 @@ def lines(*, as_json: bool, exc: Exception | None = None) -> list[str]:
         log.warning("device.lost", device="meter", reason="no <b>answer</b>\nSECOND LINE", exc_info=exc)
         log.debug("not.heard")
         for _ in range(5):
-            logging.getLogger("asyncua.client").warning("from a library")
-        logging.getLogger("asyncua.client").info("not heard either")
+            logging.getLogger("library.client").warning("from a library")
+        logging.getLogger("library.client").info("not heard either")
     return stream.getvalue().decode().splitlines()
 
 
@@ -54,6 +54,6 @@ def test_a_library_that_repeats_itself_is_heard_once_a_minute() -> None:
     stream, clock = io.BytesIO(), ManualClock()
     with logging_to(stream, clock, as_json=True):
         for _ in range(180):
-            logging.getLogger("asyncua.client").warning("no %s", "answer")
+            logging.getLogger("library.client").warning("no %s", "answer")
             clock.advance(1.0)
     assert [json.loads(line)["utc"][14:19] for line in stream.getvalue().splitlines()] == ["00:00", "01:00", "02:00"]
