@@ -11,7 +11,7 @@ from controller.domain.measurement import Measurement
 from controller.domain.site import Device
 from controller.ports import Clock, FieldDevice
 from controller.runtime.process_image import ProcessImage
-from controller.runtime.ticks import Ticks
+from controller.runtime.ticks import Ticks, on_grid
 
 _log = structlog.get_logger()
 
@@ -47,7 +47,7 @@ class Poller:
 
     async def run(self) -> None:
         """Poll by the clock until cancelled."""
-        ticks = Ticks(self._clock.now_s(), self._device.poll_s)
+        ticks = Ticks(on_grid(self._clock.now_s(), self._device.poll_s), self._device.poll_s)
         while True:
             self._take(await self._link.poll())
             self._beat()

@@ -8,6 +8,11 @@ import math
 _EPS_S = 1e-6
 
 
+def on_grid(now_s: float, period_s: float, phase_frac: float = 0.0) -> float:
+    """The last instant ``(k + phase_frac) × period_s`` that is not after ``now_s``: everybody shares one grid."""
+    return (math.floor(now_s / period_s - phase_frac) + phase_frac) * period_s
+
+
 class Ticks:
     """Instants ``first_s + k × period_s``; ``missed`` counts those that passed unused.
 

@@ -17,11 +17,18 @@ from virtual_time import LoopClock, in_virtual_time
 from controller.domain.record import CycleRecord, Event
 from controller.domain.site import Site
 from controller.domain.snapshot import Snapshot
+from controller.runtime import fast_loop
 from controller.runtime import station as station_module
 from controller.runtime.station import Station
 
 SAFE = {"generation_w_max": 20e3, "q_var": 0.0}
 HELD = {"generation_w_max": 50e3, "q_var": 0.0}
+
+
+@pytest.fixture(autouse=True)
+def thinks_on_the_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The scripts below count whole seconds: here the loop thinks at the instant of the polls."""
+    monkeypatch.setattr(fast_loop, "PHASE_FRAC", 0.0)
 
 
 class ListSink:

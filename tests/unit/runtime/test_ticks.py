@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from controller.runtime.ticks import Ticks
+from controller.runtime.ticks import Ticks, on_grid
 
 
 def test_instants_lie_on_the_grid() -> None:
@@ -47,3 +47,11 @@ def test_using_an_instant_a_hair_early_is_not_a_miss() -> None:
 def test_a_period_that_is_none_is_refused(period_s: float) -> None:
     with pytest.raises(ValueError, match="above 0"):
         Ticks(0.0, period_s)
+
+
+@pytest.mark.parametrize(
+    ("now_s", "period_s", "phase_frac", "expected_s"),
+    [(0.0, 1.0, 0.0, 0.0), (7.3, 1.0, 0.0, 7.0), (7.3, 1.0, 0.4, 6.4), (7.5, 1.0, 0.4, 7.4), (0.0, 2.0, 0.4, -1.2)],
+)
+def test_everybody_shares_one_grid(now_s: float, period_s: float, phase_frac: float, expected_s: float) -> None:
+    assert on_grid(now_s, period_s, phase_frac) == pytest.approx(expected_s)
