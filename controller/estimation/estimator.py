@@ -38,7 +38,7 @@ RELINEARISE_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class EstimatorState:
-    """Memory of the estimator between two cycles. ``solved`` is False while the power flow finds no solution."""
+    """Memory of the estimator between two cycles."""
 
     filter: FilterState
     watch: FreezeWatch
@@ -56,7 +56,6 @@ class EstimatorState:
     unit_seen_at_s: Array
     now_s: float
     started_at_s: float
-    solved: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +117,6 @@ class Estimator:
             unit_seen_at_s=np.full(n, -np.inf),
             now_s=now_s,
             started_at_s=now_s,
-            solved=True,
         )
 
     def update(
@@ -135,7 +133,7 @@ class Estimator:
         stacked = self.flows.stacked(state.grid, before.x, state.offset_flow, state.offset_v)
         rows = self._with_currents(state, rows, currents, stacked)
         after, jumped, offset_flow = self._filter(state, before, stacked, rows, view, dt_s)
-        grid, linearised_at_s, solved = self._linearised(state, lay.expand @ after.x, now_s)
+        grid, linearised_at_s = self._linearised(state, lay.expand @ after.x, now_s)
         voltages = self.points.voltages.take(snapshot, frozen, state.voltages_used_at_s)
         estimated_v = self.flows.stacked(grid, after.x, offset_flow, state.offset_v)[grid.grid.rows_u()]
         offset_v = self.voltages.update(state.offset_v, voltages.value, estimated_v, state.voltages_used_at_s)
@@ -158,7 +156,6 @@ class Estimator:
             soc_frac=np.where(np.isfinite(contents), contents, state.soc_frac),
             unit_seen_at_s=np.where(np.isfinite(self._unit_rows(rows.value)[0]), now_s, state.unit_seen_at_s),
             now_s=now_s,
-            solved=solved,
         )
         return new, self._estimate(new, stacked, currents, view, jumped)
 
@@ -229,15 +226,15 @@ class Estimator:
         low, high = self.layout.load_box
         return replace(state, x=np.concatenate([np.clip(state.x[: len(low)], low, high), state.x[len(low) :]]))
 
-    def _linearised(self, state: EstimatorState, injection: Array, now_s: float) -> tuple[StateGrid, float, bool]:
+    def _linearised(self, state: EstimatorState, injection: Array, now_s: float) -> tuple[StateGrid, float]:
         moved = np.abs(injection - state.grid.grid.injection0).max(initial=0.0)
         due = now_s - state.linearised_at_s >= RELINEARISE_S
         if not due and moved < RELINEARISE_FRAC * self.layout.grid.power_base_w:
-            return state.grid, state.linearised_at_s, state.solved
+            return state.grid, state.linearised_at_s
         try:
-            return StateGrid.of(self.layout.grid.linearise(injection), self.layout), now_s, True
+            return StateGrid.of(self.layout.grid.linearise(injection), self.layout), now_s
         except PowerFlowError:
-            return state.grid, now_s, False
+            return state.grid, now_s
 
     def _available(self, snapshot: Snapshot, frozen: FreezeWatch) -> Array:
         """What units say they could give (magnitude, W); NaN where they do not say it."""

@@ -45,19 +45,9 @@ class Layout:
         return len(self.site.units)
 
     @property
-    def n_state(self) -> int:
-        """Length of the state vector."""
-        return 2 * (self.n_w + self.n_unit)
-
-    @property
     def n_branch(self) -> int:
         """Number of branches."""
         return self.grid.n_line + self.grid.n_transformer
-
-    @property
-    def n_row(self) -> int:
-        """Number of measurement rows, present or not."""
-        return 2 * self.n_branch + 2 + 4 * self.n_unit
 
     @cached_property
     def unit_bus(self) -> NDArray[np.intp]:
@@ -75,7 +65,7 @@ class Layout:
 
     @cached_property
     def expand(self) -> Array:
-        """(2 n_w, n_state): bus injections from the state."""
+        """(2 n_w, 2 n_w + 2 n_unit): bus injections from the state."""
         eye, zero = np.eye(self.n_w), np.zeros((self.n_w, self.n_w))
         none = np.zeros((self.n_w, self.n_unit))
         return np.block([[eye, zero, self.incidence, none], [zero, eye, none, self.incidence]])
