@@ -76,11 +76,11 @@ def run(
     controller itself (exit status 1). Readers of --record-socket may come and go.
     """
     options = RunOptions(speed, record_socket, record, port_offset, cycle_ms, json_logs)
-    with _readable_errors():
+    with readable_errors():
         configured = load_site(find_site(site))
         prepared = prepare(configured, options)
         clock = SystemClock(speed)
-        links = {device.id: open_device(device, clock) for device in prepared.devices}
+        links = open_devices(prepared.devices, clock)
     with logging_to(sys.stderr.buffer, clock, as_json=json_logs):
         factor = stretch_factor(configured, speed, cycle_ms)
         code = asyncio.run(control(prepared, clock, links, options, factor))
@@ -109,6 +109,11 @@ def move_port(endpoint: str, offset: int) -> str:
     return f"{endpoint[: found.start(1)]}{port}{endpoint[found.end(1) :]}"
 
 
+def open_devices(devices: tuple[Device, ...], clock: Clock) -> dict[str, FieldDevice]:
+    """The driver of every device, by id; nothing is connected yet."""
+    return {device.id: open_device(device, clock) for device in devices}
+
+
 def supported_commands(devices: tuple[Device, ...]) -> dict[str, frozenset[str]]:
     """Command names of every device's profile, by device id."""
     known = catalogue()
@@ -121,7 +126,7 @@ async def control(
     """Run the station until a signal or a death; the exit status."""
     stop = asyncio.Event()
     async with AsyncExitStack() as opened:
-        with _readable_errors():
+        with readable_errors():
             sinks = await _open_sinks(options, opened)
             station = Station(
                 site,
@@ -154,7 +159,7 @@ async def _open_sinks(options: RunOptions, opened: AsyncExitStack) -> list[Sink]
 
 
 @contextmanager
-def _readable_errors() -> Iterator[None]:
+def readable_errors() -> Iterator[None]:
     """What a person can put right is said in one line, with exit status 1."""
     try:
         yield

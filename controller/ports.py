@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from controller.domain.command import Outcome
 from controller.domain.measurement import Measurement
@@ -59,4 +59,17 @@ class FieldDevice(Protocol):
 
     async def aclose(self) -> None:
         """Close the connection; safe to call twice."""
+        ...
+
+
+@runtime_checkable
+class Inspectable(Protocol):
+    """What a :class:`FieldDevice` shows to an engineer beside its values. Optional; the controller never asks."""
+
+    def raw(self) -> Mapping[str, str]:
+        """What stood on the wire in the last answer, by point: registers in hexadecimal, or the server's own value."""
+        ...
+
+    def counts(self) -> Mapping[str, int]:
+        """What happened on the connection since the start: polls, answers, time-outs, refused frames…"""
         ...

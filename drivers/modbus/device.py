@@ -6,7 +6,7 @@ import asyncio
 import math
 import random
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from controller.domain.command import Outcome, OutcomeState
 from controller.domain.measurement import Measurement, Quality
@@ -16,6 +16,7 @@ from drivers.modbus.blocks import plan_blocks
 from drivers.modbus.codec import READ_HOLDING, READ_INPUT, ExceptionAnswer, Request, read_registers, write_registers
 from drivers.modbus.commands import CommandRefusedError, plan_writes, points_needed
 from drivers.modbus.decode import BlockData, BlockReader, derive, measure_blocks, read_back
+from drivers.modbus.inspect import counts, raw_words
 from drivers.modbus.link import LinkError
 from drivers.modbus.session import Backoff, Endpoint, Session
 from drivers.profile import PointSpec, Profile
@@ -68,6 +69,7 @@ class ModbusDevice:
         self._identified = (-1, -math.inf)
         self._known: dict[str, Measurement] = {}
         self._known_generation = -1
+        self._heard: dict[bytes, bytes] = {}
 
     @property
     def id(self) -> str:
@@ -106,6 +108,16 @@ class ModbusDevice:
     async def aclose(self) -> None:
         """Close the connection; safe to call twice."""
         await self.session.aclose()
+
+    def raw(self) -> Mapping[str, str]:
+        """Registers of the last answers; see :class:`controller.ports.Inspectable`."""
+        reads = (*self._identity_reads, *self._reads)
+        heard = ((reader.block, self._heard.get(request.pdu)) for request, reader in reads)
+        return raw_words((block, data) for block, data in heard if data is not None)
+
+    def counts(self) -> Mapping[str, int]:
+        """Counters of polls, writes and the connection; see :class:`controller.ports.Inspectable`."""
+        return counts(self.session.counters, asdict(self.counters))
 
     def _deadline(self) -> float:
         return asyncio.get_running_loop().time() + self._timeout_s
@@ -163,6 +175,7 @@ class ModbusDevice:
     async def _read_block(self, read: BlockRead, generation: int, deadline: float, *, urgent: bool) -> BlockData:
         request, reader = read
         reply = await self.session.request(request, deadline, generation=generation, urgent=urgent)
+        self._heard[request.pdu] = reply.data
         return reader.take(reply.data, reply.sent_s, reply.received_s)
 
     def _failed(self, specs: Iterable[PointSpec], fault: Exception) -> dict[str, Measurement]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from urllib.parse import urlparse
 
@@ -40,6 +41,8 @@ class OpcUaDevice:
         self._readable = tuple(spec for spec in profile.points if "r" in spec.access)
         self._link = Link(self._open)
         self._last: Mapping[str, Measurement] = {}
+        self._heard: Mapping[str, NodeValue] = {}
+        self._counts = Counter[str](ok=0, failed=0, writes_ok=0, writes_failed=0)
 
     @property
     def id(self) -> str:
@@ -50,8 +53,10 @@ class OpcUaDevice:
         """Read every point once; see :class:`~controller.ports.FieldDevice`."""
         try:
             points = await self._link.call(self._read, self._deadline_s())
+            self._counts["ok"] += 1
         except LinkError as fault:
             points = self._nothing(str(fault))
+            self._counts["failed"] += 1
         points |= {spec.name: derive(spec, points) for spec in self._profile.derived}
         points |= read_backs(self._profile, points)
         self._last = points
@@ -66,13 +71,23 @@ class OpcUaDevice:
         except EncodeError as reason:
             return Outcome(OutcomeState.REFUSED, f"{self.id}: not sent: {reason}")
         try:
-            return await self._link.call(lambda session: self._send(session, calls), self._deadline_s())
+            outcome = await self._link.call(lambda session: self._send(session, calls), self._deadline_s())
         except (LinkError, UnresolvedError) as fault:
-            return Outcome(OutcomeState.FAILED, f"{self.id}: {fault}")
+            outcome = Outcome(OutcomeState.FAILED, f"{self.id}: {fault}")
+        self._counts["writes_ok" if outcome.state is OutcomeState.ACKNOWLEDGED else "writes_failed"] += 1
+        return outcome
 
     async def aclose(self) -> None:
         """Close the connection; safe to call twice."""
         await self._link.aclose()
+
+    def raw(self) -> Mapping[str, str]:
+        """Values as the server sent them; see :class:`~controller.ports.Inspectable`."""
+        return {name: f"{node.type or 'null'} {node.value} {node.status_name}" for name, node in self._heard.items()}
+
+    def counts(self) -> Mapping[str, int]:
+        """Polls, writes and connections so far; see :class:`~controller.ports.Inspectable`."""
+        return {**self._counts, "connects": self._link.connects, "faults": self._link.faults}
 
     async def _open(self, within_s: float) -> OpcUaSession:
         session_s = max(SESSION_S_MIN, SESSION_POLLS * self._clock.real_s(self._device.poll_s))
@@ -82,6 +97,7 @@ class OpcUaDevice:
         sent_s = self._clock.now_s()
         values = await session.read()
         received_s = self._clock.now_s()
+        self._heard = values
         points: dict[str, Measurement] = {}
         for spec in self._readable:
             node = values.get(spec.name)

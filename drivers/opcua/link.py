@@ -24,6 +24,8 @@ class Link:
     """
 
     def __init__(self, open_session: Callable[[float], Awaitable[OpcUaSession]]) -> None:
+        self.connects = 0
+        self.faults = 0
         self._open = open_session
         self._session: OpcUaSession | None = None
         self._connecting: asyncio.Task[None] | None = None
@@ -90,6 +92,7 @@ class Link:
             self._failed(str(fault))
         else:
             self._back_off_s = 0.0
+            self.connects += 1
         finally:
             self._connecting = None
 
@@ -101,5 +104,6 @@ class Link:
 
     def _failed(self, fault: str) -> None:
         self._fault = fault
+        self.faults += 1
         self._back_off_s = min(BACK_OFF_MAX_S, max(BACK_OFF_FIRST_S, 2.0 * self._back_off_s))
         self._not_before_s = asyncio.get_running_loop().time() + self._back_off_s

@@ -1,0 +1,109 @@
+"""What ``gridedge points`` says about devices that answer, age, complain or lie."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import math
+from collections.abc import Mapping
+
+import pytest
+from rich.console import Console
+
+from controller.clock import ManualClock
+from controller.domain.command import Outcome, OutcomeState
+from controller.domain.measurement import Measurement, Quality
+from controller.domain.site import Device
+from controller.field.points_command import chosen
+from controller.field.points_view import as_json, as_tables
+from controller.field.watch import DeviceLines, PointLine, Watch, unit_of
+
+DEVICE = Device("M1", "modbus", "10.0.0.9:502", 7, "meter", {"p_w": "-branch.T1.p_w"}, None, 1.0, 3.0, 0.8)
+
+
+class Answering:
+    """A field device that says what it is told to and remembers whether somebody wrote."""
+
+    def __init__(self, answers: Mapping[str, Measurement]) -> None:
+        self.id = "M1"
+        self.answers = answers
+        self.written = False
+
+    async def poll(self) -> Mapping[str, Measurement]:
+        return self.answers
+
+    async def write(self, values: Mapping[str, float], lease_s: float, revert: Mapping[str, float]) -> Outcome:
+        self.written = True
+        return Outcome(OutcomeState.ACKNOWLEDGED)
+
+    async def aclose(self) -> None: ...
+
+    def raw(self) -> Mapping[str, str]:
+        return {"p_w": "4000 1F40"}
+
+    def counts(self) -> Mapping[str, int]:
+        return {"ok": 3, "timeouts": 1}
+
+
+def seen(answer: Measurement, now_s: float = 10.0) -> DeviceLines:
+    clock = ManualClock(now_s)
+    watch = Watch((DEVICE,), {"M1": Answering({"p_w": answer})}, clock)
+    asyncio.run(watch.poll_once())
+    return watch.lines()[0]
+
+
+def test_a_good_value_is_shown_with_its_age_its_registers_and_where_it_goes() -> None:
+    lines = seen(Measurement(1500.0, Quality.GOOD, 9.5, 9.6))
+    assert lines.points == (PointLine("p_w", 1500.0, "W", Quality.GOOD, "", 0.5, "4000 1F40", "-branch.T1.p_w"),)
+    assert lines.ok
+    assert lines.counts == {"ok": 3, "timeouts": 1}
+
+
+@pytest.mark.parametrize(
+    ("answer", "quality", "words"),
+    [
+        (Measurement(1.0, Quality.GOOD, 6.9, 7.0), Quality.STALE, "stale_s, 3 s"),
+        (Measurement(math.nan, Quality.GOOD, 9.9, 9.9), Quality.BAD, "nan with good quality"),
+        (Measurement(math.nan, Quality.MISSING, 9.9, 9.9, "not implemented"), Quality.MISSING, "not implemented"),
+        (Measurement(2.0, Quality.UNCERTAIN, 9.9, 9.9, "server says so"), Quality.UNCERTAIN, "server says so"),
+    ],
+)
+def test_what_is_not_good_is_never_shown_as_good(answer: Measurement, quality: Quality, words: str) -> None:
+    lines = seen(answer)
+    assert lines.points[0].quality is quality
+    assert words in lines.points[0].reason
+    assert not lines.ok
+
+
+def test_looking_never_writes() -> None:
+    link = Answering({"p_w": Measurement(1.0, Quality.GOOD, 0.0, 0.0)})
+    watch = Watch((DEVICE,), {"M1": link}, ManualClock())
+    asyncio.run(watch.poll_once())
+    assert not link.written
+
+
+def test_a_missing_value_is_null_for_programs_and_a_dash_for_people() -> None:
+    lines = seen(Measurement(math.nan, Quality.BAD, 9.9, 9.9, "reads \x1b[2Jnonsense"))
+    document = json.loads(json.dumps(as_json((lines,), "now"), allow_nan=False))
+    (point,) = document["devices"][0]["points"]
+    assert point["value"] is None
+    assert (point["quality"], point["unit"], point["feeds"]) == ("bad", "W", "-branch.T1.p_w")
+    out = io.StringIO()
+    Console(file=out, width=160).print(as_tables((lines,)))
+    assert "bad" in out.getvalue()
+    assert "\x1b" not in out.getvalue(), "what a device says cannot steer the terminal"
+
+
+@pytest.mark.parametrize(
+    ("point", "unit"),
+    [("p_w", "W"), ("u_1_v_ln", "V"), ("energy_import_wh", "Wh"), ("soc_frac", ""), ("top_oil_c", "°C"), ("state", "")],
+)
+def test_the_unit_of_a_point_is_in_its_name(point: str, unit: str) -> None:
+    assert unit_of(point) == unit
+
+
+def test_a_device_that_the_site_does_not_have_is_refused_by_name() -> None:
+    assert chosen((DEVICE,), ()) == (DEVICE,)
+    with pytest.raises(ValueError, match=r"device 'M2' is not in the site; expected one of M1"):
+        chosen((DEVICE,), ("M2",))
