@@ -7,8 +7,20 @@ waits asks the clock how long a site duration takes.
 
 from __future__ import annotations
 
+import math
 import time
 from datetime import UTC, datetime, timedelta
+
+from controller.ports import Clock
+
+TIME_IS_SET_AFTER = datetime(2024, 1, 1, tzinfo=UTC)
+"""A machine that says less has lost its battery and was not told the time yet."""
+
+
+def utc_s(clock: Clock) -> float:
+    """Seconds since 1970 of the site's time of day; NaN when the machine does not know it."""
+    now = clock.utc()
+    return now.timestamp() if now > TIME_IS_SET_AFTER else math.nan
 
 
 class SystemClock:
@@ -19,6 +31,7 @@ class SystemClock:
             raise ValueError(f"clock speed is {speed!r}; expected a number above 0 and at most 100000")
         self.speed = speed
         self._t0_s = time.monotonic()
+        self._follows_machine = speed == 1.0 and started_utc is None
         self._utc0 = started_utc if started_utc is not None else datetime.now(UTC)
 
     def now_s(self) -> float:
@@ -26,7 +39,9 @@ class SystemClock:
         return (time.monotonic() - self._t0_s) * self.speed
 
     def utc(self) -> datetime:
-        """Site time as UTC, for labels only."""
+        """Time of day, for labels and seasons: that of the machine, corrections included, unless time is faster."""
+        if self._follows_machine:
+            return datetime.now(UTC)
         return self._utc0 + timedelta(seconds=self.now_s())
 
     def real_s(self, site_s: float) -> float:

@@ -6,7 +6,9 @@ Read from :func:`step`; each line is one stage and each stage lives in a file of
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +19,7 @@ from controller.control.bounds import Reach, reach
 from controller.control.caps import share_room
 from controller.control.dispatch import Effects, Plan, Problem, Target, dispatch, effects, lead
 from controller.control.persistence import Persistence, initial_persistence, persist
+from controller.control.reasons import reasons_of
 from controller.control.report import build_record
 from controller.control.resources import Resources
 from controller.control.storage import Surplus, observe_surplus, storage_marginal_price, stored_energy_value
@@ -32,6 +35,7 @@ from controller.estimation.estimator import Estimator, EstimatorState
 from controller.estimation.layout import Layout
 from controller.grid.model import GridModel
 from controller.limits.base import Reading, Rows, stack
+from controller.limits.in_force import Arbiter, InForce, Situation, consider
 from controller.limits.interface import InterfaceLimits
 from controller.limits.thermal import ThermalLimits
 from controller.limits.voltage import VoltageLimits
@@ -71,6 +75,7 @@ class Engine:
         self.resources = Resources.of(site, self.units)
         self.estimator = Estimator(self.layout, self.units)
         self.limits = (ThermalLimits(site), VoltageLimits(site), InterfaceLimits(site))
+        self.reasons, self.arbiter = reasons_of(site), Arbiter(site.limits)
         self.price, self.curvature = access_prices(site, self.resources)
         self.metered = modes.metered_elements(site)
         self.extra_scale = np.array([_extra_scale(site, x) for x in site.limits])
@@ -80,22 +85,26 @@ class Engine:
         self.reverts = np.array([math.isfinite(u.fail_safe.lease_s) for u in site.units], dtype=bool)
         self.safe_q_var = np.array([u.fail_safe.q_var for u in site.units])
 
-    def rows(self, estimate: Estimate) -> Rows:
-        """All limits' rows: the arbiter's view, each row knowing its limit."""
-        return stack([x.evaluate(estimate) for x in self.limits], 2 * self.layout.n_w)
+    def rows(self, estimate: Estimate, in_force: InForce) -> Rows:
+        """All limits' rows, each row knowing its limit."""
+        return stack([x.evaluate(estimate, in_force) for x in self.limits], 2 * self.layout.n_w)
 
-    def readings(self, estimate: Estimate) -> dict[int, Reading]:
+    def readings(self, estimate: Estimate, in_force: InForce) -> dict[int, Reading]:
         """All limits' present values by index."""
-        return {k: v for x in self.limits for k, v in x.readings(estimate).items()}
+        return {k: v for x in self.limits for k, v in x.readings(estimate, in_force).items()}
 
 
 @dataclass(frozen=True, slots=True)
 class ControlState:
-    """Memory of the fast loop between two cycles; replaced whole, never changed."""
+    """Memory of the fast loop between two cycles; replaced whole, never changed.
+
+    ``reasons`` holds what each reason to restrict remembers, by its key.
+    """
 
     engine: Engine
     seq: int
     estimator: EstimatorState | None
+    reasons: Mapping[str, Any]
     history: CommandHistory
     set_p_w: Array
     set_q_var: Array
@@ -120,6 +129,7 @@ def initial_state(site: Site, tuning: Tuning = DEFAULT) -> ControlState:
         engine=engine,
         seq=0,
         estimator=None,
+        reasons={},
         history=history,
         set_p_w=engine.open_p_w,
         set_q_var=np.zeros(n),
@@ -140,7 +150,8 @@ def step(site: Site, state: ControlState, snapshot: Snapshot) -> tuple[ControlSt
     engine = state.engine
     memory = state.estimator if state.estimator is not None else engine.estimator.initial(snapshot.now_s)
     memory, estimate = engine.estimator.update(memory, snapshot, state.history, state.held)
-    readings = engine.readings(estimate)
+    reasons, in_force, told = consider(engine.reasons, state.reasons, Situation(snapshot, estimate), engine.arbiter)
+    readings = engine.readings(estimate, in_force)
     mode, ready_since_s = modes.next_mode(
         site, state.mode, state.ready_since_s, estimate, readings, engine.metered, snapshot.now_s
     )
@@ -148,11 +159,12 @@ def step(site: Site, state: ControlState, snapshot: Snapshot) -> tuple[ControlSt
     excess = np.array([readings[k].loading_frac - 1.0 for k in range(len(site.limits))])
     persistence = persist(state.persistence, excess, snapshot.now_s, site.cycle.cycle_s)
     state = replace(state, persistence=persistence, given_up=_given_up(state, lost, persistence))
-    decision = _decide(engine, state, estimate, snapshot.now_s, lost)
+    decision = _decide(engine, state, estimate, in_force, snapshot.now_s, lost)
     set_p, set_q, held, causes = _settle(engine, state, estimate, decision, mode, lost)
     record, flags, bound_at_s = build_record(
-        engine, state.seq, snapshot.now_s, mode, estimate, readings, decision, set_p, set_q, held, causes, lost, state
-    )
+        engine, state.seq, snapshot.now_s, mode, estimate, readings, decision, set_p, set_q, held, causes, lost, state,
+        told,
+    )  # fmt: skip
     sent_p = np.array([s.p_w for s in record.setpoints])
     sent_q = np.array([s.q_var for s in record.setpoints])
     history = state.history
@@ -162,6 +174,7 @@ def step(site: Site, state: ControlState, snapshot: Snapshot) -> tuple[ControlSt
         state,
         seq=state.seq + 1,
         estimator=memory,
+        reasons=reasons,
         history=history,
         set_p_w=sent_p,
         set_q_var=sent_q,
@@ -180,6 +193,7 @@ def step(site: Site, state: ControlState, snapshot: Snapshot) -> tuple[ControlSt
 class Decision:
     """What the dispatch came to, before hysteresis and modes."""
 
+    in_force: InForce
     rows: Rows
     effects: Effects
     reach: Reach
@@ -188,10 +202,12 @@ class Decision:
     held: BoolArray
 
 
-def _decide(engine: Engine, state: ControlState, estimate: Estimate, now_s: float, lost: BoolArray) -> Decision:
+def _decide(
+    engine: Engine, state: ControlState, estimate: Estimate, in_force: InForce, now_s: float, lost: BoolArray
+) -> Decision:
     t, r = engine.tuning, engine.resources
     site, incidence = engine.site, engine.layout.incidence
-    rows = engine.rows(estimate)
+    rows = engine.rows(estimate, in_force)
     effect = effects(rows, incidence, r)
     bound = reach(site, engine.units, r, estimate, state.set_p_w, state.probe_w, lost, t)
     rows = replace(rows, room=rows.room - engine.extra_scale[rows.limit] * state.persistence.extra_frac[rows.limit])
@@ -213,7 +229,7 @@ def _decide(engine: Engine, state: ControlState, estimate: Estimate, now_s: floa
     )
     plan = dispatch(problem, r, incidence, engine.units.q_max_var, t)
     held = _held(bound, plan, r, t)
-    return Decision(rows, effect, bound, plan, _slack(engine, problem, bound, plan, held), held)
+    return Decision(in_force, rows, effect, bound, plan, _slack(engine, problem, bound, plan, held), held)
 
 
 def _held_back_w(decision: Decision) -> Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +13,7 @@ from controller.domain.command import Setpoint
 from controller.domain.record import CycleRecord, Event, LimitState, Mode, UnitState
 from controller.estimation.estimate import Estimate
 from controller.limits.base import Reading
+from controller.limits.in_force import InForce
 
 if TYPE_CHECKING:
     from controller.control.cycle import ControlState, Decision, Engine
@@ -48,17 +49,21 @@ def build_record(
     causes: list[tuple[str, ...]],
     lost: BoolArray,
     state: ControlState,
+    told: Sequence[Event],
 ) -> tuple[CycleRecord, Flags, Array]:
-    """The record of this cycle, and what its successor needs to tell transitions from states."""
+    """The record of this cycle, and what its successor needs to tell transitions from states.
+
+    ``told`` are the transitions of the reasons to restrict.
+    """
     setpoints, faults = _guarded(engine, now_s, set_p_w, set_q_var, causes)
     shadow = _by_limit(engine, decision, decision.plan.shadow)
     violation = _by_limit(engine, decision, decision.plan.violation)
-    limits = _limit_states(engine, readings, shadow)
+    limits = _limit_states(engine, decision.in_force, readings, shadow)
     units = _unit_states(engine, estimate, setpoints, decision, held, lost, mode)
     sacrificed = tuple(x.id for x, v in zip(engine.site.limits, violation, strict=True) if v > INFEASIBLE_PU)
     bound_at_s = np.where([x.binding for x in limits], now_s, state.bound_at_s)
     flags = _flags(limits, units, sacrificed, engine, bound_at_s, now_s)
-    events = (*_transitions(state.flags, flags, limits), *faults, *_mode_event(state.mode, mode))
+    events = (*told, *_transitions(state.flags, flags, limits), *faults, *_mode_event(state.mode, mode))
     record = CycleRecord(seq, now_s, mode, limits, units, setpoints, events, not sacrificed, sacrificed)
     return record, flags, bound_at_s
 
@@ -82,15 +87,19 @@ def _by_limit(engine: Engine, decision: Decision, per_row: Array) -> Array:
     return out
 
 
-def _limit_states(engine: Engine, readings: Mapping[int, Reading], shadow: Array) -> tuple[LimitState, ...]:
+def _limit_states(
+    engine: Engine, in_force: InForce, readings: Mapping[int, Reading], shadow: Array
+) -> tuple[LimitState, ...]:
     scale = engine.resources.price_scale * engine.resources.base_w / 1e6
     out = []
     for k, limit in enumerate(engine.site.limits):
         r = readings[k]
+        low = None if limit.low is None else float(in_force.low[k])
         out.append(
             LimitState(
-                limit.id, limit.kind.value, limit.element, r.value, r.worst, limit.high, limit.low,
+                limit.id, limit.kind.value, limit.element, r.value, r.worst, float(in_force.high[k]), low,
                 r.loading_frac, r.worst_frac, r.quality, bool(shadow[k] > 1e-4), float(shadow[k]) * scale,
+                in_force.cause[k],
             )
         )  # fmt: skip
     return tuple(out)

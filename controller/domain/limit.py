@@ -20,7 +20,8 @@ class Limit:
     """One limit of one element.
 
     ``element`` is a branch id (thermal), a bus id (voltage) or ``interface``. ``low``/``high`` are in the unit of the
-    kind; thermal and export/import use ``high`` only (a magnitude ≥ 0), voltage uses both.
+    kind; thermal and export/import use ``high`` only (a magnitude ≥ 0), voltage uses both. ``rated`` is the continuous
+    rating of an element that may carry more for a while; ``high`` is then its absolute short-time cap.
     """
 
     id: str
@@ -28,3 +29,9 @@ class Limit:
     element: str
     high: float
     low: float | None = None
+    rated: float | None = None
+
+    @property
+    def rated_high(self) -> float:
+        """What is allowed without knowing anything more: the continuous rating."""
+        return self.high if self.rated is None else min(self.rated, self.high)

@@ -25,7 +25,8 @@ class LimitState:
 
     ``value`` is the best estimate, ``worst`` the most dangerous value consistent with the data; ``loading_frac`` and
     ``worst_frac`` are the same as fractions of the limit (voltage: of the band, 1.0 = at either edge). ``shadow_eur``
-    is what one per unit more room would have saved in this cycle.
+    is what one per unit more room would have saved in this cycle. ``high``/``low`` are the limit in force in this cycle
+    and ``cause`` what they come from (``rating``: the site file alone).
     """
 
     id: str
@@ -40,6 +41,7 @@ class LimitState:
     quality: str
     binding: bool
     shadow_eur: float = 0.0
+    cause: str = ""
 
 
 @dataclass(frozen=True, slots=True)

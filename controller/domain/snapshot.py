@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -10,10 +11,14 @@ from controller.domain.measurement import Measurement, missing
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Latest value of every point at ``now_s`` (monotonic site seconds). Never changed after it is built."""
+    """Latest value of every point at ``now_s`` (monotonic site seconds). Never changed after it is built.
+
+    ``utc_s`` is the time of day that belongs to ``now_s``, in seconds since 1970; NaN when nobody knows it.
+    """
 
     now_s: float
     points: Mapping[str, Measurement]
+    utc_s: float = math.nan
 
     def get(self, point: str) -> Measurement:
         """The measurement of ``point``; a missing one when nothing was ever received."""

@@ -73,6 +73,12 @@ def unseen_frac(age_s: Array, stale_s: float, sigma_frac: Array) -> Array:
     return out
 
 
+def loading_frac(value: Array, limit: Array, scale: Array) -> Array:
+    """How much of each limit is used, 1.0 at the limit; ``value / limit`` wherever the limit itself is the scale."""
+    out: Array = np.maximum(1.0 + (value - limit) / scale, 0.0)
+    return out
+
+
 def quality_of(age_s: float, stale_s: float, sigma_frac: float) -> str:
     """``measured`` while fresh, ``estimated`` while the others still pin it down, ``worst_case`` after that."""
     if age_s <= stale_s:

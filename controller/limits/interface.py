@@ -8,11 +8,21 @@ from numpy.typing import NDArray
 from controller.domain.limit import LimitKind
 from controller.domain.site import Site
 from controller.estimation.estimate import Estimate
-from controller.limits.base import MEASUREMENT_SIGMAS, Reading, Rows, no_rows, quality_of, unseen_frac
+from controller.limits.base import (
+    MEASUREMENT_SIGMAS,
+    Reading,
+    Rows,
+    loading_frac,
+    no_rows,
+    quality_of,
+    unseen_frac,
+)
+from controller.limits.in_force import InForce
 
 Array = NDArray[np.float64]
 
 BIAS_SHARE = 0.6
+SCALE_MIN_FRAC = 0.05  # of all units' rating: a limit of nothing at all must not make its per unit infinite
 
 
 class InterfaceLimits:
@@ -22,8 +32,8 @@ class InterfaceLimits:
         chosen = [(k, x) for k, x in enumerate(site.limits) if x.kind in (LimitKind.EXPORT, LimitKind.IMPORT)]
         self.index = np.array([k for k, _ in chosen], dtype=np.intp)
         self.sign = np.array([-1.0 if x.kind is LimitKind.EXPORT else 1.0 for _, x in chosen])
-        self.high_w = np.array([x.high for _, x in chosen])
-        self.scale_w = np.maximum(self.high_w, 1.0)
+        self.scale_min_w = max(SCALE_MIN_FRAC * sum(u.p_rated_w for u in site.units), 1.0)
+        self.scale_w = np.maximum(np.array([x.rated_high for _, x in chosen]), self.scale_min_w)
         self.bias_frac = BIAS_SHARE * site.chain.bias_i_rel
         self.stale_s = 3.0 * site.cycle.cycle_s
 
@@ -34,24 +44,36 @@ class InterfaceLimits:
         out: Array = (MEASUREMENT_SIGMAS * sigma + self.bias_frac + unseen) * self.scale_w
         return out
 
-    def evaluate(self, estimate: Estimate) -> Rows:
+    def evaluate(self, estimate: Estimate, in_force: InForce) -> Rows:
         """One row per limit, in per unit of the limit."""
         grid = estimate.grid
         if not len(self.index):
             return no_rows(grid.jacobian.shape[1])
         j = grid.jacobian[grid.rows_interface()][0]
-        margin = self.margin_w(estimate)
-        room = (self.high_w - margin - self.sign * estimate.interface_p_w) / self.scale_w
-        sensitivity = self.sign[:, None] * j[None, :] / self.scale_w[:, None]
+        limit_w, scale_w = self._in_force(in_force)
+        room = (limit_w - self.margin_w(estimate) - self.sign * estimate.interface_p_w) / scale_w
+        sensitivity = self.sign[:, None] * j[None, :] / scale_w[:, None]
         return Rows(self.index, sensitivity, room, np.ones(len(room), dtype=bool))
 
-    def readings(self, estimate: Estimate) -> dict[int, Reading]:
+    def readings(self, estimate: Estimate, in_force: InForce) -> dict[int, Reading]:
         """Present export or import, W (negative when power flows the other way), by limit index."""
-        out = {}
-        for i, sign, margin, scale in zip(self.index, self.sign, self.margin_w(estimate), self.scale_w, strict=True):
-            value = sign * estimate.interface_p_w
-            quality = quality_of(estimate.interface_age_s, self.stale_s, estimate.interface_sigma_w / scale)
-            worst = float(value + margin)
-            loading, at_worst = max(float(value), 0.0) / float(scale), max(worst, 0.0) / float(scale)
-            out[int(i)] = Reading(float(value), worst, loading, at_worst, quality)
-        return out
+        limit_w, scale_w = self._in_force(in_force)
+        value_w = self.sign * estimate.interface_p_w
+        worst_w = value_w + self.margin_w(estimate)
+        loading, at_worst = loading_frac(value_w, limit_w, scale_w), loading_frac(worst_w, limit_w, scale_w)
+        sigma = estimate.interface_sigma_w / self.scale_w
+        return {
+            int(i): Reading(
+                float(v),
+                float(w),
+                float(now),
+                float(then),
+                quality_of(estimate.interface_age_s, self.stale_s, float(s)),
+            )
+            for i, v, w, now, then, s in zip(self.index, value_w, worst_w, loading, at_worst, sigma, strict=True)
+        }
+
+    def _in_force(self, in_force: InForce) -> tuple[Array, Array]:
+        """The limits of this cycle, and what a per unit of each is, W."""
+        limit_w = in_force.high[self.index]
+        return limit_w, np.maximum(limit_w, self.scale_min_w)

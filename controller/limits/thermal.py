@@ -1,4 +1,4 @@
-"""Static thermal rating of lines, cables and transformers: the magnitude of the current, whichever way it flows.
+"""Current of lines, cables and transformers within the limit in force: its magnitude, whichever way it flows.
 
 The circle |I| ≤ I_max is replaced by tangents around the present phasor, so that active and reactive power, import
 and export are one linear problem. A transformer heats the same under reverse power (IEC 60076-7 uses |I|).
@@ -12,12 +12,22 @@ from numpy.typing import NDArray
 from controller.domain.limit import LimitKind
 from controller.domain.site import Site
 from controller.estimation.estimate import Estimate
-from controller.limits.base import MEASUREMENT_SIGMAS, Reading, Rows, no_rows, quality_of, unseen_frac
+from controller.limits.base import (
+    MEASUREMENT_SIGMAS,
+    Reading,
+    Rows,
+    loading_frac,
+    no_rows,
+    quality_of,
+    unseen_frac,
+)
+from controller.limits.in_force import InForce
 
 Array = NDArray[np.float64]
 
 TANGENTS_DEG = (0.0, -12.0, 12.0, -30.0, 30.0, -60.0, 60.0, -90.0, 90.0)
 BIAS_SHARE = 0.6  # of the meters' bias bound that is kept as margin
+SCALE_MIN_FRAC = 0.05  # of the rating: a limit of nothing at all must not make its per unit infinite
 
 
 class ThermalLimits:
@@ -28,44 +38,51 @@ class ThermalLimits:
         chosen = [(k, x) for k, x in enumerate(site.limits) if x.kind is LimitKind.THERMAL]
         self.index = np.array([k for k, _ in chosen], dtype=np.intp)
         self.branch = np.array([order.index(x.element) for _, x in chosen], dtype=np.intp)
-        self.i_max_a = np.array([x.high for _, x in chosen])
+        self.rated_a = np.array([x.rated_high for _, x in chosen])
         self.bias_frac = BIAS_SHARE * site.chain.bias_i_rel
         self.angles = np.deg2rad(TANGENTS_DEG)
         self.stale_s = 3.0 * site.cycle.cycle_s
 
-    def margin_frac(self, estimate: Estimate) -> Array:
-        """What measurement may hide, as a fraction of each limit."""
-        sigma = estimate.branch_sigma_a[self.branch] / self.i_max_a
-        excess = estimate.branch_excess_a[self.branch] / self.i_max_a
+    def margin_a(self, estimate: Estimate) -> Array:
+        """What measurement may hide, A; shares of the rating, whatever the limit in force is."""
+        sigma = estimate.branch_sigma_a[self.branch] / self.rated_a
+        excess = estimate.branch_excess_a[self.branch] / self.rated_a
         unseen = unseen_frac(estimate.branch_age_s[self.branch], self.stale_s, sigma)
-        out: Array = MEASUREMENT_SIGMAS * sigma + self.bias_frac + excess + unseen
+        out: Array = (MEASUREMENT_SIGMAS * sigma + self.bias_frac + excess + unseen) * self.rated_a
         return out
 
-    def evaluate(self, estimate: Estimate) -> Rows:
+    def evaluate(self, estimate: Estimate, in_force: InForce) -> Rows:
         """Tangent rows of every limited branch."""
         grid = estimate.grid
         if not len(self.index):
             return no_rows(grid.jacobian.shape[1])
-        ip, iq = (x[self.branch] / self.i_max_a for x in (estimate.branch_ip_a, estimate.branch_iq_a))
-        jp, jq = (grid.jacobian[grid.rows_branch(k)][self.branch] / self.i_max_a[:, None] for k in ("i_p_a", "i_q_a"))
+        limit_a, scale_a = self._in_force(in_force)
+        ip, iq = (x[self.branch] / scale_a for x in (estimate.branch_ip_a, estimate.branch_iq_a))
+        jp, jq = (grid.jacobian[grid.rows_branch(k)][self.branch] / scale_a[:, None] for k in ("i_p_a", "i_q_a"))
         angle = np.arctan2(iq, ip)[:, None] + self.angles
         cos, sin = np.cos(angle), np.sin(angle)
-        room = (1.0 - self.margin_frac(estimate))[:, None] - (cos * ip[:, None] + sin * iq[:, None])
+        allowed = (limit_a - self.margin_a(estimate)) / scale_a
+        room = allowed[:, None] - (cos * ip[:, None] + sin * iq[:, None])
         sensitivity = cos[:, :, None] * jp[:, None, :] + sin[:, :, None] * jq[:, None, :]
         m, k = cos.shape
         main = np.zeros((m, k), dtype=bool)
         main[:, 0] = True
         return Rows(np.repeat(self.index, k), sensitivity.reshape(m * k, -1), room.ravel(), main.ravel())
 
-    def readings(self, estimate: Estimate) -> dict[int, Reading]:
+    def readings(self, estimate: Estimate, in_force: InForce) -> dict[int, Reading]:
         """Present current of every limited branch, by limit index."""
         value = np.hypot(estimate.branch_ip_a, estimate.branch_iq_a)[self.branch]
-        margin = self.margin_frac(estimate)
-        sigma = estimate.branch_sigma_a[self.branch] / self.i_max_a
+        worst = value + self.margin_a(estimate)
+        limit_a, scale_a = self._in_force(in_force)
+        loading, at_worst = loading_frac(value, limit_a, scale_a), loading_frac(worst, limit_a, scale_a)
+        sigma = estimate.branch_sigma_a[self.branch] / self.rated_a
         age = estimate.branch_age_s[self.branch]
         return {
-            int(i): Reading(
-                float(v), float(v + m * h), float(v / h), float(v / h + m), quality_of(float(a), self.stale_s, float(s))
-            )
-            for i, v, m, h, a, s in zip(self.index, value, margin, self.i_max_a, age, sigma, strict=True)
+            int(i): Reading(float(v), float(w), float(now), float(then), quality_of(float(a), self.stale_s, float(s)))
+            for i, v, w, now, then, a, s in zip(self.index, value, worst, loading, at_worst, age, sigma, strict=True)
         }
+
+    def _in_force(self, in_force: InForce) -> tuple[Array, Array]:
+        """The limits of this cycle, and what a per unit of each is, A."""
+        limit_a = in_force.high[self.index]
+        return limit_a, np.maximum(limit_a, SCALE_MIN_FRAC * self.rated_a)

@@ -9,12 +9,14 @@ from controller.domain.limit import LimitKind
 from controller.domain.site import Site
 from controller.estimation.estimate import Estimate
 from controller.limits.base import Reading, Rows, no_rows
+from controller.limits.in_force import InForce
 
 Array = NDArray[np.float64]
 
 BIAS_SHARE = 0.8
 SIGMAS = 2.5  # more than for currents: reactive power pays for it, not energy
 STALE_S = 30.0
+HALF_MIN_PU = 0.001  # of the rated voltage: a band that reasons have closed must not make its loading infinite
 
 
 class VoltageLimits:
@@ -25,8 +27,6 @@ class VoltageLimits:
         chosen = [(k, x) for k, x in enumerate(site.limits) if x.kind is LimitKind.VOLTAGE]
         self.index = np.array([k for k, _ in chosen], dtype=np.intp)
         self.bus = np.array([order.index(x.element) for _, x in chosen], dtype=np.intp)
-        self.high_v = np.array([x.high for _, x in chosen])
-        self.low_v = np.array([0.0 if x.low is None else x.low for _, x in chosen])
         self.rated_v = np.array([site.topology.buses[b].u_rated_v for b in self.bus])
         self.stale_s = max(STALE_S, 3.0 * site.cycle.cycle_s)
         self.bias_v = BIAS_SHARE * site.chain.bias_u_rel * self.rated_v
@@ -36,20 +36,22 @@ class VoltageLimits:
         out: Array = SIGMAS * estimate.bus_sigma_v[self.bus] + self.bias_v
         return out
 
-    def evaluate(self, estimate: Estimate) -> Rows:
+    def evaluate(self, estimate: Estimate, in_force: InForce) -> Rows:
         """One row per edge, in per unit of the rated voltage."""
         grid = estimate.grid
         if not len(self.index):
             return no_rows(grid.jacobian.shape[1])
         j = grid.jacobian[grid.rows_u()][self.bus] / self.rated_v[:, None]
         u, margin = estimate.bus_u_v[self.bus], self.margin_v(estimate)
-        room = np.concatenate([self.high_v - margin - u, u - self.low_v - margin]) / np.tile(self.rated_v, 2)
+        high, low = in_force.high[self.index], in_force.low[self.index]
+        room = np.concatenate([high - margin - u, u - low - margin]) / np.tile(self.rated_v, 2)
         return Rows(np.tile(self.index, 2), np.vstack([j, -j]), room, np.ones(2 * len(u), dtype=bool))
 
-    def readings(self, estimate: Estimate) -> dict[int, Reading]:
+    def readings(self, estimate: Estimate, in_force: InForce) -> dict[int, Reading]:
         """Present voltage of every limited bus, by limit index; loading is the distance from mid-band."""
         u, margin, age = estimate.bus_u_v[self.bus], self.margin_v(estimate), estimate.bus_age_s[self.bus]
-        mid, half = (self.high_v + self.low_v) / 2.0, (self.high_v - self.low_v) / 2.0
+        high, low = in_force.high[self.index], in_force.low[self.index]
+        mid, half = (high + low) / 2.0, np.maximum((high - low) / 2.0, HALF_MIN_PU * self.rated_v)
         out = {}
         for i, v, m, c, h, a in zip(self.index, u, margin, mid, half, age, strict=True):
             worst = v + (m if v >= c else -m)

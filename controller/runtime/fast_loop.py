@@ -9,6 +9,7 @@ from typing import Generic
 
 import structlog
 
+from controller.clock import utc_s
 from controller.domain.record import CycleRecord
 from controller.domain.site import Site
 from controller.ports import Clock
@@ -80,7 +81,7 @@ class FastLoop(Generic[State]):
     def _cycle(self) -> None:
         began = perf_counter()
         now_s = self._clock.now_s()
-        self._state, record = self._step(self._site, self._state, self._image.freeze(now_s))
+        self._state, record = self._step(self._site, self._state, self._image.freeze(now_s, utc_s(self._clock)))
         for request in self._planner.due(record.setpoints, now_s):
             self._writers[request.device_id].submit(request)
         self.times.add(perf_counter() - began)

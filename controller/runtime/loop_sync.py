@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Generic, Protocol
 
-from controller.clock import ManualClock
+from controller.clock import ManualClock, utc_s
 from controller.domain.command import Outcome, OutcomeState
 from controller.domain.measurement import Measurement
 from controller.domain.record import CycleRecord
@@ -97,7 +97,7 @@ class VirtualLoop(Generic[State]):
 
     def _cycle(self, now_s: float) -> CycleRecord:
         self._cycles.done(now_s)
-        self.state, record = self._step(self.site, self.state, self.image.freeze(now_s))
+        self.state, record = self._step(self.site, self.state, self.image.freeze(now_s, utc_s(self.clock)))
         for request in self._planner.due(record.setpoints, now_s):
             outcome = self._field.write(request.device_id, request.values, request.lease_s, request.revert)
             self.counts.writes += 1

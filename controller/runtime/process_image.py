@@ -109,14 +109,17 @@ class ProcessImage:
         self._good_at_s[device_id] = newest_s
         return True
 
-    def freeze(self, now_s: float) -> Snapshot:
-        """The picture at ``now_s``; later updates do not change it. Points never heard of are absent."""
+    def freeze(self, now_s: float, utc_s: float = math.nan) -> Snapshot:
+        """The picture at ``now_s`` (``utc_s``: NaN when the time of day is unknown); later updates do not change it.
+
+        Points never heard of are absent.
+        """
         points: dict[str, Measurement] = {}
         for point, slot in self._slots.items():
             found = slot.at(now_s)
             if found is not None:
                 points[point] = found
-        return Snapshot(now_s, points)
+        return Snapshot(now_s, points, utc_s)
 
     def health(self, now_s: float) -> dict[str, DeviceHealth]:
         """State of every device, by id."""

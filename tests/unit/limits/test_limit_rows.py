@@ -17,6 +17,7 @@ from controller.domain.limit import Limit, LimitKind
 from controller.domain.site import Site
 from controller.estimation.estimate import Estimate
 from controller.limits.base import Rows, no_rows, quality_of, stack, unseen_frac
+from controller.limits.in_force import Arbiter
 from controller.limits.interface import InterfaceLimits
 from controller.limits.thermal import TANGENTS_DEG, ThermalLimits
 from controller.limits.voltage import VoltageLimits
@@ -43,6 +44,7 @@ def estimate_of(site: Site) -> tuple[Engine, Estimate]:
 SITE = kit.site(limits=(L1, N1, EXPORT, IMPORT))
 ENGINE, BASE = estimate_of(SITE)
 THERMAL, VOLTAGE, INTERFACE = ThermalLimits(SITE), VoltageLimits(SITE), InterfaceLimits(SITE)
+RATED = Arbiter(SITE.limits).narrow(())
 
 
 def with_current(ip_a: float, iq_a: float, **changes: object) -> Estimate:
@@ -77,8 +79,8 @@ def test_the_tangents_never_forbid_a_current_inside_the_circle(
     now_a: float, now_rad: float, to_frac: float, to_rad: float
 ) -> None:
     estimate = with_current(now_a * math.cos(now_rad), now_a * math.sin(now_rad))
-    rows = THERMAL.evaluate(estimate)
-    radius = to_frac * (1.0 - THERMAL.margin_frac(estimate)[0]) * I_MAX_A
+    rows = THERMAL.evaluate(estimate, RATED)
+    radius = to_frac * (1.0 - THERMAL.margin_a(estimate)[0] / I_MAX_A) * I_MAX_A
     assert allowed(rows, estimate, radius * math.cos(to_rad), radius * math.sin(to_rad))
 
 
@@ -94,9 +96,11 @@ def test_a_current_outside_is_forbidden_but_for_the_corners_of_the_tangents(
     """0.55 % within 6 degrees of the present direction, 1.3 % within 30, 3.6 % within 90."""
     estimate = with_current(now_a * math.cos(now_rad), now_a * math.sin(now_rad))
     worst = next(over for turn, over in WORST_BY_TURN_DEG if abs(turn_deg) <= turn)
-    radius = 1.0001 * worst * (1.0 - THERMAL.margin_frac(estimate)[0]) * I_MAX_A
+    radius = 1.0001 * worst * (1.0 - THERMAL.margin_a(estimate)[0] / I_MAX_A) * I_MAX_A
     to_rad = now_rad + math.radians(turn_deg)
-    assert not allowed(THERMAL.evaluate(estimate), estimate, radius * math.cos(to_rad), radius * math.sin(to_rad))
+    assert not allowed(
+        THERMAL.evaluate(estimate, RATED), estimate, radius * math.cos(to_rad), radius * math.sin(to_rad)
+    )
 
 
 def test_the_corners_of_the_tangents_are_where_they_are_said_to_be() -> None:
@@ -110,28 +114,30 @@ def test_the_corners_of_the_tangents_are_where_they_are_said_to_be() -> None:
 @pytest.mark.parametrize("sign", [1.0, -1.0])
 def test_forward_and_reverse_power_heat_alike(sign: float) -> None:
     estimate = with_current(sign * 450.0, 0.0)
-    rows = THERMAL.evaluate(estimate)
+    rows = THERMAL.evaluate(estimate, RATED)
     more = moves_of_current(estimate) @ np.array([sign, 0.0])
-    assert rows.room[0] == pytest.approx(1.0 - THERMAL.margin_frac(estimate)[0] - 0.9)
+    assert rows.room[0] == pytest.approx(1.0 - THERMAL.margin_a(estimate)[0] / I_MAX_A - 0.9)
     assert (rows.sensitivity @ more)[0] == pytest.approx(1.0 / I_MAX_A, rel=1e-6)
-    assert THERMAL.readings(estimate)[0].loading_frac == pytest.approx(0.9)
+    assert THERMAL.readings(estimate, RATED)[0].loading_frac == pytest.approx(0.9)
 
 
 def test_an_overload_leaves_negative_room_and_says_so() -> None:
     estimate = with_current(-600.0, 0.0)
-    assert THERMAL.evaluate(estimate).room[0] < -0.2
-    assert THERMAL.readings(estimate)[0].worst_frac > 1.2
+    assert THERMAL.evaluate(estimate, RATED).room[0] < -0.2
+    assert THERMAL.readings(estimate, RATED)[0].worst_frac > 1.2
 
 
 def test_a_current_read_above_all_explanation_counts_in_full() -> None:
     excess = np.zeros(len(BASE.branch_ip_a))
     excess[0] = 40.0
     calm, alarmed = with_current(400.0, 0.0), with_current(400.0, 0.0, branch_excess_a=excess)
-    assert THERMAL.evaluate(calm).room[0] - THERMAL.evaluate(alarmed).room[0] == pytest.approx(40.0 / I_MAX_A)
+    assert THERMAL.evaluate(calm, RATED).room[0] - THERMAL.evaluate(alarmed, RATED).room[0] == pytest.approx(
+        40.0 / I_MAX_A
+    )
 
 
 def test_each_limit_has_one_main_row_along_the_present_direction() -> None:
-    rows = THERMAL.evaluate(with_current(-300.0, 200.0))
+    rows = THERMAL.evaluate(with_current(-300.0, 200.0), RATED)
     assert rows.main.tolist() == [True] + [False] * (len(TANGENTS_DEG) - 1)
     assert rows.room[0] == rows.room.min()
 
@@ -145,7 +151,7 @@ def with_voltage(u_v: float, **changes: object) -> Estimate:
 
 def test_both_edges_of_the_band_are_rows_and_injection_pushes_toward_one_of_them() -> None:
     estimate = with_voltage(11.5e3)
-    rows = VOLTAGE.evaluate(estimate)
+    rows = VOLTAGE.evaluate(estimate, RATED)
     margin = VOLTAGE.margin_v(estimate)[0]
     assert rows.room * 11e3 == pytest.approx([11.66e3 - 11.5e3 - margin, 11.5e3 - 10.34e3 - margin])
     generate = np.zeros(rows.sensitivity.shape[1])
@@ -159,14 +165,14 @@ def test_both_edges_of_the_band_are_rows_and_injection_pushes_toward_one_of_them
 @pytest.mark.parametrize(("u_v", "worst_sign"), [(11.6e3, 1.0), (10.4e3, -1.0)])
 def test_the_worst_voltage_lies_toward_the_nearer_edge(u_v: float, worst_sign: float) -> None:
     estimate = with_voltage(u_v)
-    reading = VOLTAGE.readings(estimate)[1]
+    reading = VOLTAGE.readings(estimate, RATED)[1]
     assert reading.worst - u_v == pytest.approx(worst_sign * VOLTAGE.margin_v(estimate)[0])
     assert reading.worst_frac > reading.loading_frac > 0.8
 
 
 def test_an_edge_that_is_crossed_leaves_negative_room() -> None:
-    assert VOLTAGE.evaluate(with_voltage(11.7e3)).room[0] < 0.0
-    assert VOLTAGE.evaluate(with_voltage(10.3e3)).room[1] < 0.0
+    assert VOLTAGE.evaluate(with_voltage(11.7e3), RATED).room[0] < 0.0
+    assert VOLTAGE.evaluate(with_voltage(10.3e3), RATED).room[1] < 0.0
 
 
 def with_interface(p_w: float, **changes: object) -> Estimate:
@@ -175,7 +181,7 @@ def with_interface(p_w: float, **changes: object) -> Estimate:
 
 def test_export_limits_what_leaves_and_import_what_enters() -> None:
     estimate = with_interface(-8e6)
-    rows, margin = INTERFACE.evaluate(estimate), INTERFACE.margin_w(estimate)
+    rows, margin = INTERFACE.evaluate(estimate, RATED), INTERFACE.margin_w(estimate)
     assert rows.room * INTERFACE.scale_w == pytest.approx([9e6 - 8e6 - margin[0], 5e6 + 8e6 - margin[1]])
     generate = np.zeros(rows.sensitivity.shape[1])
     generate[ENGINE.grid.injection_index("N1")] = -1e6
@@ -184,7 +190,7 @@ def test_export_limits_what_leaves_and_import_what_enters() -> None:
 
 
 def test_readings_of_the_interface_count_in_the_direction_of_their_limit() -> None:
-    readings = INTERFACE.readings(with_interface(-8e6))
+    readings = INTERFACE.readings(with_interface(-8e6), RATED)
     assert (readings[2].value, readings[3].value) == (8e6, -8e6)
     assert readings[2].loading_frac == pytest.approx(8.0 / 9.0)
     assert readings[3].loading_frac == 0.0
@@ -227,7 +233,7 @@ def test_an_older_reading_never_widens_a_limit(age_s: float, more_s: float) -> N
     young = replace(BASE, branch_age_s=np.full(n, age_s), interface_age_s=age_s)
     old = replace(BASE, branch_age_s=np.full(n, age_s + more_s), interface_age_s=age_s + more_s)
     for limit in (THERMAL, INTERFACE):
-        assert (limit.evaluate(old).room <= limit.evaluate(young).room + 1e-12).all()
+        assert (limit.evaluate(old, RATED).room <= limit.evaluate(young, RATED).room + 1e-12).all()
 
 
 @settings(max_examples=50)
@@ -240,7 +246,7 @@ def test_a_less_certain_estimate_never_widens_a_limit(factor: float) -> None:
         interface_sigma_w=BASE.interface_sigma_w * factor,
     )
     for limit in (THERMAL, VOLTAGE, INTERFACE):
-        assert (limit.evaluate(blunt).room <= limit.evaluate(BASE).room + 1e-12).all()
+        assert (limit.evaluate(blunt, RATED).room <= limit.evaluate(BASE, RATED).room + 1e-12).all()
 
 
 @pytest.mark.parametrize(
@@ -261,14 +267,14 @@ def test_a_site_without_limits_has_no_rows() -> None:
     bare = kit.site(limits=())
     width = BASE.grid.jacobian.shape[1]
     for kind in (ThermalLimits, VoltageLimits, InterfaceLimits):
-        assert kind(bare).evaluate(BASE).sensitivity.shape == (0, width)
-        assert kind(bare).readings(BASE) == {}
+        assert kind(bare).evaluate(BASE, RATED).sensitivity.shape == (0, width)
+        assert kind(bare).readings(BASE, RATED) == {}
     assert stack([], width).room.shape == (0,)
     assert no_rows(width).main.shape == (0,)
 
 
 def test_stacked_rows_keep_their_limits() -> None:
-    parts = [x.evaluate(BASE) for x in (THERMAL, VOLTAGE, INTERFACE)]
+    parts = [x.evaluate(BASE, RATED) for x in (THERMAL, VOLTAGE, INTERFACE)]
     rows = stack(parts, BASE.grid.jacobian.shape[1])
     assert rows.limit.tolist() == [0] * len(TANGENTS_DEG) + [1, 1, 2, 3]
     assert len(rows.room) == len(rows.main) == len(rows.sensitivity) == len(rows.limit)
