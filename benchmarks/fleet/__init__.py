@@ -1,0 +1,1 @@
+"""Synthetic substations of any size, and a plant that drives the control core against their limits."""
