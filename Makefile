@@ -14,6 +14,9 @@ PYTHON ?= $(shell for p in python3.11 python3; do \
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
+# As every gridedge process: its matrices are too small for several threads of linear algebra.
+export OPENBLAS_NUM_THREADS ?= 1
+
 # --no-config and the emptied variables keep this machine's own package sources out of the lock files.
 UV_COMPILE := env -u UV_INDEX -u UV_INDEX_URL -u UV_EXTRA_INDEX_URL -u UV_DEFAULT_INDEX -u UV_FIND_LINKS -u PIP_FIND_LINKS \
 	$(BIN)/uv --no-config pip compile --quiet --no-header --no-annotate

@@ -8,7 +8,7 @@ core's set points close the loop. Every branch, bus and unit is metered, the mos
 one reading in a hundred is missing, another one in every cycle. Only the core is timed: by the wall clock, and by the
 CPU time of the thread, which tells what the machine's other work added. The collector is frozen as in service.
 
-Set OPENBLAS_NUM_THREADS=1, as the service does, for figures of one core.
+One thread of linear algebra, as in every gridedge process; OPENBLAS_NUM_THREADS=2 shows what a second one does.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ import os
 import time
 from collections.abc import Callable
 from typing import Any
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # read when numpy is imported
 
 import numpy as np
 from fleet.plant import FleetPlant
@@ -140,7 +142,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object instead of the table")
     args = parser.parse_args()
     sites = [measure(int(n), args.cycles, args.seed) for n in args.sizes.split(",")]
-    threads = os.environ.get("OPENBLAS_NUM_THREADS", "default")
+    threads = os.environ["OPENBLAS_NUM_THREADS"]
     report = {"blas_threads": threads, "cycles": args.cycles, "seed": args.seed, "sites": sites}
     report["growth"] = growth(sites)
     if args.json:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from importlib.metadata import EntryPoint, entry_points
 
 import click
 
 GROUP = "gridedge.commands"
+
+# Before anything imports numpy. The core's matrices are too small to share out: a second thread of the linear algebra
+# library gains nothing on an idle box and, where other work wants the cores, waits for its turn in every call.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 class PluginGroup(click.Group):

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
 from hypothesis import settings
+
+# As every gridedge process, and before the first import of numpy.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 # The same examples in every run: a test that passed here passes there. A shared machine's pace is no failure.
 settings.register_profile("gridedge", derandomize=True, deadline=None)
