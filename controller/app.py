@@ -26,7 +26,8 @@ from controller.runtime.record_socket import RecordSocket
 from controller.runtime.station import Station
 from controller.runtime.stretch import stretch, stretch_factor
 from controller.runtime.supervisor import stop_on_signals
-from drivers.registry import catalogue, open_device
+from drivers.registry import catalogue
+from drivers.registry import open_devices as open_drivers
 
 _log = structlog.get_logger()
 
@@ -94,11 +95,11 @@ def prepare(site: Site, options: RunOptions) -> Site:
 
 
 def move_port(endpoint: str, offset: int) -> str:
-    """``endpoint`` with its TCP port moved by ``offset``.
+    """``endpoint`` with its TCP port moved by ``offset``; a serial line stays where it is.
 
     Raises ValueError when it names no port or the port would leave 1…65535.
     """
-    if offset == 0:
+    if offset == 0 or endpoint.startswith("rtu://"):
         return endpoint
     found = re.search(r":(\d+)(?=/|$)", endpoint)
     if found is None:
@@ -111,7 +112,7 @@ def move_port(endpoint: str, offset: int) -> str:
 
 def open_devices(devices: tuple[Device, ...], clock: Clock) -> dict[str, FieldDevice]:
     """The driver of every device, by id; nothing is connected yet."""
-    return {device.id: open_device(device, clock) for device in devices}
+    return open_drivers(devices, clock)
 
 
 def supported_commands(devices: tuple[Device, ...]) -> dict[str, frozenset[str]]:

@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
 from controller.domain.site import Device
 from controller.ports import Clock, FieldDevice
 from drivers.profile_loader import load_profile, profile_ids
 
+if TYPE_CHECKING:
+    from drivers.modbus.lines import Lines
 
-def open_device(device: Device, clock: Clock) -> FieldDevice:
+
+def open_devices(devices: Iterable[Device], clock: Clock) -> dict[str, FieldDevice]:
+    """The drivers of all devices of a site, by id; Modbus units behind one endpoint share its one connection.
+
+    Raises like :func:`open_device`.
+    """
+    from drivers.modbus.lines import Lines
+
+    lines = Lines(clock)
+    return {device.id: open_device(device, clock, lines) for device in devices}
+
+
+def open_device(device: Device, clock: Clock, lines: Lines | None = None) -> FieldDevice:
     """The driver of one device; nothing is connected before the first poll or write.
 
     Raises :class:`~drivers.profile_fields.ProfileError` for an unknown or refused profile and ``ValueError`` when the
@@ -22,7 +39,7 @@ def open_device(device: Device, clock: Clock) -> FieldDevice:
     if device.protocol == "modbus":
         from drivers.modbus.device import ModbusDevice
 
-        return ModbusDevice(device, profile, clock)
+        return ModbusDevice(device, profile, clock, lines=lines)
     from drivers.opcua.device import OpcUaDevice
 
     return OpcUaDevice(device, profile, clock)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from controller.config.catalogue import ProfileCatalogue
+from controller.config.check_lines import check_lines, line_of
 from controller.config.check_network import check_reference, check_unique
 from controller.config.convert import UNIT_FEEDS, all_feeds
 from controller.config.draft import At, Draft
@@ -21,6 +22,7 @@ _SIGNED = frozenset({"p_w", "q_var", "p_set_w", "q_set_var"})
 def check_devices(draft: Draft, catalogue: ProfileCatalogue | None) -> None:
     """Every device by itself and against its profile, then all of them together."""
     check_unique(draft, "devices")
+    check_lines(draft)
     for at in draft.devices:
         _check_times(draft, at.path, at.item)
         _check_address(draft, at.path, at.item)
@@ -50,15 +52,8 @@ def _check_times(draft: Draft, path: Path, device: DeviceModel) -> None:
 
 
 def _check_address(draft: Draft, path: Path, device: DeviceModel) -> None:
-    is_opcua = device.endpoint.startswith("opc.tcp://")
-    if is_opcua != (device.protocol == "opcua"):
-        expected = "opc.tcp://host:port/path" if device.protocol == "opcua" else "host:port"
-        draft.report((*path, "endpoint"), show(device.endpoint), expected, f"protocol is {device.protocol}")
     if device.protocol == "opcua" and device.unit_address is not None:
         draft.report((*path, "unit_address"), show(device.unit_address), "the key left out", "OPC UA has none")
-    port = re.search(r":(\d+)(/|$)", device.endpoint.removeprefix("opc.tcp://"))
-    if port is not None and not 1 <= int(port[1]) <= 65_535:
-        draft.report((*path, "endpoint"), show(device.endpoint), "a port 1…65535", "")
 
 
 def _check_feed(draft: Draft, path: Path, point: str, target: str) -> None:
@@ -136,7 +131,7 @@ def _check_shared(draft: Draft, catalogue: ProfileCatalogue | None) -> None:
     feeders: dict[object, str] = {}
     for at in draft.devices:
         device = at.item
-        address = (device.endpoint.lower(), 1 if device.unit_address is None else device.unit_address)
+        address = (line_of(device.endpoint), 1 if device.unit_address is None else device.unit_address)
         _once(draft, addresses, address, device.id, (*at.path, "endpoint"), "an address of its own")
         if device.unit is not None:
             _once(draft, commanders, device.unit, device.id, (*at.path, "unit"), "one device for one unit")

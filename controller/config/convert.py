@@ -173,6 +173,7 @@ def to_device(device: DeviceModel, feeds: dict[str, str]) -> Device:
         poll_s=device.poll_s,
         stale_s=device.stale_s,
         timeout_s=device.timeout_s,
+        options=device.options.model_dump(exclude_none=True),
     )
 
 

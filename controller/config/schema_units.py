@@ -80,15 +80,42 @@ class UnitModel(Strict):
     fail_safe: FailSafeModel = about("Where it goes when control is lost.")
 
 
+_PATH_LOOKS, _PATH = "an absolute path", r"^/[^\n]+$"
+
+
+class OptionsModel(Strict):
+    """How the connection of a device is secured; for ``modbus+tls://``. Devices behind one endpoint say the same."""
+
+    ca_file: str | None = text(
+        _PATH_LOOKS, _PATH, "PEM certificates of the authority that signed the device's certificate.", None
+    )
+    server_certificate_file: str | None = text(
+        _PATH_LOOKS,
+        _PATH,
+        "PEM certificate that the device must prove, and no other; with or without ca_file.",
+        None,
+    )
+    server_name: str | None = text(
+        "a host name", r"^[A-Za-z0-9._:-]+$", "Name in the device's certificate; left out: the host of endpoint.", None
+    )
+    certificate_file: str | None = text(
+        _PATH_LOOKS, _PATH, "Our PEM certificate; the role that it carries decides what the device lets us do.", None
+    )
+    private_key_file: str | None = text(_PATH_LOOKS, _PATH, "PEM private key of our certificate.", None)
+
+
 class DeviceModel(Strict):
-    """One piece of field hardware behind one connection."""
+    """One piece of field hardware; Modbus units behind one endpoint share one connection."""
 
     id: str = name("Name of the device.")
-    protocol: Literal["modbus", "opcua"] = about("Field protocol: Modbus TCP or OPC UA.")
+    protocol: Literal["modbus", "opcua"] = about("Field protocol: Modbus (TCP, TLS or RTU) or OPC UA.")
     endpoint: str = text(
-        "host:port, or opc.tcp://host:port/path",
-        r"^(opc\.tcp://)?([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}(/[^\s]*)?$",
-        "Where it answers: host:port for Modbus, opc.tcp://host:port/path for OPC UA.",
+        "host:port, modbus+tls://host, rtu+tcp://host:port, rtu:///dev/ttyX or opc.tcp://host:port/path",
+        r"^((opc\.tcp://|tcp://|rtu\+tcp://)?([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}(/[^\s]*)?"
+        r"|modbus\+tls://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?|rtu:///[^\s]+)$",
+        "Where it answers. Modbus: host:port (TCP), modbus+tls://host[:802] (Modbus/TCP Security), rtu+tcp://host:port "
+        "(RTU frames through a serial gateway), rtu:///dev/ttyUSB0?baud=19200&parity=E&stop=1 (serial line). "
+        "OPC UA: opc.tcp://host:port/path.",
     )
     unit_address: int | None = number("address", 0, 255, "Modbus unit id; left out: 1. Not for OPC UA.", None)
     profile: str = text("a profile name", r"^[A-Za-z0-9_]+$", "Device table in drivers/profiles/.", longest=60)
@@ -104,3 +131,4 @@ class DeviceModel(Strict):
     poll_s: float = number("seconds", 0.05, 60, "Time between two polls.", 1.0)
     stale_s: float = number("seconds", 0.1, 300, "Age beyond which a value no longer counts.", 3.0)
     timeout_s: float = number("seconds", 0.05, 10, "Longest wait for one answer.", 0.8)
+    options: OptionsModel = about("How the connection is secured.", OptionsModel())

@@ -14,7 +14,8 @@ from controller.domain.unit import Unit
 class Device:
     """One piece of field hardware and where its values go.
 
-    ``endpoint`` is ``host:port`` (Modbus TCP) or ``opc.tcp://…`` (OPC UA); ``unit_address`` the Modbus unit id.
+    ``endpoint`` is ``host:port`` (Modbus TCP), another form of :mod:`drivers.modbus.endpoint`, or ``opc.tcp://…`` (OPC
+    UA); ``unit_address`` the Modbus unit id; ``options`` how the connection is secured, by the keys of the site file.
     ``feeds`` maps a point name of the profile to a controller point (``{"p_w": "branch.T1.p_w"}``); the value may be
     prefixed with ``-`` when the device counts the other way round than the house does (wired backwards included).
     ``unit`` names the controllable unit that the device commands, or is None for a meter.
@@ -30,6 +31,7 @@ class Device:
     poll_s: float
     stale_s: float
     timeout_s: float
+    options: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,9 +16,10 @@ from drivers.modbus.blocks import plan_blocks
 from drivers.modbus.codec import READ_HOLDING, READ_INPUT, ExceptionAnswer, Request, read_registers, write_registers
 from drivers.modbus.commands import CommandRefusedError, plan_writes, points_needed
 from drivers.modbus.decode import BlockData, BlockReader, derive, measure_blocks, read_back
+from drivers.modbus.endpoint import Endpoint
 from drivers.modbus.inspect import counts, raw_words
+from drivers.modbus.lines import Lines
 from drivers.modbus.link import LinkError
-from drivers.modbus.session import Backoff, Endpoint, Session
 from drivers.profile import PointSpec, Profile
 
 TIMEOUT_S_MIN = 0.25  # machine seconds; less would call a healthy network dead
@@ -33,6 +34,15 @@ class IdentityError(Exception):
     """Something else than the configured device answers."""
 
 
+class RenewedError(Exception):
+    """The connection is a new one, so nothing was sent: start over, with the identity."""
+
+
+def _raise_if_renewed(fault: LinkError) -> None:
+    if fault.reason == "renewed":
+        raise RenewedError
+
+
 @dataclass(slots=True)
 class PollCounters:
     """Polls since start: ``ok`` when every block was answered, else ``failed``; writes by outcome."""
@@ -44,25 +54,34 @@ class PollCounters:
 
 
 class ModbusDevice:
-    """:class:`controller.ports.FieldDevice` over Modbus TCP (``host:port``) or RTU inside TCP (``rtu+tcp://…``)."""
+    """:class:`controller.ports.FieldDevice` over any :mod:`drivers.modbus.endpoint`."""
 
-    def __init__(self, device: Device, profile: Profile, clock: Clock, rng: random.Random | None = None) -> None:
-        """``rng`` gives the first transaction id. Raises ``ValueError`` for an endpoint that cannot be."""
+    def __init__(
+        self,
+        device: Device,
+        profile: Profile,
+        clock: Clock,
+        rng: random.Random | None = None,
+        lines: Lines | None = None,
+    ) -> None:
+        """``rng`` gives the first transaction id; devices given the same ``lines`` share connections.
+
+        Raises ``ValueError`` for an endpoint that cannot be, or that another device of ``lines`` uses differently.
+        """
         self._device = device
         self._profile = profile
         self._clock = clock
         self._timeout_s = max(clock.real_s(device.timeout_s), TIMEOUT_S_MIN)
-        endpoint = Endpoint.parse(device.endpoint)
         self.counters = PollCounters()
-        self.session = Session(
-            endpoint,
-            clock.now_s,
-            backoff=Backoff(cap_s=max(clock.real_s(2.0), 0.1)),
+        lines = lines if lines is not None else Lines(clock, rng)
+        self._member = lines.join(
+            device.id,
+            Endpoint.parse(device.endpoint),
+            device.options,
+            timeout_s=self._timeout_s,
             turnaround_s=clock.real_s(profile.read.turnaround_s),
-            settle_s=self._timeout_s if endpoint.rtu else 0.0,
-            user_timeout_s=self._timeout_s,
-            rng=rng,
         )
+        self.session = self._member.session
         self._readable = [spec for spec in profile.points if "r" in spec.access and spec.type != "string"]
         self._reads = self._plan(spec for spec in self._readable if spec.name not in profile.identity)
         self._identity_reads = self._plan(profile.point(name) for name in profile.identity)
@@ -79,18 +98,30 @@ class ModbusDevice:
     async def poll(self) -> Mapping[str, Measurement]:
         """Read every point once; see :class:`controller.ports.FieldDevice`."""
         deadline = self._deadline()
+        while True:
+            try:
+                points = await self._poll(deadline)
+            except RenewedError:
+                continue  # another unit cost the line its connection before we were through; ends with the deadline
+            return self._complete(points)
+
+    async def _poll(self, deadline: float) -> dict[str, Measurement]:
         try:
             generation = await self._identify(deadline, urgent=False)
-        except (LinkError, ExceptionAnswer, IdentityError) as fault:
+        except (ExceptionAnswer, IdentityError) as fault:
             self.counters.failed += 1
-            return self._complete(self._failed(self._readable, fault))
+            return self._failed(self._readable, fault)
+        except LinkError as fault:
+            _raise_if_renewed(fault)
+            self.counters.failed += 1
+            return self._failed(self._readable, fault)
         points = await self._read(self._reads, generation, deadline)
         if generation == self.session.generation and self.session.up:
             self.counters.ok += 1
         else:
             self.counters.failed += 1
         self._known, self._known_generation = points, generation
-        return self._complete(self._identity_points() | points)
+        return self._identity_points() | points
 
     async def write(self, values: Mapping[str, float], lease_s: float, revert: Mapping[str, float]) -> Outcome:
         """Send leased set points; see :class:`controller.ports.FieldDevice`."""
@@ -98,7 +129,13 @@ class ModbusDevice:
         if unknown:
             text = f"profile {self._profile.id} has no command {', '.join(unknown)}"
             return Outcome(OutcomeState.UNSUPPORTED, text)
-        outcome = await self._write(values, lease_s, revert)
+        deadline = self._deadline()
+        while True:
+            try:
+                outcome = await self._write(values, lease_s, revert, deadline)
+            except RenewedError:
+                continue
+            break
         if outcome.state is OutcomeState.ACKNOWLEDGED:
             self.counters.writes_ok += 1
         else:
@@ -106,8 +143,8 @@ class ModbusDevice:
         return outcome
 
     async def aclose(self) -> None:
-        """Close the connection; safe to call twice."""
-        await self.session.aclose()
+        """Leave the connection, which is closed with its last device; safe to call twice."""
+        await self._member.leave()
 
     def raw(self) -> Mapping[str, str]:
         """Registers of the last answers; see :class:`controller.ports.Inspectable`."""
@@ -120,7 +157,9 @@ class ModbusDevice:
         return counts(self.session.counters, asdict(self.counters))
 
     def _deadline(self) -> float:
-        return asyncio.get_running_loop().time() + self._timeout_s
+        """A device on a shared line may have to wait until somebody else's request has timed out."""
+        turns = 2.0 if self._member.shared else 1.0
+        return asyncio.get_running_loop().time() + turns * self._timeout_s
 
     def _plan(self, points: Iterable[PointSpec]) -> tuple[BlockRead, ...]:
         unit, order = self._device.unit_address, self._profile.byte_order
@@ -136,7 +175,8 @@ class ModbusDevice:
         """
         generation = self.session.generation
         if not self.session.up:
-            generation = await self.session.connected(deadline, urgent=urgent)
+            unit = self._device.unit_address
+            generation = await self.session.connected(deadline, unit=unit, urgent=urgent)
         known_generation, checked_s = self._identified
         if generation == known_generation and self._clock.now_s() - checked_s < IDENTITY_S:
             return generation
@@ -147,7 +187,7 @@ class ModbusDevice:
                 expected = self._profile.identity[spec.name]
                 if found.raw[spec.name] * spec.scale + spec.offset != expected:
                     text = f"identity: {spec.name} reads {found.raw[spec.name]:g}; expected {expected:g}"
-                    self.session.drop(text)
+                    self.session.drop(text, self._device.unit_address)
                     raise IdentityError(text)
         self._identified = (generation, now_s)
         return generation
@@ -167,6 +207,7 @@ class ModbusDevice:
             except ExceptionAnswer as refusal:
                 points.update(self._failed(read[1].block.points, refusal))
             except LinkError as fault:
+                _raise_if_renewed(fault)
                 lost = fault
                 points.update(self._failed(read[1].block.points, fault))
         points.update(measure_blocks(good))
@@ -174,7 +215,9 @@ class ModbusDevice:
 
     async def _read_block(self, read: BlockRead, generation: int, deadline: float, *, urgent: bool) -> BlockData:
         request, reader = read
-        reply = await self.session.request(request, deadline, generation=generation, urgent=urgent)
+        reply = await self.session.request(
+            request, deadline, generation=generation, urgent=urgent, answer_s=self._timeout_s
+        )
         self._heard[request.pdu] = reply.data
         return reader.take(reply.data, reply.sent_s, reply.received_s)
 
@@ -195,8 +238,9 @@ class ModbusDevice:
         points.update(read_back(self._profile, points))
         return points
 
-    async def _write(self, values: Mapping[str, float], lease_s: float, revert: Mapping[str, float]) -> Outcome:
-        deadline = self._deadline()
+    async def _write(
+        self, values: Mapping[str, float], lease_s: float, revert: Mapping[str, float], deadline: float
+    ) -> Outcome:
         sent = 0
         try:
             generation = await self._identify(deadline, urgent=True)
@@ -204,7 +248,9 @@ class ModbusDevice:
             writes = plan_writes(self._profile, values, lease_s, revert, known)
             for item in writes:
                 request = write_registers(self._device.unit_address, item.address, item.data)
-                await self.session.request(request, deadline, generation=generation, urgent=True)
+                await self.session.request(
+                    request, deadline, generation=generation, urgent=True, answer_s=self._timeout_s
+                )
                 sent += 1
         except CommandRefusedError as refusal:
             return Outcome(OutcomeState.REFUSED, f"nothing was sent: {refusal}")
@@ -213,6 +259,8 @@ class ModbusDevice:
         except ExceptionAnswer as refusal:
             return Outcome(OutcomeState.REFUSED, f"{refusal}, after {sent} accepted writes")
         except LinkError as fault:
+            if not sent:
+                _raise_if_renewed(fault)
             return Outcome(OutcomeState.FAILED, f"{fault}, after {sent} accepted writes")
         return Outcome(OutcomeState.ACKNOWLEDGED)
 

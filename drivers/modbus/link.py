@@ -1,10 +1,16 @@
-"""One TCP connection that carries one request at a time; it is never used again after anything unexpected."""
+"""One connection; it is never used again after anything that casts doubt on what comes next.
+
+A doubt on a TCP or TLS stream ends it. A unit on an RTU line may stay silent without making the line doubtful: a frame
+that comes late names its unit and is recognised, and :mod:`drivers.modbus.session` brings the unit back into step.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import socket
-from typing import cast
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import Protocol
 
 from drivers.modbus.codec import (
     FRAME_MAX,
@@ -17,6 +23,9 @@ from drivers.modbus.codec import (
     parse_tcp,
 )
 
+SILENCES_MAX = 3
+"""Requests in a row that an RTU line may leave unanswered before it is opened anew."""
+
 
 class LinkError(Exception):
     """No valid answer came; ``reason`` is a short word for counters."""
@@ -26,56 +35,98 @@ class LinkError(Exception):
         self.reason = reason
 
 
-class Link(asyncio.BufferedProtocol):
-    """Receives into one fixed buffer and hands a whole, checked answer to whoever waits for it."""
+class Transport(Protocol):
+    """The part of ``asyncio.Transport`` that a link uses."""
 
-    def __init__(self, rtu: bool) -> None:
+    def write(self, data: bytes) -> None:
+        """Send."""
+
+    def abort(self) -> None:
+        """Close at once; ``connection_lost`` follows."""
+
+    def is_closing(self) -> bool:
+        """True once it is being closed."""
+        ...
+
+
+Done = Callable[[bytes | Exception], None]
+"""Takes the data of an answer, or the :class:`LinkError` or ``ExceptionAnswer`` instead of it; called once."""
+
+_RTU_KEY = 0
+
+
+class Link(asyncio.BufferedProtocol):
+    """Receives into one fixed buffer and hands whole, checked answers to whoever waits for them."""
+
+    def __init__(self, rtu: bool, outstanding_max: int = 1, gap_s: float | None = None) -> None:
+        """``gap_s``: longest pause inside one RTU frame; None where a gateway or TCP may pause as it likes."""
         self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.fault: LinkError | None = None
+        self.rtu = rtu
+        self.proven = False  # a good answer has come on this very connection
         self.discard_until = 0.0
-        self._rtu = rtu
-        self._buffer = bytearray(2 * FRAME_MAX)
+        self.heard_at = 0.0
+        self.late: dict[int, Request] = {}
+        self._gap_s = gap_s
+        self._silences = 0
+        self._buffer = bytearray(FRAME_MAX * (1 + outstanding_max))
         self._filled = 0
-        self._transport: asyncio.Transport | None = None
-        self._pending: tuple[Request, int, asyncio.Future[bytes]] | None = None
+        self._transport: Transport | None = None
+        self._pending: dict[int, tuple[Request, Done]] = {}
 
     @property
     def usable(self) -> bool:
         """True while nothing unexpected has happened."""
         return self._transport is not None and not self._transport.is_closing()
 
+    def begin(self, request: Request, transaction: int, done: Done) -> None:
+        """Send one request; ``done`` is called once, perhaps before this returns."""
+        if self._transport is None or not self.usable:
+            done(self.fault or LinkError("the connection is closed", "lost"))
+            return
+        self.discard_until = 0.0
+        self._pending[_RTU_KEY if self.rtu else transaction] = (request, done)
+        self._transport.write(encode_rtu(request) if self.rtu else encode_tcp(request, transaction))
+
     async def exchange(self, request: Request, transaction: int, deadline: float) -> bytes:
         """Send one request and wait for its answer until ``deadline`` (loop time).
 
         Raises :class:`LinkError` or :class:`~drivers.modbus.codec.ExceptionAnswer`.
         """
-        if self._transport is None or not self.usable:
-            raise self.fault or LinkError("the connection is closed", "lost")
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[bytes] = loop.create_future()
-        self.discard_until = 0.0
-        self._pending = (request, transaction, answer)
-        self._transport.write(encode_rtu(request) if self._rtu else encode_tcp(request, transaction))
-        timer = loop.call_at(deadline, self._expire)
+        timer = loop.call_at(deadline, self.expire)
         try:
+            self.begin(request, transaction, partial(_settle, answer))
             return await answer
         finally:
             timer.cancel()
-            self._pending = None
+            self._pending.pop(_RTU_KEY if self.rtu else transaction, None)
+
+    def expire(self) -> None:
+        """The time for what is pending is up."""
+        if not self._pending:
+            return
+        have = f"{self._filled} bytes of an answer" if self._filled else "no answer"
+        fault = LinkError(f"{have} within the time-out", "timeout")
+        self._silences += 1
+        if not self.rtu or self._filled or self._silences >= SILENCES_MAX:
+            self.abort(fault)
+        else:
+            self._fail(fault)
 
     def abort(self, fault: LinkError) -> None:
-        """Close at once and fail the pending request; the first fault is kept."""
+        """Close at once and fail what is pending; the first fault is kept."""
         if self.fault is None:
             self.fault = fault
-        if self._pending is not None and not self._pending[2].done():
-            self._pending[2].set_exception(fault)
+        self._fail(fault)
         if self._transport is not None:
             self._transport.abort()
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+    def connection_made(self, transport: asyncio.BaseTransport | Transport) -> None:
         """asyncio: the connection stands."""
-        self._transport = cast(asyncio.Transport, transport)
-        if self.fault is not None:
+        self._transport = transport  # type: ignore[assignment]
+        if self.fault is not None and self._transport is not None:
             self._transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -90,54 +141,97 @@ class Link(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """asyncio: ``nbytes`` more have come."""
-        if asyncio.get_running_loop().time() < self.discard_until:
+        now = asyncio.get_running_loop().time()
+        torn = self._gap_s is not None and self._filled and now - self.heard_at > self._gap_s
+        self.heard_at = now
+        if now < self.discard_until:
             return
         self._filled += nbytes
-        if self._pending is None or self._pending[2].done():
+        if not self._pending and not self._is_late():
             self.abort(LinkError(f"{nbytes} bytes came that nobody asked for", "unsolicited"))
-            return
-        request, transaction, answer = self._pending
-        data = bytes(memoryview(self._buffer)[: self._filled])
+        elif torn:
+            self.abort(LinkError(f"answer refused: a gap of more than {self._gap_s} s inside a frame", "gap"))
+        else:
+            self._take()
+
+    def _take(self) -> None:
+        """Hand out every answer that has come whole."""
         try:
-            found = parse_rtu(data, request) if self._rtu else parse_tcp(data, request, transaction)
-        except ExceptionAnswer as refusal:
-            self._filled = 0
-            answer.set_exception(refusal)
+            take = self._take_rtu if self.rtu else self._take_tcp
+            while self._filled and take():
+                self._silences, self.proven = 0, True
         except FrameError as fault:
             self.abort(LinkError(f"answer refused: {fault}", fault.reason))
-        else:
-            if found is not None:
-                self._filled = 0
-                answer.set_result(found)
 
-    def _expire(self) -> None:
-        have = f"{self._filled} bytes of an answer" if self._filled else "no answer"
-        self.abort(LinkError(f"{have} within the time-out", "timeout"))
+    def _take_tcp(self) -> bool:
+        """With one request pending nothing may follow its answer; with several the next answer may."""
+        if self._filled < 2:
+            return False
+        transaction = int.from_bytes(self._buffer[:2], "big")
+        if transaction not in self._pending:
+            expected = " or ".join(map(str, self._pending))
+            raise FrameError("transaction id", f"transaction id is {transaction}; expected {expected}")
+        size = self._filled
+        if len(self._pending) > 1 and self._filled >= 6:
+            size = min(size, 6 + int.from_bytes(self._buffer[4:6], "big"))
+        request = self._pending[transaction][0]
+        return self._hand_out(transaction, size, partial(parse_tcp, request=request, transaction=transaction))
+
+    def _take_rtu(self) -> bool:
+        if self._is_late():
+            return self._drop_late()
+        if not self._pending:
+            raise FrameError("leftover", f"{self._filled} bytes follow a late answer; expected none")
+        request = self._pending[_RTU_KEY][0]
+        return self._hand_out(_RTU_KEY, self._filled, partial(parse_rtu, request=request))
+
+    def _hand_out(self, key: int, size: int, parse: Callable[[bytes], bytes | None]) -> bool:
+        try:
+            found: bytes | ExceptionAnswer | None = parse(bytes(self._buffer[:size]))
+        except ExceptionAnswer as refusal:
+            found = refusal
+        if found is None:
+            return False
+        self._cut(size)
+        self._pending.pop(key)[1](found)
+        return True
+
+    def _is_late(self) -> bool:
+        """True when what has come begins like the answer to an RTU request that was given up."""
+        return (
+            self.rtu
+            and self._buffer[0] in self.late
+            and not any(request.unit == self._buffer[0] for request, _ in self._pending.values())
+        )
+
+    def _drop_late(self) -> bool:
+        """Forget a late frame of another unit; a refused one is not whole yet or not what it seemed."""
+        late = self.late[self._buffer[0]]
+        size = 3 + (2 if self._filled > 1 and self._buffer[1] >= 0x80 else late.answer_size)
+        if self._filled < size:
+            return False
+        with suppress(ExceptionAnswer):
+            parse_rtu(bytes(self._buffer[:size]), late)
+        self._cut(size)
+        del self.late[late.unit]
+        return bool(self._filled)
+
+    def _cut(self, size: int) -> None:
+        rest = self._filled - size
+        if rest:
+            self._buffer[:rest] = self._buffer[size : self._filled]
+        self._filled = rest
+
+    def _fail(self, fault: LinkError) -> None:
+        pending, self._pending = self._pending, {}
+        for _, done in pending.values():
+            done(fault)
 
 
-async def connect(host: str, port: int, rtu: bool, deadline: float, user_timeout_s: float) -> Link:
-    """Open a connection before ``deadline`` (loop time); :class:`LinkError` says why there is none."""
-    loop = asyncio.get_running_loop()
-    link = Link(rtu)
-    try:
-        async with asyncio.timeout_at(deadline):
-            transport, _ = await loop.create_connection(lambda: link, host, port)
-    except TimeoutError:
-        fault = LinkError(f"no connection to {host}:{port} within the time-out", "timeout")
-    except OSError as error:
-        fault = LinkError(f"no connection to {host}:{port}: {error.strerror or error}", "refused")
+def _settle(answer: asyncio.Future[bytes], found: bytes | Exception) -> None:
+    if answer.done():
+        return
+    if isinstance(found, Exception):
+        answer.set_exception(found)
     else:
-        _tune(transport.get_extra_info("socket"), user_timeout_s)
-        return link
-    link.abort(fault)  # the connection may have come up in the very moment of the time-out
-    raise fault
-
-
-def _tune(sock: socket.socket, user_timeout_s: float) -> None:
-    """Find a dead peer in seconds also when it is beyond the next switch, and send small frames at once."""
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 5)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 1)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, max(1, round(1000.0 * user_timeout_s)))
+        answer.set_result(found)

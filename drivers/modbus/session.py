@@ -1,53 +1,27 @@
-"""One connection to one Modbus device: one request in flight, writes before reads, no retries.
+"""One line to one or more Modbus units: one turn at a time, writes before reads, no retries.
 
-Any time-out, cancellation, mismatch or stray byte closes the connection, because nothing that arrives afterwards can
-be told apart from an answer to the next request. A lost connection fails the pending request at once. All durations
-here are machine seconds; only the stamps of a :class:`Reply` are in the site's time.
+Any time-out, cancellation, mismatch or stray byte closes a TCP or TLS connection, because nothing that arrives
+afterwards can be told apart from an answer to the next request; on RTU a unit that was late is first brought back into
+step. A lost connection fails the pending request at once. What goes wrong with a unit is held against that unit, so
+that the others behind the same line are asked on. All durations here are machine seconds; only the stamps of a
+:class:`Reply` are in the site's time.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import random
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from drivers.modbus.codec import ExceptionAnswer, Request
-from drivers.modbus.link import Link, LinkError, connect
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """Where the device listens; ``rtu`` frames as RTU inside TCP (a transparent serial gateway)."""
-
-    host: str
-    port: int
-    rtu: bool = False
-
-    @classmethod
-    def parse(cls, text: str) -> Endpoint:
-        """From ``host:port``, ``tcp://host:port``, ``rtu+tcp://host:port`` or ``[v6]:port``; ValueError otherwise."""
-        scheme, separator, rest = text.rpartition("://")
-        host, _, port = rest.rpartition(":")
-        good_port = port.isascii() and port.isdigit() and 0 < int(port) < 65536
-        if (separator and scheme not in ("tcp", "rtu+tcp")) or not host or not good_port:
-            raise ValueError(
-                f"endpoint is {text!r}; expected host:port or rtu+tcp://host:port with a port of 1 to 65535"
-            )
-        return cls(host.removeprefix("[").removesuffix("]"), int(port), rtu=scheme == "rtu+tcp")
-
-
-@dataclass(frozen=True, slots=True)
-class Backoff:
-    """Pause before the n-th new connection in a row without a good answer: doubled from first to cap, seconds."""
-
-    first_s: float = 0.1
-    cap_s: float = 2.0
-
-    def pause_s(self, failures: int) -> float:
-        """Seconds to wait after ``failures`` consecutive failures."""
-        return min(self.cap_s, self.first_s * 2.0 ** (min(failures, 32) - 1)) if failures else 0.0
+from drivers.modbus.connect import connect
+from drivers.modbus.endpoint import Endpoint
+from drivers.modbus.link import Link, LinkError
+from drivers.modbus.turns import Turns
+from drivers.modbus.unit_health import PROBE_REST, Backoff, UnitHealth, step_request
 
 
 @dataclass(slots=True)
@@ -88,23 +62,22 @@ class Session:
         """``settle_s``: listen and discard this long on a new connection (RTU answers carry no transaction id)."""
         self.counters = Counters()
         self.generation = 0
-        self._endpoint = endpoint
+        self.endpoint = endpoint
+        self.turnaround_s = turnaround_s
         self._now_s = now_s
         self._backoff = backoff if backoff is not None else Backoff()
-        self._turnaround_s = turnaround_s
         self._settle_s = settle_s
         self._user_timeout_s = user_timeout_s
         # Not for secrecy: a random start makes answers left over from an earlier process unlikely to match.
         self._transaction = (rng if rng is not None else random.Random()).randrange(1, 0x10000)
-        self._turns: tuple[deque[asyncio.Future[None]], deque[asyncio.Future[None]]] = (deque(), deque())
-        self._busy = False
+        self._turns = Turns()
         self._closed = False
         self._link: Link | None = None
         self._dying: asyncio.Future[None] | None = None
-        self._failures = 0
-        self._not_before = 0.0
+        self._line = UnitHealth()
+        self._units: dict[int, UnitHealth] = {}
+        self._probe_not_before = 0.0
         self._quiet_until = 0.0
-        self._last_fault = ""
 
     @property
     def up(self) -> bool:
@@ -112,32 +85,46 @@ class Session:
         return self._link is not None and self._link.usable
 
     async def request(
-        self, request: Request, deadline: float, *, generation: int | None = None, urgent: bool = False
+        self,
+        request: Request,
+        deadline: float,
+        *,
+        generation: int | None = None,
+        urgent: bool = False,
+        answer_s: float = math.inf,
     ) -> Reply:
         """Send ``request`` and wait for its answer until ``deadline`` (loop time), queueing and connecting included.
 
-        With ``generation`` it is sent on that very connection or not at all. Raises :class:`ExceptionAnswer` (the
-        device refused) or :class:`LinkError` (no valid answer).
+        The answer itself may take ``answer_s`` at most. With ``generation`` the request is sent on that very
+        connection or not at all. Raises :class:`ExceptionAnswer` (the device refused) or :class:`LinkError` (no valid
+        answer).
         """
-        await self._take_turn(deadline, urgent)
+        self._refuse_suspect(request.unit)
+        await self._turns.take(deadline, urgent)
         try:
-            return await self._exchange(request, deadline, generation)
+            self._refuse_suspect(request.unit)
+            return await self._exchange(request, deadline, generation, answer_s)
         finally:
-            self._pass_turn()
+            self._turns.pass_on()
 
-    async def connected(self, deadline: float, *, urgent: bool = False) -> int:
-        """Make sure that there is a connection; returns its number (``generation``). Raises :class:`LinkError`."""
-        await self._take_turn(deadline, urgent)
+    async def connected(self, deadline: float, *, unit: int | None = None, urgent: bool = False) -> int:
+        """Make sure that there is a connection; returns its number (``generation``). Raises :class:`LinkError`.
+
+        With ``unit`` it is refused at once while that unit is in its back-off.
+        """
+        if unit is not None:
+            self._refuse_suspect(unit)
+        await self._turns.take(deadline, urgent)
         try:
             await self._connect(deadline)
             return self.generation
         finally:
-            self._pass_turn()
+            self._turns.pass_on()
 
-    def drop(self, reason: str) -> None:
+    def drop(self, reason: str, unit: int | None = None) -> None:
         """Close the connection because what it delivers cannot be trusted."""
         if self._link is not None:
-            self._blame(LinkError(reason, "dropped"))
+            self._blame(LinkError(reason, "dropped"), unit)
 
     async def aclose(self) -> None:
         """Close for good; pending requests fail with :class:`LinkError`."""
@@ -146,33 +133,67 @@ class Session:
             self._blame(LinkError("the session was closed", "closed"))
         await self._bury()
 
-    async def _exchange(self, request: Request, deadline: float, generation: int | None) -> Reply:
+    async def _exchange(self, request: Request, deadline: float, generation: int | None, answer_s: float) -> Reply:
         link = await self._connect(deadline)
         if generation is not None and generation != self.generation:
             raise LinkError("the connection was renewed in between", "renewed")
-        await self._keep_quiet(deadline)
-        self._transaction = self._transaction % 0xFFFF + 1
-        sent_s = self._now_s()
+        late = self._units[request.unit].late if request.unit in self._units else None
+        if link.rtu and late is not None:
+            await self._step(link, step_request(late), deadline, answer_s)
+        return await self._send(link, request, deadline, answer_s)
+
+    async def _step(self, link: Link, probe: Request, deadline: float, answer_s: float) -> None:
+        """Prove that what comes next is not an answer to an earlier request of that unit."""
         try:
-            data = await link.exchange(request, self._transaction, deadline)
+            await self._send(link, probe, deadline, answer_s)
+        except ExceptionAnswer:
+            return  # the unit refuses what was asked now, so it is in step
+
+    async def _send(self, link: Link, request: Request, deadline: float, answer_s: float) -> Reply:
+        await self._keep_quiet(deadline)
+        loop = asyncio.get_running_loop()
+        self._transaction = self._transaction % 0xFFFF + 1
+        sent_s, started = self._now_s(), loop.time()
+        try:
+            data = await link.exchange(request, self._transaction, min(deadline, started + answer_s))
         except ExceptionAnswer:
             self.counters.exceptions += 1
-            self._failures = 0
+            self._answered(request.unit)
             raise
         except LinkError as fault:
-            self._blame(fault)
+            self._give_up(request, fault, started)
             raise
         except asyncio.CancelledError:
-            self._blame(LinkError("the request was cancelled", "cancelled"))
+            self._give_up(request, LinkError("the request was cancelled", "cancelled"), started)
             raise
         finally:
-            self._quiet_until = asyncio.get_running_loop().time() + self._turnaround_s
+            self._quiet_until = loop.time() + self.turnaround_s
         self.counters.answers += 1
-        self._failures = 0
+        self._answered(request.unit)
         return Reply(data, sent_s, self._now_s())
 
+    def _answered(self, unit: int) -> None:
+        self._line.answer()
+        self._unit(unit).answer()
+
+    def _give_up(self, request: Request, fault: LinkError, started: float) -> None:
+        """An exchange went wrong: the unit is suspect, and on RTU its answer may still come."""
+        loop = asyncio.get_running_loop()
+        self._probe_not_before = loop.time() + PROBE_REST * (loop.time() - started)
+        keeps_link = self._link is not None and self._link.rtu and self._link.usable and fault.reason == "timeout"
+        if keeps_link and self._link is not None:
+            self._count(fault)
+            self._suspect(self._unit(request.unit), fault)
+            self._link.late[request.unit] = request
+        else:
+            self._blame(fault, request.unit)
+        if self.endpoint.rtu:
+            unit = self._unit(request.unit)
+            unit.late = request
+            unit.not_before = max(unit.not_before, loop.time() + self._settle_s)
+
     async def _keep_quiet(self, deadline: float) -> None:
-        """Wait until the device may be asked again, unless that is too late anyhow."""
+        """Wait until the line may be used again, unless that is too late anyhow."""
         loop = asyncio.get_running_loop()
         pause = self._quiet_until - loop.time()
         if pause > 0.0:
@@ -187,72 +208,73 @@ class Session:
             return self._link
         await self._bury()
         loop = asyncio.get_running_loop()
-        wait_s = self._not_before - loop.time()
+        wait_s = self._line.not_before - loop.time()
         if wait_s > 0.0:
-            raise LinkError(f"next connection in {wait_s:.1f} s, after: {self._last_fault}", "back-off")
-        where = self._endpoint
+            raise LinkError(f"next connection in {wait_s:.1f} s, after: {self._line.fault}", "back-off")
         try:
-            link = await connect(where.host, where.port, where.rtu, deadline, self._user_timeout_s)
+            link = await connect(self.endpoint, deadline, self._user_timeout_s)
         except LinkError as fault:
             self._blame(fault)
             raise
         self._link = link
         self.counters.connects += 1
         self.generation += 1
-        link.discard_until = self._quiet_until = loop.time() + self._settle_s
+        if not self._line.answered:  # later, each unit that was late is brought into step by itself
+            link.discard_until = self._quiet_until = loop.time() + self._settle_s
         return link
 
     async def _bury(self) -> None:
         """Wait for the end of the old connection (never two to one device); count it if it died between requests."""
         if self._link is not None:
-            self._blame(self._link.fault or LinkError("the connection was lost", "lost"))
+            fault = self._link.fault or LinkError("the connection was lost", "lost")
+            if fault.reason == "lost" and self._link.proven:  # closed between two polls: many devices do when idle
+                self._line.answer()
+                self._count(fault)
+                self._end(fault)
+            else:
+                self._blame(fault)
         if self._dying is not None:
             await asyncio.shield(self._dying)
             self._dying = None
 
-    def _blame(self, fault: LinkError) -> None:
-        """Count the fault, end the connection and set the time of the next one."""
-        self._failures += 1
-        self._last_fault = str(fault)
-        self._not_before = asyncio.get_running_loop().time() + self._backoff.pause_s(self._failures)
+    def _blame(self, fault: LinkError, unit: int | None = None) -> None:
+        """Count the fault, end the connection, and let the unit (or else the line) rest."""
+        self._count(fault)
+        self._suspect(self._line if unit is None else self._unit(unit), fault)
+        self._end(fault)
+
+    def _end(self, fault: LinkError) -> None:
+        link, self._link = self._link, None
+        if link is not None:
+            link.abort(fault)
+            self._dying = link.closed
+
+    def _count(self, fault: LinkError) -> None:
         if fault.reason == "timeout":
             self.counters.timeouts += 1
         elif fault.reason in ("lost", "refused"):
             self.counters.losses += 1
         else:
             self.counters.rejected[fault.reason] += 1
-        link, self._link = self._link, None
-        if link is not None:
-            link.abort(fault)
-            self._dying = link.closed
 
-    async def _take_turn(self, deadline: float, urgent: bool) -> None:
-        if not self._busy:
-            self._busy = True
+    def _unit(self, unit: int) -> UnitHealth:
+        found = self._units.get(unit)
+        if found is None:
+            found = self._units[unit] = UnitHealth()
+        return found
+
+    def _suspect(self, health: UnitHealth, fault: LinkError) -> None:
+        pause_s = self._backoff.pause_s(health.failures + 1)
+        health.failed(str(fault), asyncio.get_running_loop().time() + pause_s)
+
+    def _refuse_suspect(self, number: int) -> None:
+        """LinkError while the unit is to be left alone."""
+        unit = self._units.get(number)
+        if unit is None or not unit.failures:
             return
-        loop = asyncio.get_running_loop()
-        turn: asyncio.Future[None] = loop.create_future()
-        self._turns[0 if urgent else 1].append(turn)
-        timer = loop.call_at(deadline, _give_up, turn)
-        try:
-            await turn
-        except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled() and turn.exception() is None:
-                self._pass_turn()
-            raise
-        finally:
-            timer.cancel()
-
-    def _pass_turn(self) -> None:
-        for queue in self._turns:
-            while queue:
-                turn = queue.popleft()
-                if not turn.done():
-                    turn.set_result(None)
-                    return
-        self._busy = False
-
-
-def _give_up(turn: asyncio.Future[None]) -> None:
-    if not turn.done():
-        turn.set_exception(LinkError("the connection was busy with another request", "timeout"))
+        until = unit.not_before
+        if any(other.healthy for other in self._units.values()):
+            until = max(until, self._probe_not_before)
+        wait_s = until - asyncio.get_running_loop().time()
+        if wait_s > 0.0:
+            raise LinkError(f"unit {number} is asked again in {wait_s:.1f} s, after: {unit.fault}", "back-off")

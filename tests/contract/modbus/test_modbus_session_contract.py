@@ -12,8 +12,10 @@ import pytest
 from hostile_modbus_server import Behaviour, good, hostile, mbap, registers
 
 from drivers.modbus.codec import ExceptionAnswer, read_registers, write_registers
+from drivers.modbus.endpoint import Endpoint
 from drivers.modbus.link import LinkError
-from drivers.modbus.session import Backoff, Endpoint, Session
+from drivers.modbus.session import Session
+from drivers.modbus.unit_health import Backoff
 
 pytestmark = pytest.mark.socket
 
