@@ -34,7 +34,8 @@ class PointSpec:
     strings. OPC UA: ``path`` is the browse path below the device's root object, ``type`` the expected DataType name.
     ``sf`` names the point that holds the power-of-ten scale factor. ``missing`` lists raw values that mean "not
     implemented" (NaN always does). ``low``/``high`` are the plausible range of the SI value, checked on every read.
-    ``ref`` is the manual page.
+    ``ref`` is the manual page. ``sunspec`` binds the point to the first of these models that the device has
+    (``701.W``); address, type, scale factor and sentinel then come from the device's own chain of models.
     """
 
     name: str
@@ -53,6 +54,7 @@ class PointSpec:
     missing: tuple[int, ...] = ()
     low: float | None = None
     high: float | None = None
+    sunspec: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +104,21 @@ class ReadRules:
 
 
 @dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """Counters that prove life: we write ours to ``write_point`` every second, the device counts ``watch_point`` up."""
+
+    write_point: str
+    watch_point: str
+
+
+@dataclass(frozen=True, slots=True)
 class Profile:
-    """One device type. ``source`` names the manual; ``fails`` what it does when we go silent."""
+    """One device type. ``source`` names the manual; ``fails`` what it does when we go silent.
+
+    ``when_silent`` says that in a sentence, with what covers a device that fails open or holds its last set point;
+    ``verified`` against what the table was checked. A profile whose points are bound to SunSpec models has them
+    unplaced in ``template``, and here the addresses of the standard chain, for a simulated twin.
+    """
 
     id: str
     kind: str
@@ -119,6 +134,10 @@ class Profile:
     root: tuple[str, ...] = ()
     byte_order: str = "big"
     identity: Mapping[str, float] = field(default_factory=dict)
+    when_silent: str = ""
+    verified: str = ""
+    heartbeat: Heartbeat | None = None
+    template: Profile | None = None
 
     def point(self, name: str) -> PointSpec:
         """The point called ``name``; KeyError names the profile when there is none."""
@@ -130,3 +149,16 @@ class Profile:
     def command(self, name: str) -> CommandSpec | None:
         """The command called ``name``, or None when the device cannot do it."""
         return next((spec for spec in self.commands if spec.name == name), None)
+
+    def poll_names(self) -> frozenset[str]:
+        """Names that a poll returns: points and derived ones, ``p_set_w`` and ``q_set_var`` where a command has them.
+
+        Of a profile that is bound to SunSpec models only what it declares; scale factors and headers stay inside.
+        """
+        declared = self.template if self.template is not None else self
+        names = {spec.name for spec in declared.points if "r" in spec.access and spec.type != "string"}
+        names |= {derived.name for derived in declared.derived}
+        commands = {command.name for command in declared.commands}
+        names |= {"p_set_w"} if commands - {"q_var"} else set()
+        names |= {"q_set_var"} if "q_var" in commands else set()
+        return frozenset(names)

@@ -31,6 +31,10 @@ class Fields:
         self._asked.add(key)
         return key in self._data
 
+    def is_list(self, key: str) -> bool:
+        """True when a list is given at ``key``; counts as asked for."""
+        return self.has(key) and isinstance(self._data[key], list)
+
     def text(self, key: str, default: str | None = None, *, one_of: Iterable[str] = ()) -> str:
         """A non-empty text, one of ``one_of`` when that is given."""
         allowed = tuple(one_of)

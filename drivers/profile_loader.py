@@ -12,14 +12,16 @@ from importlib.resources import files
 
 import yaml
 
-from drivers.profile import CommandSpec, DerivedSpec, FailBehaviour, PointSpec, Profile, ReadRules
+from drivers.profile import CommandSpec, DerivedSpec, FailBehaviour, Heartbeat, PointSpec, Profile, ReadRules
 from drivers.profile_checks import SUNSPEC_NOT_IMPLEMENTED, TYPES, check_profile
 from drivers.profile_fields import Fields, ProfileError
+from drivers.sunspec.placing import place, sunspec_point
 
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 TABLES = ("holding", "input")
 WORD_ORDERS = ("high_first", "low_first")
 OPS = ("max", "min", "mean", "sum", "mean_ln_to_ll")
+LAYOUTS = ("fixed", "sunspec")
 POINT_DEFAULTS = ("type", "unit", "table", "word_order", "ref", "access")
 
 
@@ -74,6 +76,8 @@ def parse_profile(text: str, origin: str) -> Profile:
         raise ProfileError(f"{origin}: not YAML: {fault}") from fault
     top = Fields(data, origin)
     profile = _profile(top)
+    if top.text("layout", "fixed", one_of=LAYOUTS) == "sunspec":
+        profile = place(profile, top)
     top.done()
     check_profile(profile, origin)
     return profile
@@ -96,6 +100,9 @@ def _profile(top: Fields) -> Profile:
         root=top.texts("root", ()),
         byte_order=top.text("byte_order", "big", one_of=("big", "little")),
         identity=_identity(top),
+        when_silent=top.text("when_silent") if top.has("when_silent") else "",
+        verified=top.text("verified") if top.has("verified") else "",
+        heartbeat=_heartbeat(top),
     )
 
 
@@ -111,6 +118,7 @@ def _points(top: Fields, protocol: str) -> tuple[PointSpec, ...]:
     for key in defaults:
         if key not in POINT_DEFAULTS:
             raise ProfileError(f"{top.where}.defaults.{key}: unknown key; expected one of {', '.join(POINT_DEFAULTS)}")
+    bound = top.text("layout", "fixed", one_of=LAYOUTS) == "sunspec"
     sentinels = top.has("not_implemented") and bool(top.text("not_implemented", one_of=("sunspec",)))
     points = []
     for name, row in top.table("points").items():
@@ -118,7 +126,8 @@ def _points(top: Fields, protocol: str) -> tuple[PointSpec, ...]:
         if not NAME.fullmatch(name):
             raise ProfileError(f"{where}: expected a name of lower-case letters, digits and underscores")
         merged = {**defaults, **row} if isinstance(row, dict) else row
-        points.append(_point(name, Fields(merged, where), protocol, sentinels))
+        fields = Fields(merged, where)
+        points.append(sunspec_point(name, fields) if bound else _point(name, fields, protocol, sentinels))
     return tuple(points)
 
 
@@ -178,6 +187,15 @@ def _command(name: str, data: object, origin: str) -> CommandSpec:
     )
     row.done()
     return spec
+
+
+def _heartbeat(top: Fields) -> Heartbeat | None:
+    if not top.has("heartbeat"):
+        return None
+    row = Fields(top.table("heartbeat"), f"{top.where}.heartbeat")
+    found = Heartbeat(row.text("write_point"), row.text("watch_point"))
+    row.done()
+    return found
 
 
 def _read_rules(row: Fields) -> ReadRules:

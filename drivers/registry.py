@@ -36,6 +36,10 @@ def open_device(device: Device, clock: Clock, lines: Lines | None = None) -> Fie
             f"device {device.id}: protocol is {device.protocol!r}; expected {profile.protocol!r}, "
             f"the protocol of profile {profile.id}"
         )
+    if profile.template is not None:
+        from drivers.sunspec.device import SunSpecDevice
+
+        return SunSpecDevice(device, profile, clock, lines=lines)
     if device.protocol == "modbus":
         from drivers.modbus.device import ModbusDevice
 
@@ -60,14 +64,7 @@ class Catalogue:
         if profile_id not in profile_ids():
             return None
         profile = load_profile(profile_id)
-        names = {spec.name for spec in profile.points if "r" in spec.access and spec.type != "string"}
-        names |= {derived.name for derived in profile.derived}
-        commands = {command.name for command in profile.commands}
-        if commands - {"q_var"}:
-            names.add("p_set_w")
-        if "q_var" in commands:
-            names.add("q_set_var")
-        return names
+        return set(profile.poll_names())
 
     def commands(self, profile_id: str) -> set[str] | None:
         """Names of the commands of a profile; None for an unknown one."""

@@ -69,7 +69,6 @@ class ModbusDevice:
         Raises ``ValueError`` for an endpoint that cannot be, or that another device of ``lines`` uses differently.
         """
         self._device = device
-        self._profile = profile
         self._clock = clock
         self._timeout_s = max(clock.real_s(device.timeout_s), TIMEOUT_S_MIN)
         self.counters = PollCounters()
@@ -82,13 +81,9 @@ class ModbusDevice:
             turnaround_s=clock.real_s(profile.read.turnaround_s),
         )
         self.session = self._member.session
-        self._readable = [spec for spec in profile.points if "r" in spec.access and spec.type != "string"]
-        self._reads = self._plan(spec for spec in self._readable if spec.name not in profile.identity)
-        self._identity_reads = self._plan(profile.point(name) for name in profile.identity)
-        self._identified = (-1, -math.inf)
-        self._known: dict[str, Measurement] = {}
-        self._known_generation = -1
         self._heard: dict[bytes, bytes] = {}
+        self._known: dict[str, Measurement] = {}
+        self._use(profile)
 
     @property
     def id(self) -> str:
@@ -160,6 +155,17 @@ class ModbusDevice:
         """A device on a shared line may have to wait until somebody else's request has timed out."""
         turns = 2.0 if self._member.shared else 1.0
         return asyncio.get_running_loop().time() + turns * self._timeout_s
+
+    def _use(self, profile: Profile) -> None:
+        """Read and write by this table from now on; what an earlier one told is forgotten."""
+        self._profile = profile
+        self._readable = [spec for spec in profile.points if "r" in spec.access and spec.type != "string"]
+        self._reads = self._plan(spec for spec in self._readable if spec.name not in profile.identity)
+        self._identity_reads = self._plan(profile.point(name) for name in profile.identity)
+        self._identified = (-1, -math.inf)
+        self._known = {}
+        self._known_generation = -1
+        self._heard.clear()
 
     def _plan(self, points: Iterable[PointSpec]) -> tuple[BlockRead, ...]:
         unit, order = self._device.unit_address, self._profile.byte_order

@@ -65,6 +65,7 @@ async def image_server(image: Mapping[int, int]) -> AsyncIterator[HostileServer]
 
 SUNSPEC_DER = {
     **dict(zip((40000, 40001, 40002, 40070, 40225, 40277), (0x5375, 0x6E53, 1, 701, 702, 704), strict=True)),
+    **dict(zip((40003, 40071, 40226, 40278, 40344), (66, 153, 50, 65, 0xFFFF), strict=True)),
     40074: 3,
     40080: 1500,
     40186: 2,
@@ -80,7 +81,7 @@ async def test_a_poll_names_every_point_of_the_catalogue_with_the_time_of_its_re
     async with image_server(SUNSPEC_DER) as server:
         device = opened(server.endpoint, "sunspec_der")
         points = await device.poll()
-        assert set(points) == catalogue().points("sunspec_der")
+        assert set(points) >= {spec.name for spec in load_profile("sunspec_der").points}
         assert points["p_w"].value == -150e3
         assert points["w_max_w"].value == 2e6
         assert all(point.measured_at_s <= point.received_at_s for point in points.values())

@@ -19,7 +19,7 @@ def known(**values: float) -> dict[str, Measurement]:
     return {name: Measurement(value, Quality.GOOD, 1.0, 1.0) for name, value in values.items()}
 
 
-DER_KNOWN = known(w_max_w=2e6, w_max_lim_sf=-2, var_set_sf=0)
+DER_KNOWN = known(w_max_w=2e6, model_704_wmaxlimpct_sf=-2, model_704_varset_sf=0)
 
 
 def cap(value: float, lease_s: float = 30.0, revert: float = 0.0) -> tuple[RegisterWrite, ...]:
@@ -58,7 +58,7 @@ def test_a_cap_is_rounded_down_so_that_the_device_gets_no_more_than_allowed() ->
 
 
 def test_a_battery_set_point_has_mode_lease_and_fallback_before_its_value() -> None:
-    have = known(w_set_sf=1, var_set_sf=0)
+    have = known(model_704_wset_sf=1, model_704_varset_sf=0)
     writes = plan_writes(BATTERY, {"p_w": 50e3}, 60.0, {"p_w": 0.0}, have)
     assert writes == (
         RegisterWrite(40307, bytes.fromhex("0001 0000003c")),  # revert enabled, 60 s
@@ -68,7 +68,7 @@ def test_a_battery_set_point_has_mode_lease_and_fallback_before_its_value() -> N
 
 
 def test_an_enable_is_never_written_before_what_it_enables() -> None:
-    writes = plan_writes(BATTERY, {"q_var": -20e3}, 60.0, {"q_var": 0.0}, known(var_set_sf=0))
+    writes = plan_writes(BATTERY, {"q_var": -20e3}, 60.0, {"q_var": 0.0}, known(model_704_varset_sf=0))
     order = {write.address: index for index, write in enumerate(writes)}
     assert len(writes) == 4
     assert writes[order[40312]].data == b"\0\1"
@@ -104,8 +104,11 @@ def test_without_a_value_to_revert_to_nothing_is_written() -> None:
     [
         ({}, "w_max_w, which has no use: was never read"),
         (known(w_max_w=0.0), "reads 0"),
-        (known(w_max_w=2e6), "w_max_lim_sf was never read"),
-        (known(w_max_w=2e6) | {"w_max_lim_sf": Measurement(math.nan, Quality.BAD, 1, 1, "odd")}, "w_max_lim_sf odd"),
+        (known(w_max_w=2e6), "model_704_wmaxlimpct_sf was never read"),
+        (
+            known(w_max_w=2e6) | {"model_704_wmaxlimpct_sf": Measurement(math.nan, Quality.BAD, 1, 1, "odd")},
+            "model_704_wmaxlimpct_sf odd",
+        ),
         ({"w_max_w": Measurement(math.nan, Quality.MISSING, 1, 1, "gone")}, "gone"),
     ],
 )
@@ -115,5 +118,9 @@ def test_without_its_reference_a_fraction_is_not_written(have: dict[str, Measure
 
 
 def test_the_points_that_a_command_depends_on_are_known() -> None:
-    assert points_needed(DER, ["generation_w_max", "q_var"]) == {"w_max_w", "w_max_lim_sf", "var_set_sf"}
+    assert points_needed(DER, ["generation_w_max", "q_var"]) == {
+        "w_max_w",
+        "model_704_wmaxlimpct_sf",
+        "model_704_varset_sf",
+    }
     assert points_needed(HUB, ["consumption_w_max", "nothing"]) == set()

@@ -196,7 +196,7 @@ def test_registers_written_out_by_hand_are_read_as_the_quantity_that_they_are(pr
 
 def test_a_sunspec_injection_is_negative_consumption() -> None:
     profile = load_profile("sunspec_der")
-    specs = [profile.point("p_w"), profile.point("w_sf")]
+    specs = [profile.point("p_w"), profile.point("model_701_w_sf")]
     (block,) = plan_blocks(specs, profile.read)
     data = struct.pack(">h", 1234) + bytes(2 * (block.count - 2)) + struct.pack(">h", 2)
     found = measure_blocks([BlockReader(block, "big").take(data, 1.0, 1.1)])
