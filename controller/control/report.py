@@ -28,6 +28,7 @@ NAN = float("nan")
 
 TRANSITIONS = {
     "limit.bound": ("limit.bound", "limit.released"),
+    "unit.behind": ("unit.behind", "unit.follows"),
     "unit.deaf": ("unit.deaf", "unit.obeys"),
     "unit.lost": ("unit.lost", "unit.back"),
     "limit.unseen": ("limit.unseen", "limit.seen"),
@@ -63,6 +64,7 @@ def build_record(
     sacrificed = tuple(x.id for x, v in zip(engine.site.limits, violation, strict=True) if v > INFEASIBLE_PU)
     bound_at_s = np.where([x.binding for x in limits], now_s, state.bound_at_s)
     flags = _flags(limits, units, sacrificed, engine, bound_at_s, now_s)
+    flags |= {("unit.behind", u.id) for u, behind in zip(engine.site.units, estimate.behind, strict=True) if behind}
     events = (*told, *_transitions(state.flags, flags, limits), *faults, *_mode_event(state.mode, mode))
     record = CycleRecord(seq, now_s, mode, limits, units, setpoints, events, not sacrificed, sacrificed)
     return record, flags, bound_at_s

@@ -18,9 +18,10 @@ class Estimate:
     """What is known at ``sample_s``; arrays in the site's order, load convention.
 
     ``avail_w`` is the power that a unit could have without its cap (magnitude, NaN when unknown), ``modelled_p_w``
-    what its set point should have made of it. A ``*_sigma`` is one standard deviation, a ``*_age_s`` the time since a
-    direct reading was used (infinite when there never was one), ``branch_excess_a`` how far a fresh current reading
-    lies above all that the estimate can explain, ``limited_sign`` the direction in which a battery cannot give more.
+    what its set point should have made of it; ``deaf`` and ``behind`` are the verdicts of ``response.py``. A
+    ``*_sigma`` is one standard deviation, a ``*_age_s`` the time since a direct reading was used (infinite when there
+    never was one), ``branch_excess_a`` how far a fresh current reading lies above all that the estimate can explain,
+    ``limited_sign`` the direction in which a battery cannot give more.
     """
 
     sample_s: float
@@ -29,6 +30,7 @@ class Estimate:
     unit_sigma_w: Array
     unit_age_s: Array
     deaf: BoolArray
+    behind: BoolArray
     limited_sign: Array
     avail_w: Array
     soc_frac: Array

@@ -14,7 +14,7 @@ from controller.estimation.flows import FlowModel, StateGrid
 from controller.estimation.layout import LOAD_RATE_FRAC, Layout
 from controller.estimation.plausibility import FreezeWatch, initial_watch, watch
 from controller.estimation.readings import Reading, SitePoints
-from controller.estimation.response import LAG_ALLOWANCE, Response, initial_response, observe
+from controller.estimation.response import LAG_ALLOWANCE, Look, Response, initial_response, observe
 from controller.estimation.state_filter import FilterState, Motion, correct, initial_filter, predict, row_sigma
 from controller.estimation.voltage import VoltageOffsets
 from controller.grid.model import PowerFlowError
@@ -104,7 +104,7 @@ class Estimator:
             filter=initial_filter(x0, sigma0),
             watch=initial_watch(),
             actuator=ActuatorState(now_s, open_p, np.zeros(n)),
-            response=initial_response(n),
+            response=initial_response(self.units),
             grid=StateGrid.of(lay.grid.linearise(lay.expand @ x0), lay),
             linearised_at_s=now_s,
             offset_v=np.zeros(lay.grid.n_bus),
@@ -128,7 +128,8 @@ class Estimator:
         frozen = watch(state.watch, self.points.groups, snapshot)
         rows = self.points.rows.take(snapshot, frozen, state.rows_used_at_s)
         currents = self.points.currents.take(snapshot, frozen, state.currents_used_at_s)
-        view = self._view(state, rows, history, held, now_s)
+        available = self._available(snapshot, frozen)
+        view = self._view(state, rows, available, history, held, now_s)
         before = _moved_by_command(predict(state.filter, self._motion(view), dt_s), view.step)
         stacked = self.flows.stacked(state.grid, before.x, state.offset_flow, state.offset_v)
         rows = self._with_currents(state, rows, currents, stacked)
@@ -152,7 +153,7 @@ class Estimator:
             rows_used_at_s=rows.used_at_s,
             currents_used_at_s=currents.used_at_s,
             voltages_used_at_s=voltages.used_at_s,
-            avail_w=self._available(snapshot, frozen),
+            avail_w=np.where(view.response.behind, np.nan, available),
             soc_frac=np.where(np.isfinite(contents), contents, state.soc_frac),
             unit_seen_at_s=np.where(np.isfinite(self._unit_rows(rows.value)[0]), now_s, state.unit_seen_at_s),
             now_s=now_s,
@@ -165,7 +166,13 @@ class Estimator:
         return values[start : start + n], values[start + n : start + 2 * n]
 
     def _view(
-        self, state: EstimatorState, rows: Reading, history: CommandHistory, held: BoolArray, now_s: float
+        self,
+        state: EstimatorState,
+        rows: Reading,
+        available: Array,
+        history: CommandHistory,
+        held: BoolArray,
+        now_s: float,
     ) -> UnitView:
         lay, units = self.layout, self.units
         newest = float(rows.used_at_s[rows.fresh].max()) if rows.fresh.any() else now_s
@@ -176,7 +183,8 @@ class Estimator:
         measured_p, measured_q = self._unit_rows(rows.value)
         on_the_way_s = LAG_ALLOWANCE * units.latency_s + WRITE_CYCLES * lay.site.cycle.cycle_s
         low, high = history.span(sample_s - on_the_way_s, now_s)
-        response = observe(state.response, measured_p, low, high, now_s, units)
+        look = Look(measured_p, low, high, available, sample_s - state.actuator.t_s, now_s)
+        response = observe(state.response, look, units)
         target_p, target_q = history.in_force(sample_s - units.latency_s)
         q_scale = np.maximum(units.q_max_var, 0.01 * units.p_rated_w)
         settled_p = held & _settled(target_p, model_p, measured_p, units.p_rated_w, units.p_rated_w)
@@ -257,6 +265,7 @@ class Estimator:
             unit_sigma_w=np.sqrt(np.diag(state.filter.cov)[2 * lay.n_w : 2 * lay.n_w + n]),
             unit_age_s=state.now_s - state.unit_seen_at_s,
             deaf=view.response.deaf,
+            behind=view.response.behind,
             limited_sign=view.response.limited(state.now_s),
             avail_w=state.avail_w,
             soc_frac=state.soc_frac,

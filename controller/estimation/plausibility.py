@@ -3,7 +3,8 @@
 A live meter's last digits move. How often an element's readings (all its quantities together, not all zero) come back
 bit-identical is learned from every run of repetitions that ended. When they stay identical for so many fresh samples
 that this would happen by chance once in ``1 / CHANCE``, the source has stopped and the values are treated as missing.
-An idle charger that always reads the same is quiet, not frozen.
+An idle charger that always reads zero is quiet, not frozen, and says nothing about how it will read when it charges:
+a meter that repeats even zeros before it ever moved may well repeat itself.
 """
 
 from __future__ import annotations
@@ -52,10 +53,13 @@ def watch(previous: FreezeWatch, groups: Mapping[str, Sequence[str]], snapshot: 
         readings = [m for name in names if (m := get(name)) is not None and m.usable]
         if not readings or readings[0].measured_at_s <= sampled.get(element, -np.inf):
             continue
-        values = tuple([m.value for m in readings])
-        unchanged = values == last.get(element) and any(values)
+        values, before = tuple([m.value for m in readings]), last.get(element)
+        idle = not any(values) or before is None or not any(before)
+        unchanged = values == before and not idle
         run = same.get(element, 0)
-        if element in last and not unchanged:
+        if idle and values == before and element not in seen:
+            frac[element] = SAME_HIGH
+        elif not idle and not unchanged:
             seen[element] = min(seen.get(element, 0) + run + 1, LEARN_SAMPLES)
             old = frac.get(element, SAME_PRIOR)
             frac[element] = old + (run - (run + 1) * old) / max(seen[element], run + 1)

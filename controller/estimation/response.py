@@ -1,7 +1,11 @@
-"""Proof of response: a unit that was told to give way and does not move is deaf and gets no credit.
+"""Proof of response: who does not do what it was told gets no credit.
 
-The distance between what a unit does and what it may do must shrink; after dead time, measurement delay and two
-cycles at least a fifth of what its ramp and lag allow must be done. Credit returns when it obeys.
+Every unit is followed by an envelope: the most and the least that an obeying unit could still be doing, however slow
+it is. A first-order lag with a ramp limit is monotone in its set point and in its pace (comparison principle), so a
+unit that obeys at two thirds of the slowest credible pace stays inside whatever its targets do; no false alarm comes
+from targets that move. Outside the envelope a unit is deaf until it has moved as told. A unit that stays below both
+its cap and what it says it could give is *behind*: it may hold an older, lower cap and would jump when it hears again,
+so its word on what it has is not believed until it rises.
 """
 
 from __future__ import annotations
@@ -17,28 +21,40 @@ Array = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
 TOLERANCE_FRAC = 0.015  # of rated power: sensor bias, smoothed noise and one write dead-band
+READING_FRAC = 0.005  # of rated power: how far the larger of two readings in a row may be too small
+LATE_FRAC = 0.0075  # of rated power: noise alone, where a unit is compared with its own earlier readings
 SMOOTHING = 0.5
 LARGE = 2.0  # a gap this many tolerances wide is no noise and is not smoothed
-PROGRESS_MIN_FRAC = 0.2
-REBASE_FRAC = 0.5  # of the gap: who has done this much is on the way, and is judged anew from there
-LIMITED_S = 120.0
 LAG_ALLOWANCE = 1.6  # units are slower than their data sheet by up to this factor
+PACE_MIN_FRAC = 0.65  # of the slowest credible pace: slower than this is not obeying
+PROGRESS_FRAC = 0.5  # of what it owes: a deaf unit that has done this much hears again
+BACK_FRAC = 0.6  # of the tolerance: so near its set point it hears again too
+LIMITED_S = 120.0
+BEHIND_FRAC = 0.06  # of rated power below cap and reported availability, which is a model's word, not a meter's
+RISEN_FRAC = 0.02  # of rated power: a unit that was behind and rises by this much follows again
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """Per unit: how far off it is (smoothed), since when (inf = it obeys), how far off it was and what it did then,
-    and the verdict.
+    """Per unit: the envelope ``high_w``/``low_w``, the last readings, how far outside it is (smoothed), the verdicts.
 
-    ``deaf`` units get no credit at all. A battery that does less than it may, but in the right direction, is nearly
-    full or empty: for a while it gets credit only for what it does.
+    Powers count in the direction of the set point: magnitudes of what a cap holds, load convention for a battery.
+    ``deaf`` units get no credit at all; ``then_w``/``owed_w`` are what one did when it was found and what was still to
+    be done (signed). A battery that does less than it may, but in the right direction, is nearly full or empty: for a
+    while it gets credit only for what it does. ``behind`` units stay below their cap for no reason they give.
     """
 
+    high_w: Array
+    low_w: Array
+    last_w: Array
+    smooth_w: Array
     gap_w: Array
-    since_s: Array
-    gap_then_w: Array
-    output_then_w: Array
     deaf: BoolArray
+    then_w: Array
+    owed_w: Array
+    behind: BoolArray
+    behind_gap_w: Array
+    behind_at_w: Array
     limited_until_s: Array
     limited_sign: Array
 
@@ -47,53 +63,114 @@ class Response:
         return np.where(now_s < self.limited_until_s, self.limited_sign, 0.0)
 
 
-def initial_response(n: int) -> Response:
+def initial_response(units: UnitArrays) -> Response:
     """Everybody obeys until shown otherwise."""
-    zero = np.zeros(n)
-    return Response(zero, np.full(n, np.inf), zero, zero, np.zeros(n, dtype=bool), np.full(n, -np.inf), zero)
+    n = len(units.sign)
+    zero, no = np.zeros(n), np.zeros(n, dtype=bool)
+    low = np.where(units.is_battery, -units.p_rated_w, 0.0)
+    never = np.full(n, -np.inf)
+    return Response(units.p_rated_w, low, zero, zero, zero, no, zero, zero, no, zero, zero, never, zero)
 
 
-def observe(
-    previous: Response,
-    measured_w: Array,
-    set_low_w: Array,
-    set_high_w: Array,
-    now_s: float,
-    units: UnitArrays,
-) -> Response:
-    """Update with the newest measured powers (NaN = unknown: state is kept).
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one look at the units shows; load convention, NaN where nothing new was read.
 
-    ``set_low_w``/``set_high_w`` span the set points of the time that commands and readings need on their way (load
-    convention): whoever is between them may still be on the move.
+    ``set_low_w``/``set_high_w`` span the set points that may have been in force since the last look: those of the time
+    that commands and readings need on their way. ``avail_w`` is what units say they could give (magnitude).
     """
-    beyond = np.maximum(measured_w - set_high_w, set_low_w - measured_w)
-    above_cap = np.where(units.sign > 0.0, measured_w - set_high_w, set_low_w - measured_w)
-    raw = np.where(units.is_battery, beyond, above_cap)
-    known = np.isfinite(raw)
-    tolerance = TOLERANCE_FRAC * units.p_rated_w
-    smoothed = previous.gap_w + SMOOTHING * (raw - previous.gap_w)
-    gap = np.where(known, np.where(raw > LARGE * tolerance, raw, smoothed), previous.gap_w)
-    off = known & (gap > tolerance)
-    toward = np.where(measured_w > set_high_w, 1.0, -1.0)
-    done = (previous.output_then_w - measured_w) * toward / np.maximum(previous.gap_then_w, 1.0)
-    starting = off & (~np.isfinite(previous.since_s) | (done > REBASE_FRAC))
-    since = np.where(starting, now_s, np.where(known & ~off, np.inf, previous.since_s))
-    gap_then = np.where(starting, gap, previous.gap_then_w)
-    output_then = np.where(starting, measured_w, previous.output_then_w)
-    moving_s = np.maximum(now_s - since, 0.0)
-    by_lag = 1.0 - np.exp(-moving_s / (LAG_ALLOWANCE * units.tau_p_s))
-    possible = np.minimum(by_lag, moving_s * units.ramp_down_w_per_s / np.maximum(gap_then, 1.0))
-    failed = off & ~starting & (possible > PROGRESS_MIN_FRAC) & (done < PROGRESS_MIN_FRAC * possible)
-    recovered = known & (~off | (done > 2.0 * PROGRESS_MIN_FRAC))
-    silent = failed | (previous.deaf & ~recovered)
-    low, high = np.minimum(set_low_w, 0.0), np.maximum(set_high_w, 0.0)
-    short = silent & units.is_battery & (measured_w <= high) & (measured_w >= low)
+
+    measured_w: Array
+    set_low_w: Array
+    set_high_w: Array
+    avail_w: Array
+    dt_s: float
+    now_s: float
+
+
+def observe(previous: Response, look: Look, units: UnitArrays) -> Response:
+    """Update with the newest measured powers; where there is none the verdict stands."""
+    way = np.where(units.is_battery, 1.0, units.sign)
+    measured = look.measured_w * way
+    told_low = np.where(way > 0.0, look.set_low_w, -look.set_high_w)
+    told_high = np.where(way > 0.0, look.set_high_w, -look.set_low_w)
+    high, low = _envelope(previous, told_low, told_high, look.dt_s, units)
+    known = np.isfinite(measured)
+    smooth = np.where(known, previous.smooth_w + SMOOTHING * (measured - previous.smooth_w), previous.smooth_w)
+    gap, deaf, then, owed = _obedience(previous, measured, smooth, (told_low, told_high), (high, low), units)
+    short = deaf & units.is_battery & (measured <= np.maximum(told_high, 0.0)) & (measured >= np.minimum(told_low, 0.0))
+    doubt = READING_FRAC * units.p_rated_w
+    last = np.where(known, measured, previous.last_w)
+    seen_high, seen_low = np.fmax(measured, previous.last_w) + doubt, np.fmin(measured, previous.last_w) - doubt
+    most, least = np.maximum(seen_high, told_high), np.minimum(seen_low, told_low)
+    anew = previous.deaf & ~deaf  # judged from where it is now
+    behind, behind_gap, behind_at = _behind(previous, measured, smooth, np.minimum(low, look.avail_w), units)
     return Response(
+        high_w=np.where(known, np.where(anew, most, np.minimum(high, most)), high),
+        low_w=np.where(known & units.is_battery, np.where(anew, least, np.maximum(low, least)), low),
+        last_w=last,
+        smooth_w=smooth,
         gap_w=gap,
-        since_s=since,
-        gap_then_w=gap_then,
-        output_then_w=output_then,
-        deaf=silent & ~short,
-        limited_until_s=np.where(short, now_s + LIMITED_S, previous.limited_until_s),
-        limited_sign=np.where(short, np.sign(set_low_w + set_high_w), previous.limited_sign),
+        deaf=deaf & ~short,
+        then_w=then,
+        owed_w=owed,
+        behind=behind,
+        behind_gap_w=behind_gap,
+        behind_at_w=behind_at,
+        limited_until_s=np.where(short, look.now_s + LIMITED_S, previous.limited_until_s),
+        limited_sign=np.where(short, np.sign(look.set_low_w + look.set_high_w), previous.limited_sign),
     )
+
+
+def _envelope(
+    previous: Response, told_low: Array, told_high: Array, dt_s: float, units: UnitArrays
+) -> tuple[Array, Array]:
+    """The envelope ``dt_s`` later: it opens at once and closes at the slowest pace."""
+    share = 1.0 - np.exp(-dt_s * PACE_MIN_FRAC / (LAG_ALLOWANCE * units.tau_p_s))
+    rise = np.where(units.is_battery, units.ramp_down_w_per_s, units.ramp_up_w_per_s) * PACE_MIN_FRAC * dt_s
+    fall = np.where(units.is_battery, units.ramp_up_w_per_s, units.ramp_down_w_per_s) * PACE_MIN_FRAC * dt_s
+    closing = np.maximum(previous.high_w - np.minimum((previous.high_w - told_high) * share, fall), told_high)
+    opening = np.minimum(previous.low_w + np.minimum((told_low - previous.low_w) * share, rise), told_low)
+    return closing, opening
+
+
+def _obedience(
+    previous: Response,
+    measured: Array,
+    smooth: Array,
+    told: tuple[Array, Array],
+    envelope: tuple[Array, Array],
+    units: UnitArrays,
+) -> tuple[Array, BoolArray, Array, Array]:
+    """How far each unit is outside its envelope, whether it is deaf, what it did when found and what it owed then."""
+    told_low, told_high = told
+    high, low = envelope
+    tolerance = TOLERANCE_FRAC * units.p_rated_w
+    known = np.isfinite(measured)
+    late = LATE_FRAC * units.p_rated_w
+    above = measured - np.maximum(high + late, told_high + tolerance)
+    below = np.where(units.is_battery, np.minimum(low - late, told_low - tolerance) - measured, -np.inf)
+    outside = np.maximum(np.maximum(above, below), -late)  # how far inside it was is soon forgotten
+    beyond = np.where(units.is_battery, np.maximum(smooth - told_high, told_low - smooth), smooth - told_high)
+    smoothed = previous.gap_w + SMOOTHING * (outside - previous.gap_w)
+    gap = np.where(known, np.where(outside > LARGE * tolerance, outside, smoothed), previous.gap_w)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        done = np.where(previous.owed_w != 0.0, (smooth - previous.then_w) / previous.owed_w, 0.0)
+    hears = known & ((beyond <= BACK_FRAC * tolerance) | (done > PROGRESS_FRAC))
+    found = known & (gap > 0.0) & ~previous.deaf
+    then = np.where(found, measured, previous.then_w)
+    owed = np.where(found, np.where(measured > told_high, told_high, told_low) - measured, previous.owed_w)
+    return np.where(previous.deaf & hears, -late, gap), found | (previous.deaf & ~hears), then, owed
+
+
+def _behind(
+    previous: Response, measured: Array, smooth: Array, could: Array, units: UnitArrays
+) -> tuple[BoolArray, Array, Array]:
+    """Who stays below ``could`` (what cap and reported availability allow), how far, and what it did when found."""
+    known = np.isfinite(measured) & np.isfinite(could) & ~units.is_battery
+    short = previous.behind_gap_w + SMOOTHING * (could - measured - previous.behind_gap_w)
+    gap = np.where(known, short, previous.behind_gap_w)
+    found = known & (gap > BEHIND_FRAC * units.p_rated_w) & ~previous.behind
+    risen = smooth > previous.behind_at_w + RISEN_FRAC * units.p_rated_w
+    behind = found | (previous.behind & ~(np.isfinite(measured) & risen))
+    return behind, gap, np.where(found, smooth, previous.behind_at_w)

@@ -89,7 +89,11 @@ def test_a_reading_that_is_not_good_says_nothing_about_freezing(quality: Quality
     assert not state.frozen("unit.X")
 
 
-@pytest.mark.xfail(strict=True, reason="readings of zero are learned as changes, so an even charge looks frozen")
 def test_a_charger_that_idled_at_zero_and_now_charges_evenly_is_not_frozen() -> None:
     charging = [(7000.0 + 100.0 * (k // 30), 0.0) for k in range(300)]
     assert not any(feed([*[(0.0, 0.0)] * 600, *charging]))
+
+
+def test_a_lively_meter_that_was_idle_over_night_is_still_found_within_a_dozen_samples() -> None:
+    morning = states([*live(300), *[(0.0, 0.0)] * 10_000, *live(5)], None, 0.0)[-1]
+    assert feed([live(5)[-1]] * FOUND_WITHIN, morning, 11_000.0)[-1]
