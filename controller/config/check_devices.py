@@ -11,11 +11,18 @@ from controller.config.convert import UNIT_FEEDS, all_feeds
 from controller.config.draft import At, Draft
 from controller.config.finding import Path, show
 from controller.config.schema_units import DeviceModel, UnitModel
-from controller.domain.points import BRANCH_QUANTITIES, BUS_QUANTITIES, INTERFACE_QUANTITIES, TRANSFORMER_EXTRA
+from controller.domain.points import (
+    AMBIENT_QUANTITIES,
+    BRANCH_QUANTITIES,
+    BUS_QUANTITIES,
+    INTERFACE_QUANTITIES,
+    TRANSFORMER_EXTRA,
+)
 from controller.domain.unit import UnitKind
 
 POLLS_PER_STALE = 3.0
-_TARGET = re.compile(r"(-?)(bus|branch|unit|interface)(?:\.([^.]+))?\.([a-z0-9_]+)")
+_TARGET = re.compile(r"(-?)(bus|branch|unit|interface|ambient)(?:\.([^.]+))?\.([a-z0-9_]+)")
+_WITHOUT_ID = ("interface", "ambient")
 _SIGNED = frozenset({"p_w", "q_var", "p_set_w", "q_set_var"})
 
 
@@ -79,11 +86,12 @@ def _wrong_element(draft: Draft, kind: str, element: str | None, quantity: str) 
         "branch": (draft.known("lines") | transformers, branch_quantities),
         "unit": (draft.known("units"), UNIT_FEEDS),
         "interface": (set(), INTERFACE_QUANTITIES),
+        "ambient": (set(), AMBIENT_QUANTITIES),
     }
     elements, quantities = known[kind]
-    if kind == "interface" and element is not None:
-        return "interface takes no id"
-    if kind != "interface" and element not in elements:
+    if kind in _WITHOUT_ID and element is not None:
+        return f"{kind} takes no id"
+    if kind not in _WITHOUT_ID and element not in elements:
         return f"there is no {kind} {element!r}"
     return "" if quantity in quantities else f"{kind} has " + ", ".join(quantities)
 

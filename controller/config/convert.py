@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import math
 
-from controller.config.schema import ControlModel, LimitsModel, MeasurementModel, SiteFile
+from controller.config.convert_thermal import to_cable, to_overhead, to_season, to_thermal, to_weather
+from controller.config.schema import ControlModel, LimitsModel, MeasurementModel, SiteFile, ThermalLimitModel
 from controller.config.schema_network import LineModel, LoadModel, NetworkModel, SourceModel, TransformerModel
 from controller.config.schema_units import ActuatorModel, DeviceModel, FailSafeModel, StorageModel, UnitModel
 from controller.domain import points
 from controller.domain.limit import Limit, LimitKind
 from controller.domain.site import CycleSettings, Device, MeasurementChain, Site
-from controller.domain.topology import Bus, Line, Load, Source, Topology, Transformer
+from controller.domain.topology import Branch, Bus, Line, Load, Source, Topology, Transformer
 from controller.domain.unit import Actuator, FailSafe, Storage, Unit, UnitKind
 
 UNIT_FEEDS = (*points.UNIT_QUANTITIES, "p_set_w", "q_set_var")
@@ -35,6 +36,8 @@ def to_site(file: SiteFile, feeds: dict[str, dict[str, str]]) -> Site:
         cycle=to_cycle(file.control),
         chain=to_chain(file.measurement),
         principle=file.control.principle_of_access,
+        timezone=file.site.timezone,
+        weather=to_weather(file.weather),
     )
 
 
@@ -65,6 +68,8 @@ def to_line(line: LineModel, f_hz: float) -> Line:
         x_ohm=line.x_ohm_per_km * line.length_km / n,
         b_s=2.0 * math.pi * f_hz * line.c_uf_per_km * 1e-6 * line.length_km * n,
         i_max_a=line.i_rated_a * n,
+        overhead=to_overhead(line),
+        cable=to_cable(line),
     )
 
 
@@ -89,6 +94,7 @@ def to_transformer(item: TransformerModel) -> Transformer:
         tap_max=tap.highest if tap else 0,
         tap_size_pu=tap.step_percent / 100.0 if tap else 0.0,
         cooling=item.cooling,
+        thermal=to_thermal(item),
     )
 
 
@@ -188,12 +194,9 @@ def all_feeds(device: DeviceModel, profile_points: set[str] | None) -> dict[str,
 
 def to_limits(limits: LimitsModel, topology: Topology) -> tuple[Limit, ...]:
     """In A, V line-to-line and W; ids ``T1.thermal``, ``BB.voltage``, ``export``."""
-    ratings_a = {branch.id: branch.i_max_a for branch in topology.branches}
+    branches = {branch.id: branch for branch in topology.branches}
     nominal_v = {bus.id: bus.u_rated_v for bus in topology.buses}
-    found = [
-        Limit(f"{item.branch}.thermal", LimitKind.THERMAL, item.branch, item.i_max_a or ratings_a[item.branch])
-        for item in limits.thermal
-    ]
+    found = [to_thermal_limit(item, branches[item.branch]) for item in limits.thermal]
     for band in limits.voltage:
         low_pu, high_pu = 1.0 - (band.below_percent or 0.0) / 100.0, 1.0 + (band.above_percent or 0.0) / 100.0
         for bus in band.buses:
@@ -205,6 +208,28 @@ def to_limits(limits: LimitsModel, topology: Topology) -> tuple[Limit, ...]:
     if limits.import_kw is not None:
         found.append(Limit("import", LimitKind.IMPORT, "interface", limits.import_kw * 1e3))
     return tuple(found)
+
+
+def to_thermal_limit(item: ThermalLimitModel, branch: Branch) -> Limit:
+    """A static limit; or, with seasons or a thermal model, the highest that any of them may come to and the lowest.
+
+    A stated ``i_max_a`` is never exceeded by a thermal model: something else than heat of the element stands behind it.
+    """
+    static_a = item.i_max_a or branch.i_max_a
+    seasons = tuple(to_season(season) for season in item.seasons)
+    short_time_a = static_a if item.i_max_a is not None else max(static_a, _short_time_a(branch))
+    highest_a = max(short_time_a, *(x.rated_a for x in seasons)) if seasons else short_time_a
+    rated_a = min(static_a, *(x.rated_a for x in seasons)) if seasons else static_a
+    rated = rated_a if rated_a < highest_a else None
+    return Limit(f"{item.branch}.thermal", LimitKind.THERMAL, item.branch, highest_a, rated=rated, seasons=seasons)
+
+
+def _short_time_a(branch: Branch) -> float:
+    """What the thermal model of a branch may allow at most; 0 without one."""
+    if isinstance(branch, Transformer):
+        return 0.0 if branch.thermal is None else branch.thermal.load_pu_max * branch.i_rated_a
+    models = (branch.overhead, branch.cable)
+    return max((x.load_pu_max * branch.i_max_a for x in models if x is not None), default=0.0)
 
 
 def to_cycle(control: ControlModel) -> CycleSettings:

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 from controller.config.finding import Finding, Path, spell
 from controller.config.schema import ControlModel, LimitsModel, ThermalLimitModel, VoltageLimitModel
 from controller.config.schema_network import BusModel, LineModel, LoadModel, SourceModel, TransformerModel
+from controller.config.schema_thermal import WeatherModel
 from controller.config.schema_units import DeviceModel, UnitModel
 from controller.config.yaml_text import Document
 
@@ -37,6 +38,7 @@ class Draft:
     source: At[SourceModel] | None = None
     control: ControlModel | None = None
     limits: LimitsModel | None = None
+    weather: WeatherModel | None = None
     buses: list[At[BusModel]] = field(default_factory=list)
     lines: list[At[LineModel]] = field(default_factory=list)
     transformers: list[At[TransformerModel]] = field(default_factory=list)
@@ -68,6 +70,7 @@ def draft(document: Document) -> Draft:
     blank = [] if "control" in _as_dict(document.data) else [At(("control",), ControlModel())]
     out.control = next((at.item for at in (*blank, *_items(document, ("control",), ControlModel, single=True))), None)
     out.limits = next((at.item for at in _items(document, ("limits",), LimitsModel, single=True)), None)
+    out.weather = next((at.item for at in _items(document, ("weather",), WeatherModel, single=True)), None)
     out.buses = list(_items(document, ("network", "buses"), BusModel))
     out.lines = list(_items(document, ("network", "lines"), LineModel))
     out.transformers = list(_items(document, ("network", "transformers"), TransformerModel))

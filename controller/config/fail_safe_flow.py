@@ -59,8 +59,8 @@ class Worst:
 
     @property
     def holds(self) -> bool:
-        """True when the limit is kept."""
-        return self.value <= self.limit.high
+        """True when the limit is kept, at its lowest season and without help from a cold past."""
+        return self.value <= self.limit.rated_high
 
 
 def worst_flows(site: Site, load_q_var: Mapping[str, tuple[float, float]]) -> tuple[Worst, ...]:

@@ -62,6 +62,11 @@ def about(meaning: str, default: Any = REQUIRED) -> Any:
     return Field(default, description=meaning)
 
 
+def series(looks: str, longest: int, meaning: str) -> Any:
+    """A list of plain values, none by default."""
+    return Field((), max_length=longest, description=meaning, json_schema_extra={"unit": looks})
+
+
 _NAME_LOOKS = "a name: a letter, then letters, digits, _ or -, at most 40"
 Name = Annotated[
     str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,39}$", json_schema_extra={"unit": _NAME_LOOKS}, max_length=40)

@@ -9,6 +9,7 @@ from controller.config.catalogue import ProfileCatalogue
 from controller.config.check_devices import check_devices
 from controller.config.check_limits import check_limits, check_measured
 from controller.config.check_network import check_network
+from controller.config.check_thermal import check_thermal
 from controller.config.check_units import check_units
 from controller.config.convert import to_site
 from controller.config.draft import Draft
@@ -25,6 +26,7 @@ def check_parts(draft: Draft, catalogue: ProfileCatalogue | None) -> None:
     check_units(draft)
     check_devices(draft, catalogue)
     check_limits(draft)
+    check_thermal(draft)
     if draft.clean("network", "units", "devices", "limits"):
         check_measured(draft, catalogue)
 
@@ -60,7 +62,7 @@ def _report_unclearable(draft: Draft, file: SiteFile, worst: Worst) -> None:
     draft.report(
         _path_of(file, worst.limit),
         f"{worst.value * scale:.4g} {unit} left at fail-safe",
-        f"at most {worst.limit.high * scale:.4g} {unit}",
+        f"at most {worst.limit.rated_high * scale:.4g} {unit}",
         f"worst credible flow {direction} this part with every unit at its fail-safe set point; {cause}",
     )
 

@@ -6,6 +6,7 @@ from typing import Literal
 
 from controller.config.fields import Name, Strict, about, name, names, number, text
 from controller.config.schema_network import NetworkModel
+from controller.config.schema_thermal import SeasonModel, WeatherModel
 from controller.config.schema_units import DeviceModel, UnitModel
 
 
@@ -24,6 +25,7 @@ class ThermalLimitModel(Strict):
     i_max_a: float | None = number(
         "A", 1, 100_000, "Limit per phase (transformer: at the LV side); left out: rating, or s_max_mva.", None
     )
+    seasons: tuple[SeasonModel, ...] = about("Ratings by time of year; other days: i_max_a or the rating.", ())
 
 
 class VoltageLimitModel(Strict):
@@ -100,4 +102,5 @@ class SiteFile(Strict):
     limits: LimitsModel = about("What must never be exceeded.")
     control: ControlModel = about("The fast loop.", ControlModel())
     measurement: MeasurementModel = about("What the meters are worth.", MeasurementModel())
+    weather: WeatherModel = about("Weather assumed when nothing measures it.", WeatherModel())
     platform: PlatformModel = about("The balancing platform. Checked, but not used yet.", PlatformModel())

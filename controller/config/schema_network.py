@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from controller.config.fields import Strict, about, name, number
+from controller.config.schema_thermal import CableModel, OverheadModel, ThermalModel
 
 
 class SourceModel(Strict):
@@ -37,6 +38,8 @@ class LineModel(Strict):
     c_uf_per_km: float = number("uF/km", 0, 5, "Working capacitance per phase; about 0.01 overhead, 0.3 cable.", 0.0)
     parallel: int = number("count", 1, 8, "Equal circuits in parallel, each with the values given here.", 1)
     i_rated_a: float = number("A", 1, 10_000, "Static rating of one circuit, per phase.")
+    overhead: OverheadModel | None = about("A bare conductor whose rating follows the weather.", None)
+    cable: CableModel | None = about("A cable whose rating follows what it carried before.", None)
 
 
 class TapModel(Strict):
@@ -46,26 +49,6 @@ class TapModel(Strict):
     lowest: int = number("step", -50, 50, "Lowest position.")
     highest: int = number("step", -50, 50, "Highest position.")
     step_percent: float = number("percent", 0.01, 10, "Voltage of one step, in percent of the HV rating.")
-
-
-class ThermalModel(Strict):
-    """What the hot-spot model of IEC 60076-7 needs; a key left out takes the recommended value of the cooling class."""
-
-    top_oil_rise_k: float | None = number("K", 1, 120, "Top-oil rise over ambient at rated loss (heat run).", None)
-    hot_spot_gradient_k: float | None = number(
-        "K", 1, 90, "Hot spot over top oil at rated current: hot-spot factor H times winding gradient gr.", None
-    )
-    oil_exponent: float | None = number("exponent", 0.1, 2, "Oil exponent x.", None)
-    winding_exponent: float | None = number("exponent", 0.5, 3, "Winding exponent y.", None)
-    k11: float | None = number("constant", 0.1, 3, "Thermal model constant k11.", None)
-    k21: float | None = number("constant", 0.5, 5, "Thermal model constant k21.", None)
-    k22: float | None = number("constant", 0.5, 5, "Thermal model constant k22.", None)
-    tau_oil_min: float | None = number("minutes", 1, 1000, "Oil time constant.", None)
-    tau_winding_min: float | None = number("minutes", 0.5, 100, "Winding time constant.", None)
-    hot_spot_c_max: float | None = number("degC", 60, 180, "Highest hot-spot temperature allowed.", None)
-    top_oil_c_max: float | None = number("degC", 50, 130, "Highest top-oil temperature allowed.", None)
-    ambient_c: float = number("degC", -50, 60, "Ambient temperature assumed when nothing measures it.", 30.0)
-    paper: Literal["normal", "upgraded"] = about("Insulation paper: normal kraft or thermally upgraded.", "normal")
 
 
 class TransformerModel(Strict):
@@ -81,14 +64,12 @@ class TransformerModel(Strict):
     load_loss_kw: float = number("kW", 0, 10_000, "Load loss at rated current.")
     no_load_loss_kw: float = number("kW", 0, 2000, "No-load loss at rated voltage.")
     no_load_current_percent: float = number("percent", 0, 10, "No-load current.", 0.3)
-    s_max_mva: float | None = number("MVA", 0.001, 2000, "Loading to be kept; left out: the nameplate rating.", None)
+    s_max_mva: float | None = number("MVA", 0.001, 2000, "Static loading to be kept; left out: the nameplate.", None)
     cooling: Literal[
         "DISTRIBUTION", "ONAN", "ONAN_RESTRICTED", "ONAF", "ONAF_RESTRICTED", "OF", "OF_RESTRICTED", "OD"
     ] = about("Column of the IEC 60076-7 table of characteristics; DISTRIBUTION is a small ONAN transformer.", "ONAN")
     tap: TapModel | None = about("Tap changer; left out: fixed ratio.", None)
-    thermal: ThermalModel | None = about(
-        "Hot-spot model data. Checked; the limit kept in this version is s_max_mva.", None
-    )
+    thermal: ThermalModel | None = about("Hot-spot model; left out: the static rating holds always.", None)
 
 
 class BandKw(Strict):

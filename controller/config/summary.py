@@ -68,10 +68,12 @@ def _limit(limit: Limit, worst: Worst | None) -> tuple[str, ...]:
     if limit.kind is LimitKind.VOLTAGE:
         return limit.id, f"{(limit.low or 0.0) / 1e3:.4g}…{limit.high / 1e3:.4g} kV", ""
     scale, unit = (1.0, "A") if limit.kind is LimitKind.THERMAL else (1e-3, "kW")
+    rated = f"{limit.rated_high * scale:.4g} {unit}"
+    shown = rated if limit.rated_high == limit.high else f"{rated} (at most {limit.high * scale:.4g} {unit})"
     if worst is None:
-        return limit.id, f"{limit.high * scale:.4g} {unit}", "in a loop: not judged at fail-safe"
-    share = f" ({worst.value / limit.high:.0%})" if limit.high > 0.0 else ""
-    return limit.id, f"{limit.high * scale:.4g} {unit}", f"at fail-safe at most {worst.value * scale:.4g} {unit}{share}"
+        return limit.id, shown, "in a loop: not judged at fail-safe"
+    share = f" ({worst.value / limit.rated_high:.0%})" if limit.rated_high > 0.0 else ""
+    return limit.id, shown, f"at fail-safe at most {worst.value * scale:.4g} {unit}{share}"
 
 
 def _device(device: Device) -> tuple[str, ...]:

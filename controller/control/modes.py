@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from controller.domain.points import TRANSFORMER_EXTRA
 from controller.domain.record import Mode
 from controller.domain.site import Site
 from controller.estimation.estimate import Estimate
@@ -23,9 +24,10 @@ def stale_s(site: Site) -> float:
 
 
 def metered_elements(site: Site) -> frozenset[str]:
-    """Branches, buses and ``interface`` with a meter of their own."""
-    targets = [point.lstrip("-") for d in site.devices for point in d.feeds.values()]
-    return frozenset("interface" if t.startswith("interface") else t.split(".")[1] for t in targets)
+    """Branches, buses and ``interface`` whose flow or voltage a device measures; a thermometer alone is no meter."""
+    parts = [point.lstrip("-").split(".") for d in site.devices for point in d.feeds.values()]
+    meters = [p for p in parts if p[0] != "ambient" and p[-1] not in TRANSFORMER_EXTRA]
+    return frozenset("interface" if p[0] == "interface" else p[1] for p in meters)
 
 
 def lost_units(site: Site, estimate: Estimate) -> NDArray[np.bool_]:

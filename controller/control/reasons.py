@@ -10,6 +10,7 @@ from controller.domain.record import Event
 from controller.domain.site import Site
 from controller.limits import in_force
 from controller.limits.in_force import Reason
+from controller.limits.transformer import hot_spots
 
 if TYPE_CHECKING:
     from controller.control.cycle import ControlState
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 Maker = Callable[[Site], Iterable[Reason[Any]]]
 
-MAKERS: tuple[Maker, ...] = ()
+MAKERS: tuple[Maker, ...] = (hot_spots,)
 """Each finds in a site what it is responsible for; at equal values an earlier one keeps the cause."""
 
 

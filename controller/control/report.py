@@ -101,7 +101,7 @@ def _limit_states(
             LimitState(
                 limit.id, limit.kind.value, limit.element, r.value, r.worst, float(in_force.high[k]), low,
                 r.loading_frac, r.worst_frac, r.quality, bool(shadow[k] > 1e-4), float(shadow[k]) * scale,
-                in_force.cause[k],
+                in_force.cause[k], in_force.facts[k],
             )
         )  # fmt: skip
     return tuple(out)

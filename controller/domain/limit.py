@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from controller.domain.thermal import Season
+
 
 class LimitKind(Enum):
     """The reasons to restrict that exist so far."""
@@ -21,7 +23,8 @@ class Limit:
 
     ``element`` is a branch id (thermal), a bus id (voltage) or ``interface``. ``low``/``high`` are in the unit of the
     kind; thermal and export/import use ``high`` only (a magnitude ≥ 0), voltage uses both. ``rated`` is the continuous
-    rating of an element that may carry more for a while; ``high`` is then its absolute short-time cap.
+    rating of an element that may carry more for a while; ``high`` is then its absolute short-time cap. ``seasons`` are
+    ratings by time of year; ``rated`` is then no more than the lowest of them.
     """
 
     id: str
@@ -30,6 +33,7 @@ class Limit:
     high: float
     low: float | None = None
     rated: float | None = None
+    seasons: tuple[Season, ...] = ()
 
     @property
     def rated_high(self) -> float:

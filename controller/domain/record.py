@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from enum import Enum
 from typing import Any
 
@@ -26,7 +27,8 @@ class LimitState:
     ``value`` is the best estimate, ``worst`` the most dangerous value consistent with the data; ``loading_frac`` and
     ``worst_frac`` are the same as fractions of the limit (voltage: of the band, 1.0 = at either edge). ``shadow_eur``
     is what one per unit more room would have saved in this cycle. ``high``/``low`` are the limit in force in this cycle
-    and ``cause`` what they come from (``rating``: the site file alone).
+    and ``cause`` what they come from (``rating``: the site file alone); ``facts`` are numbers behind it, with the unit
+    in their name (``hot_spot_c``, ``ageing_rate``, …).
     """
 
     id: str
@@ -42,6 +44,7 @@ class LimitState:
     binding: bool
     shadow_eur: float = 0.0
     cause: str = ""
+    facts: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from controller.domain.limit import Limit
+from controller.domain.thermal import DesignWeather
 from controller.domain.topology import Topology
 from controller.domain.unit import Unit
 
@@ -85,3 +86,5 @@ class Site:
     principle: str = "merit"
     reactive_requests: tuple[ReactiveRequest, ...] = ()
     horizon_s: float | None = None
+    timezone: str = "UTC"
+    weather: DesignWeather = field(default_factory=DesignWeather)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from controller.domain.thermal import CableThermal, Overhead, TransformerThermal
+
 SQRT3 = math.sqrt(3.0)
 
 
@@ -31,7 +33,10 @@ class Bus:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """An overhead line or a cable; ``b_s`` is the total shunt susceptance; ``i_max_a`` the static rating per phase."""
+    """An overhead line or a cable; ``b_s`` is the total shunt susceptance; ``i_max_a`` the static rating per phase.
+
+    ``overhead`` or ``cable`` says how it warms up, where somebody knows.
+    """
 
     id: str
     from_bus: str
@@ -40,6 +45,8 @@ class Line:
     x_ohm: float
     b_s: float
     i_max_a: float
+    overhead: Overhead | None = None
+    cable: CableThermal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +55,8 @@ class Transformer:
 
     ``pk_w`` load loss at rated current, ``p0_w`` and ``i0_pu`` no-load loss and current, ``uk_pu`` short-circuit
     voltage; the tap is on the HV side, step ``tap_size_pu`` of ``u1_v``; a higher ``tap_pos`` means more HV turns,
-    so a lower voltage on the LV side. ``s_max_va`` is the limit that the controller keeps.
+    so a lower voltage on the LV side. ``s_max_va`` is the static limit. ``thermal`` says how it warms up, where
+    somebody knows.
     """
 
     id: str
@@ -67,11 +75,17 @@ class Transformer:
     tap_max: int = 0
     tap_size_pu: float = 0.0
     cooling: str = "ONAN"
+    thermal: TransformerThermal | None = None
 
     @property
     def i_max_a(self) -> float:
         """Static current limit at the lower-voltage side."""
         return self.s_max_va / (SQRT3 * self.u2_v)
+
+    @property
+    def i_rated_a(self) -> float:
+        """Nameplate current at the lower-voltage side."""
+        return self.sn_va / (SQRT3 * self.u2_v)
 
 
 Branch = Line | Transformer

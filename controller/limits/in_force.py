@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -30,12 +30,14 @@ RATING = "rating"
 class InForce:
     """All limits of the site in this cycle, in the order and the unit of ``site.limits``.
 
-    ``low`` is 0 for a limit without a lower edge; ``cause`` names what each limit's value comes from.
+    ``low`` is 0 for a limit without a lower edge; ``cause`` names what each limit's value comes from; ``facts`` are
+    numbers behind it that people want to see.
     """
 
     high: Array
     low: Array
     cause: tuple[str, ...]
+    facts: tuple[Mapping[str, float], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ class Proposal:
     """What one reason allows for one limit (``limit`` is its index in ``site.limits``); None: that edge is not its own.
 
     ``rates`` marks a proposal that stands for the element's rating: only with a finite one may a limit lie above its
-    static rating at all.
+    static rating at all. ``facts`` are shown with the limit in records (``hot_spot_c``, …).
     """
 
     limit: int
@@ -51,6 +53,7 @@ class Proposal:
     low: float | None = None
     cause: str = ""
     rates: bool = False
+    facts: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,16 +120,18 @@ class Arbiter:
         high = [c if k in rated else r for k, (c, r) in enumerate(zip(self._cap, self._rated, strict=True))]
         low = self._low.copy()
         causes: list[dict[str, str]] = [{} for _ in high]
+        facts: list[dict[str, float]] = [{} for _ in high]
         for p in proposals:
             k = p.limit
             upper, lower = self._finite_high(p), self._finite_low(p)
+            facts[k] |= p.facts
             if upper is not None and (upper < high[k] or (p.rates and upper == high[k])):
                 high[k] = upper
                 causes[k]["high"] = p.cause
             if lower is not None and lower > low[k]:
                 low[k] = lower
                 causes[k]["low"] = p.cause
-        return InForce(np.array(high), np.array(low), tuple(_spell(x) for x in causes))
+        return InForce(np.array(high), np.array(low), tuple(_spell(x) for x in causes), tuple(facts))
 
     def _finite_high(self, p: Proposal) -> float | None:
         """The proposed upper edge; the rating for what is no number, 0 for a magnitude below 0."""

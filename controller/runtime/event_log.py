@@ -11,7 +11,9 @@ from controller.ports import Clock
 
 _log = structlog.get_logger()
 
-WORRYING = frozenset({"guard.clamped", "limit.unseen", "memory.refused", "site.infeasible", "unit.deaf", "unit.lost"})
+WORRYING = frozenset(
+    {"guard.clamped", "limit.unseen", "memory.refused", "oil.refused", "site.infeasible", "unit.deaf", "unit.lost"}
+)
 """Events that somebody should look into: logged as warnings."""
 
 QUIET_S = 10.0
