@@ -19,7 +19,8 @@ from controller.config.loader import load_site
 from controller.control.cycle import initial_state, step
 from controller.domain.site import Device, Site
 from controller.ports import Clock, FieldDevice
-from controller.runtime.line_sink import LineSink
+from controller.recording.recorder import Recorder
+from controller.recording.writer import Policy, Writer
 from controller.runtime.log import logging_to
 from controller.runtime.publish import Sink
 from controller.runtime.record_socket import RecordSocket
@@ -42,6 +43,7 @@ class RunOptions:
     speed: float = 1.0
     record_socket: Path | None = None
     record: Path | None = None
+    record_keep_mb: int = 2048
     port_offset: int = 0
     cycle_ms: float = CYCLE_MS_MIN
     json_logs: bool = False
@@ -51,7 +53,18 @@ class RunOptions:
 @click.argument("site")
 @click.option("--speed", type=click.FloatRange(0.0, 1e5, min_open=True), default=1.0, help="Site seconds per second.")
 @click.option("--record-socket", type=click.Path(path_type=Path), help="Publish every record on this Unix socket.")
-@click.option("--record", type=click.Path(path_type=Path), help="Append every record to this file, one JSON line each.")
+@click.option(
+    "--record",
+    type=click.Path(path_type=Path),
+    help="Record every cycle for `gridedge replay`: in this file if its name ends in .gz, else in this folder.",
+)
+@click.option(
+    "--record-keep-mb",
+    type=click.IntRange(min=1),
+    default=2048,
+    show_default=True,
+    help="Size of the folder of recordings; the oldest go first.",
+)
 @click.option("--port-offset", type=int, default=0, help="Add this to the TCP port of every device.")
 @click.option(
     "--cycle-ms",
@@ -67,6 +80,7 @@ def run(
     speed: float,
     record_socket: Path | None,
     record: Path | None,
+    record_keep_mb: int,
     port_offset: int,
     cycle_ms: float,
     json_logs: bool,
@@ -76,7 +90,7 @@ def run(
     Every unit is left at its fail-safe set point, by SIGINT or SIGTERM (exit status 0) as well as by a fault of the
     controller itself (exit status 1). Readers of --record-socket may come and go.
     """
-    options = RunOptions(speed, record_socket, record, port_offset, cycle_ms, json_logs)
+    options = RunOptions(speed, record_socket, record, record_keep_mb, port_offset, cycle_ms, json_logs)
     with readable_errors():
         configured = load_site(find_site(site))
         prepared = prepare(configured, options)
@@ -129,14 +143,16 @@ async def control(
     async with AsyncExitStack() as opened:
         with readable_errors():
             sinks = await _open_sinks(options, opened)
+            recorder = _open_recorder(options, clock, opened)
             station = Station(
                 site,
                 clock,
                 links,
-                step=step,
+                step=step if recorder is None else recorder.taping(step),
                 state=initial_state(site),
                 supported=supported_commands(site.devices),
                 sinks=sinks,
+                watched=[] if recorder is None else [recorder],
                 stretch=stretched,
             )
         if stretched > 1.0:
@@ -152,11 +168,19 @@ async def _open_sinks(options: RunOptions, opened: AsyncExitStack) -> list[Sink]
         opened.push_async_callback(listener.aclose)
         await listener.open()
         sinks.append(listener)
-    if options.record is not None:
-        file = LineSink.append_to(options.record)
-        opened.callback(file.close)
-        sinks.append(file)
     return sinks
+
+
+def _open_recorder(options: RunOptions, clock: Clock, opened: AsyncExitStack) -> Recorder | None:
+    if options.record is None:
+        return None
+    keep_bytes = options.record_keep_mb << 20
+    policy = Policy(file_bytes_max=min(Policy().file_bytes_max, keep_bytes // 4), folder_bytes_max=keep_bytes)
+    writer = Writer(options.record, clock.utc, policy)
+    writer.prepare()
+    recorder = Recorder(writer)
+    opened.callback(recorder.close)
+    return recorder
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """``gridedge cosim``: the real core driven over JSON lines on stdin and stdout, in lock-step.
 
 The exchange counts DER in generator convention; the sign is flipped here, at the border. Nothing is read but what is
-sent: no file, no clock.
+sent: no file, no clock. With ``--record`` every cycle is also written down, for ``gridedge replay``.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import json
 import math
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import IO, Any
 
 import click
@@ -20,6 +21,8 @@ from controller.domain.measurement import Measurement, Quality
 from controller.domain.record import CycleRecord
 from controller.domain.site import Site
 from controller.domain.snapshot import Snapshot
+from controller.recording.format import Cycle
+from controller.recording.writer import Writer
 
 FLIPPED = ("p_w", "q_var", "p_avail_w")
 
@@ -29,9 +32,10 @@ class ExchangeError(Exception):
 
 
 class Session:
-    """One controller driven by one co-simulation."""
+    """One controller driven by one co-simulation; every cycle goes to ``writer`` as well, if there is one."""
 
-    def __init__(self) -> None:
+    def __init__(self, writer: Writer | None = None) -> None:
+        self._writer = writer
         self._site: Site | None = None
         self._state: ControlState | None = None
         self._sent: dict[str, tuple[float, float]] = {}
@@ -42,6 +46,8 @@ class Session:
         if kind == "reset":
             self._site = site_from_reset(message["network"], message["scenario"])
             self._state, self._sent = initial_state(self._site), {}
+            if self._writer is not None:
+                self._writer.close()
             return None
         if kind == "measurement":
             return self._measurement(message)
@@ -50,7 +56,10 @@ class Session:
     def _measurement(self, message: Mapping[str, Any]) -> dict[str, Any]:
         if self._site is None or self._state is None:
             raise ExchangeError("measurement before reset")
-        self._state, record = step(self._site, self._state, snapshot_of(message))
+        before, snapshot = self._state, snapshot_of(message)
+        self._state, record = step(self._site, before, snapshot)
+        if self._writer is not None:
+            self._writer.write(Cycle(before, snapshot, record))
         return {"setpoints": self._changed(record)}
 
     def _changed(self, record: CycleRecord) -> dict[str, dict[str, float]]:
@@ -87,9 +96,9 @@ def _to_house(name: str, value: float) -> tuple[str, float]:
     return f"unit.{unit}.{quantity}", (0.0 - value) if quantity in FLIPPED else value
 
 
-def serve(source: IO[str], sink: IO[str]) -> None:
+def serve(source: IO[str], sink: IO[str], writer: Writer | None = None) -> None:
     """Answer line by line until ``end`` or the end of input. Raises ExchangeError with the line's number."""
-    session = Session()
+    session = Session(writer)
     for number, line in enumerate(source, 1):
         if not line.strip():
             continue
@@ -108,9 +117,20 @@ def serve(source: IO[str], sink: IO[str]) -> None:
 
 
 @click.command()
-def cosim() -> None:
+@click.option(
+    "--record",
+    type=click.Path(path_type=Path),
+    help="Record every cycle for `gridedge replay`: in this file if its name ends in .gz, else in this folder.",
+)
+def cosim(record: Path | None) -> None:
     """Drive the control core over JSON lines on stdin/stdout (mosaik, HELICS, pandapower or any judge)."""
+    writer = None if record is None else Writer(record, lambda: None)
     try:
-        serve(sys.stdin, sys.stdout)
-    except ExchangeError as error:
+        if writer is not None:
+            writer.prepare()
+        serve(sys.stdin, sys.stdout, writer)
+    except (ExchangeError, OSError) as error:
         raise click.ClickException(str(error)) from error
+    finally:
+        if writer is not None:
+            writer.close()

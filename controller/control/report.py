@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from controller.control.explain import access_ranks, attributed, curtailed_w, withheld_w
 from controller.control.guard import guard
 from controller.domain.command import Setpoint
-from controller.domain.record import CycleRecord, Event, LimitState, Mode, UnitState
+from controller.domain.record import CycleRecord, Event, LimitState, Mode, UnitState, Withheld
 from controller.estimation.estimate import Estimate
 from controller.limits.base import Reading
 from controller.limits.in_force import InForce
@@ -59,14 +60,19 @@ def build_record(
     setpoints, faults = _guarded(engine, now_s, set_p_w, set_q_var, causes)
     shadow = _by_limit(engine, decision, decision.plan.shadow)
     violation = _by_limit(engine, decision, decision.plan.violation)
-    limits = _limit_states(engine, decision.in_force, readings, shadow)
-    units = _unit_states(engine, estimate, setpoints, decision, held, lost, mode)
+    curtailed, by_limit = curtailed_w(engine, decision), withheld_w(engine, decision)
+    limits = _limit_states(engine, decision.in_force, readings, shadow, by_limit.sum(axis=1))
+    withheld = attributed(engine, by_limit, curtailed, [s.causes for s in setpoints])
+    units = _unit_states(engine, estimate, setpoints, decision, held, lost, mode, curtailed, withheld)
     sacrificed = tuple(x.id for x, v in zip(engine.site.limits, violation, strict=True) if v > INFEASIBLE_PU)
     bound_at_s = np.where([x.binding for x in limits], now_s, state.bound_at_s)
     flags = _flags(limits, units, sacrificed, engine, bound_at_s, now_s)
     flags |= {("unit.behind", u.id) for u, behind in zip(engine.site.units, estimate.behind, strict=True) if behind}
     events = (*told, *_transitions(state.flags, flags, limits), *faults, *_mode_event(state.mode, mode))
-    record = CycleRecord(seq, now_s, mode, limits, units, setpoints, events, not sacrificed, sacrificed)
+    record = CycleRecord(
+        seq, now_s, mode, limits, units, setpoints, events, not sacrificed, sacrificed,
+        engine.site.principle, float(curtailed.sum()),
+    )  # fmt: skip
     return record, flags, bound_at_s
 
 
@@ -90,7 +96,7 @@ def _by_limit(engine: Engine, decision: Decision, per_row: Array) -> Array:
 
 
 def _limit_states(
-    engine: Engine, in_force: InForce, readings: Mapping[int, Reading], shadow: Array
+    engine: Engine, in_force: InForce, readings: Mapping[int, Reading], shadow: Array, given_up_w: Array
 ) -> tuple[LimitState, ...]:
     scale = engine.resources.price_scale * engine.resources.base_w / 1e6
     out = []
@@ -101,7 +107,7 @@ def _limit_states(
             LimitState(
                 limit.id, limit.kind.value, limit.element, r.value, r.worst, float(in_force.high[k]), low,
                 r.loading_frac, r.worst_frac, r.quality, bool(shadow[k] > 1e-4), float(shadow[k]) * scale,
-                in_force.cause[k], in_force.facts[k],
+                in_force.cause[k], in_force.facts[k], float(given_up_w[k]),
             )
         )  # fmt: skip
     return tuple(out)
@@ -115,12 +121,10 @@ def _unit_states(
     held: BoolArray,
     lost: BoolArray,
     mode: Mode,
+    curtailed: Array,
+    withheld: list[tuple[Withheld, ...]],
 ) -> tuple[UnitState, ...]:
-    withheld = np.bincount(
-        engine.resources.unit,
-        weights=np.where(engine.resources.is_storage, 0.0, decision.reach.withheld_w),
-        minlength=len(setpoints),
-    )
+    ranks = access_ranks(engine, decision)
     out = []
     for k, (unit, s) in enumerate(zip(engine.site.units, setpoints, strict=True)):
         status = _status(bool(estimate.deaf[k]), bool(lost[k]), mode, bool(held[k]) and bool(s.causes))
@@ -128,7 +132,8 @@ def _unit_states(
         out.append(
             UnitState(
                 unit.id, unit.kind.value, float(estimate.unit_p_w[k]), float(estimate.unit_q_var[k]), avail,
-                s.p_w, s.q_var, float(withheld[k]), float(estimate.soc_frac[k]), status, s.causes,
+                s.p_w, s.q_var, float(curtailed[k]), float(estimate.soc_frac[k]), status, s.causes,
+                withheld[k], ranks[k],
             )
         )  # fmt: skip
     return tuple(out)

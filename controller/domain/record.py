@@ -26,9 +26,9 @@ class LimitState:
 
     ``value`` is the best estimate, ``worst`` the most dangerous value consistent with the data; ``loading_frac`` and
     ``worst_frac`` are the same as fractions of the limit (voltage: of the band, 1.0 = at either edge). ``shadow_eur``
-    is what one per unit more room would have saved in this cycle. ``high``/``low`` are the limit in force in this cycle
-    and ``cause`` what they come from (``rating``: the site file alone); ``facts`` are numbers behind it, with the unit
-    in their name (``hot_spot_c``, ``ageing_rate``, …).
+    is what one per unit more room would have saved in this cycle, ``given_up_w`` what units give up because of it.
+    ``high``/``low`` are the limit in force in this cycle and ``cause`` what they come from (``rating``: the site file
+    alone); ``facts`` are numbers behind it, with the unit in their name (``hot_spot_c``, ``ageing_rate``, …).
     """
 
     id: str
@@ -45,6 +45,18 @@ class LimitState:
     shadow_eur: float = 0.0
     cause: str = ""
     facts: Mapping[str, float] = field(default_factory=dict)
+    given_up_w: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Withheld:
+    """Power (W ≥ 0) that a unit gives up because of ``cause``.
+
+    A limit's id, ``mode.…``, ``unit.lost``, or ``release``: no limit asks for it any more, it is being given back.
+    """
+
+    cause: str
+    w: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +64,8 @@ class UnitState:
     """One unit in one cycle (load convention).
 
     ``status``: ``free``, ``held`` (a limit shapes its set point), ``deaf`` (does not follow; gets no credit),
-    ``lost`` (no telemetry), ``safe`` (at its fail-safe set point).
+    ``lost`` (no telemetry), ``safe`` (at its fail-safe set point). ``withheld`` splits ``curtailed_w`` by cause,
+    largest first; ``rank`` is the unit's turn to give way under the site's principle of access: 1 first, 0 outside.
     """
 
     id: str
@@ -66,6 +79,8 @@ class UnitState:
     soc_frac: float
     status: str
     causes: tuple[str, ...]
+    withheld: tuple[Withheld, ...] = ()
+    rank: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +94,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class CycleRecord:
-    """Everything about one cycle."""
+    """Everything about one cycle. ``given_up_w`` is what all units together give up under ``principle``, W."""
 
     seq: int
     now_s: float
@@ -90,6 +105,8 @@ class CycleRecord:
     events: tuple[Event, ...]
     feasible: bool = True
     sacrificed: tuple[str, ...] = ()
+    principle: str = ""
+    given_up_w: float = 0.0
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON-ready form; NaN stays NaN and is the writer's business."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import queue
 import threading
-from pathlib import Path
 from typing import BinaryIO
 
 
@@ -15,20 +14,14 @@ class LineSink:
     while it works. The thread is a daemon: a hung disk cannot keep the process alive.
     """
 
-    def __init__(self, stream: BinaryIO, name: str, depth: int = 512, *, owned: bool = False) -> None:
+    def __init__(self, stream: BinaryIO, name: str, depth: int = 512) -> None:
         self.name = name
-        self._owned = owned
         self.dropped = 0
         self.trouble = ""
         self._stream = stream
         self._lines: queue.Queue[bytes | None] = queue.Queue(depth)
         self._thread = threading.Thread(target=self._run, name=f"lines-{name}", daemon=True)
         self._thread.start()
-
-    @classmethod
-    def append_to(cls, path: Path) -> LineSink:
-        """A sink that appends to ``path``; OSError when it cannot be opened."""
-        return cls(path.open("ab"), str(path), owned=True)
 
     @property
     def wanted(self) -> bool:
@@ -50,8 +43,6 @@ class LineSink:
             except queue.Full:
                 return
             self._thread.join(timeout_s)
-        if self._owned and not self._thread.is_alive():
-            self._stream.close()
 
     def _run(self) -> None:
         while (line := self._lines.get()) is not None:

@@ -14,11 +14,15 @@ from controller.domain.record import CycleRecord
 _log = structlog.get_logger()
 
 
-class Sink(Protocol):
-    """Takes lines and never waits; ``trouble`` says what it last failed of, empty while it works."""
+class Outlet(Protocol):
+    """Somewhere that records go; ``trouble`` says what it last failed of, empty while it works."""
 
     name: str
     trouble: str
+
+
+class Sink(Outlet, Protocol):
+    """Takes lines and never waits."""
 
     @property
     def wanted(self) -> bool:
@@ -31,11 +35,17 @@ class Sink(Protocol):
 
 
 class Publisher:
-    """Encodes a record once, and only when somebody wants it; ``extra`` adds what the shell knows."""
+    """Encodes a record once, and only when somebody wants it; ``extra`` adds what the shell knows.
 
-    def __init__(self, sinks: Sequence[Sink], extra: Callable[[], dict[str, Any]]) -> None:
+    Troubles of the sinks, and of ``watched`` outlets that get records another way, are logged as they come and go.
+    """
+
+    def __init__(
+        self, sinks: Sequence[Sink], extra: Callable[[], dict[str, Any]], watched: Sequence[Outlet] = ()
+    ) -> None:
         self._sinks = sinks
         self._extra = extra
+        self._watched: tuple[Outlet, ...] = (*sinks, *watched)
         self._troubles: dict[str, str] = {}
 
     def publish(self, record: CycleRecord) -> None:
@@ -45,15 +55,16 @@ class Publisher:
             line = encode(record.to_dict() | self._extra())
             for sink in wanting:
                 sink.put(line)
-        self._watch_sinks()
+        self._watch()
 
-    def _watch_sinks(self) -> None:
-        for sink in self._sinks:
-            before, self._troubles[sink.name] = self._troubles.get(sink.name, ""), sink.trouble
-            if sink.trouble and not before:
-                _log.error("record.lost", to=sink.name, reason=sink.trouble)
-            elif before and not sink.trouble:
-                _log.info("record.recovered", to=sink.name)
+    def _watch(self) -> None:
+        for outlet in self._watched:
+            before, now = self._troubles.get(outlet.name, ""), outlet.trouble
+            self._troubles[outlet.name] = now
+            if now and not before:
+                _log.error("record.lost", to=outlet.name, reason=now)
+            elif before and not now:
+                _log.info("record.recovered", to=outlet.name)
 
 
 def encode(fields: dict[str, Any]) -> bytes:

@@ -22,7 +22,7 @@ from controller.runtime.heartbeat import Heartbeats, feed_watchdog, notify
 from controller.runtime.leave_safe import close_all, write_safe
 from controller.runtime.poller import Poller
 from controller.runtime.process_image import ProcessImage
-from controller.runtime.publish import Publisher, Sink
+from controller.runtime.publish import Outlet, Publisher, Sink
 from controller.runtime.supervisor import Work, supervise
 from controller.runtime.writer import Writer
 
@@ -33,7 +33,7 @@ class Station(Generic[State]):
     """One site under control.
 
     ``links`` holds the open device of every id in the site; ``supported`` the commands of each one's profile;
-    ``stretch`` is only told to the readers of the records.
+    ``watched`` are further outlets of records whose troubles are logged; ``stretch`` is only told to the readers.
     """
 
     def __init__(
@@ -46,6 +46,7 @@ class Station(Generic[State]):
         state: State,
         supported: Mapping[str, frozenset[str]] | None = None,
         sinks: Sequence[Sink] = (),
+        watched: Sequence[Outlet] = (),
         stretch: float = 1.0,
     ) -> None:
         self._site = site
@@ -57,7 +58,7 @@ class Station(Generic[State]):
         self._beats = Heartbeats(clock)
         self._writers = {d.id: Writer(links[d.id], self._planner.forget) for d in site.devices if d.unit is not None}
         self._pollers = {device.id: self._poller(device.id) for device in site.devices}
-        self._publisher = Publisher(sinks, self._extra)
+        self._publisher = Publisher(sinks, self._extra, watched)
         self._loop = FastLoop(
             site,
             clock,

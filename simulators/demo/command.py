@@ -55,6 +55,10 @@ class Output:
     "--cycle-ms", type=click.FloatRange(1, 10_000), default=40.0, show_default=True,
     help="Shortest control cycle of this machine.",
 )  # fmt: skip
+@click.option(
+    "--record", type=click.Path(path_type=Path),
+    help="Record every cycle for `gridedge replay`: in this file if its name ends in .gz, else in this folder.",
+)  # fmt: skip
 @click.option("--snapshot", type=click.Path(path_type=Path, dir_okay=False), help="Write the screen to this SVG file.")
 @click.option("--snapshot-at", default="12:40", show_default=True, help="Clock time of the snapshot, HH:MM.")
 def demo(
@@ -69,6 +73,7 @@ def demo(
     headless: bool,
     report: Path | None,
     cycle_ms: float,
+    record: Path | None,
     snapshot: Path | None,
     snapshot_at: str,
 ) -> None:
@@ -85,7 +90,7 @@ def demo(
         )  # fmt: skip
         offset, taken = free_offset(setting.site)
         at_s = (parse_clock(snapshot_at) - setting.start_s) % 86400.0
-        setting = replace(setting, port_offset=offset)
+        setting = replace(setting, port_offset=offset, record=record)
     if taken:
         console.print(f"port {taken} is taken: every port of the site is moved by {offset}", highlight=False)
     output = Output(headless or not console.is_terminal, report, snapshot, at_s)

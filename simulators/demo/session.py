@@ -181,6 +181,7 @@ def controller_arguments(setting: Setting, records: Path) -> list[str]:
     return [
         *("run", str(setting.path), "--speed", f"{setting.speed:g}", "--cycle-ms", f"{setting.cycle_ms:g}"),
         *("--record-socket", str(records), "--port-offset", str(setting.port_offset)),
+        *(() if setting.record is None else ("--record", str(setting.record))),
     ]
 
 

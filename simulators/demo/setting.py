@@ -18,7 +18,8 @@ from simulators.scenario import Scenario, load_scenario
 class Setting:
     """Everything that is fixed before the day begins. Times in site seconds; ``start_s`` after midnight.
 
-    ``stretch``: factor on the controller's times so that this machine keeps up (1 = as configured).
+    ``stretch``: factor on the controller's times so that this machine keeps up (1 = as configured). ``record`` is where
+    the controller records its cycles, if at all.
     """
 
     path: Path
@@ -33,6 +34,7 @@ class Setting:
     controlled: bool
     compared: bool
     port_offset: int = 0
+    record: Path | None = None
 
     @property
     def start_s(self) -> float:

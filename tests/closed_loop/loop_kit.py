@@ -16,6 +16,7 @@ from controller.control.cycle import ControlState, initial_state, step
 from controller.domain.record import CycleRecord
 from controller.domain.site import Site
 from controller.domain.unit import Unit
+from controller.runtime.core import Step
 from controller.runtime.loop_sync import VirtualLoop
 from simulators.adapters.in_process import InProcessField
 from simulators.faults import Fault, FaultKind
@@ -71,16 +72,18 @@ class Observer:
 
 
 class ClosedLoop:
-    """Controller and world, a second at a time."""
+    """Controller and world, a second at a time; ``core`` is the step of the fast loop, or one around it."""
 
-    def __init__(self, name: str, start_h: float, seed: int, with_faults: bool = True) -> None:
+    def __init__(
+        self, name: str, start_h: float, seed: int, with_faults: bool = True, core: Step[ControlState] = step
+    ) -> None:
         self.site = site_of(name)
         self.seed = seed
         self.world = World(self.site, scenario_of(name, start_h, with_faults), seed)
         clock = ManualClock()
         field = InProcessField(self.world, self.site.devices)
         self.loop: VirtualLoop[ControlState] = VirtualLoop(
-            self.site, field, step, initial_state(self.site), clock=clock
+            self.site, field, core, initial_state(self.site), clock=clock
         )
         self.observer = Observer(self.site)
         self.records: list[CycleRecord] = []

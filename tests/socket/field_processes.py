@@ -92,9 +92,9 @@ class Bench:
         """The substation at a sunny noon."""
         return self._start("simulate", "--start", "12:30", "--status-socket", str(self.folder / "status"))
 
-    def run(self) -> subprocess.Popen[bytes]:
+    def run(self, *options: str) -> subprocess.Popen[bytes]:
         """The controller."""
-        return self._start("run", "--record-socket", str(self.folder / "records"))
+        return self._start("run", "--record-socket", str(self.folder / "records"), *options)
 
     def truth(self) -> Lines:
         return self._lines("status")

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from field_processes import SITE, SPEED, Bench, bench, end
 
 from controller.config.find import find_site
 from controller.config.loader import load_site
+from controller.recording.command import replay_command
 
 pytestmark = pytest.mark.socket
 
@@ -91,6 +93,20 @@ def test_a_stop_writes_the_safe_set_points_and_leaves_no_process_and_no_file(
     truth.until(all_safe, "every unit at its fail-safe set point")
     assert not (field.folder / "records").exists()
     assert "safe.written" in field.log("run")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_what_the_controller_recorded_in_service_comes_out_the_same_again(field: Bench, number: signal.Signals) -> None:
+    """Also when it was killed: then up to ten cycles are missing at the end."""
+    field.simulate()
+    truth = field.truth()
+    controller = field.run("--record", str(field.folder / "recordings"))
+    truth.until(all_above_safe, "the sun is used")
+    end(controller, number)
+    result = CliRunner().invoke(replay_command, [str(field.folder / "recordings")])
+    assert "cycles, identical" in result.output
+    assert ("torn" in result.output) == (number is signal.SIGKILL)
+    assert result.exit_code == 0
 
 
 def test_a_second_controller_on_the_same_socket_is_refused(field: Bench) -> None:

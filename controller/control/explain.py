@@ -1,0 +1,94 @@
+"""Why each unit gives something up: how much because of which limit, and its place in the order of access.
+
+What a unit could give now and does not is split among the limits that bind, in proportion to what each one's room is
+worth (its multiplier) times what the unit does to it: the terms by which the programme itself weighed the unit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controller.domain.record import Withheld
+
+if TYPE_CHECKING:
+    from controller.control.cycle import Decision, Engine
+
+Array = NDArray[np.float64]
+
+RELEASING = "release"
+WORTH_SAYING_FRAC = 1e-3  # of the rated power: what is less is rounding
+
+
+def curtailed_w(engine: Engine, decision: Decision) -> Array:
+    """What each unit could give beyond its output and does not, W ≥ 0; storage gives nothing up."""
+    r = engine.resources
+    kept = np.where(r.is_storage, 0.0, decision.reach.withheld_w)
+    out = np.zeros(len(engine.site.units))
+    np.add.at(out, r.unit, kept)
+    return out
+
+
+def withheld_w(engine: Engine, decision: Decision) -> Array:
+    """The same per limit and unit (n_limit, n_unit); what no binding limit accounts for is in none of them."""
+    r, rows = engine.resources, decision.rows
+    binding = np.flatnonzero(decision.plan.shadow > 0.0)
+    weight = decision.plan.shadow[binding, None] * np.maximum(decision.effects.by_resource[binding], 0.0)
+    by_limit = np.zeros((len(engine.site.limits), len(r.unit)))
+    np.add.at(by_limit, rows.limit[binding], weight)
+    total = by_limit.sum(axis=0)
+    share = np.divide(by_limit, total, out=np.zeros_like(by_limit), where=total > 0.0)
+    kept = share * np.where(r.is_storage, 0.0, decision.reach.withheld_w)
+    out = np.zeros((len(engine.site.limits), len(engine.site.units)))
+    np.add.at(out.T, r.unit, kept.T)
+    return out
+
+
+def attributed(
+    engine: Engine, by_limit: Array, curtailed: Array, causes: Sequence[tuple[str, ...]]
+) -> list[tuple[Withheld, ...]]:
+    """Per unit: causes and W, largest first; they sum to what the unit gives up.
+
+    A unit that a mode or its own silence holds gives everything up for that; what no limit asks for any more is
+    ``release``: it is given back within the dead-band, or as far as a unit that does not tell what it has is tried.
+    """
+    out: list[tuple[Withheld, ...]] = []
+    names = [limit.id for limit in engine.site.limits]
+    for k, unit in enumerate(engine.site.units):
+        least_w, all_w = WORTH_SAYING_FRAC * unit.p_rated_w, float(curtailed[k])
+        if all_w < least_w:
+            out.append(())
+            continue
+        if causes[k] and causes[k][0] not in names:
+            out.append((Withheld(causes[k][0], all_w),))
+            continue
+        column = by_limit[:, k]
+        parts = [(names[i], float(column[i])) for i in np.argsort(-column, kind="stable") if column[i] >= least_w]
+        rest_w = all_w - sum(w for _, w in parts)
+        if not parts or rest_w >= least_w:
+            parts.append((RELEASING, rest_w))
+        out.append(tuple(Withheld(name, w) for name, w in parts))
+    return out
+
+
+def access_ranks(engine: Engine, decision: Decision) -> list[int]:
+    """Per unit: its turn to give way, 1 first, under the site's principle; equal turns share a number.
+
+    Storage stands outside (0). ``technical_best`` has an order only while a limit binds: the unit that does most to
+    the limit whose room is worth most goes first; without a binding limit all are 0.
+    """
+    r, shadow = engine.resources, decision.plan.shadow
+    key = np.zeros(len(engine.site.units))
+    if engine.site.principle == "technical_best":
+        if not (shadow > 0.0).any():
+            return [0] * len(key)
+        key[r.unit] = -np.maximum(decision.effects.by_resource[int(np.argmax(shadow))], 0.0)
+    else:
+        key[r.unit] = engine.price
+    takes_part = ~engine.units.is_battery
+    order = np.unique(key[takes_part])
+    ranks: list[int] = np.where(takes_part, 1 + np.searchsorted(order, key), 0).tolist()
+    return ranks
