@@ -10,12 +10,14 @@ import json
 import math
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
 import click
 
 from controller.control.cycle import ControlState, initial_state, step
+from controller.cosim_planning import CosimPlanning
 from controller.cosim_site import site_from_reset
 from controller.domain.measurement import Measurement, Quality
 from controller.domain.record import CycleRecord
@@ -38,6 +40,7 @@ class Session:
         self._writer = writer
         self._site: Site | None = None
         self._state: ControlState | None = None
+        self._planning: CosimPlanning | None = None
         self._sent: dict[str, tuple[float, float]] = {}
 
     def handle(self, message: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -46,6 +49,7 @@ class Session:
         if kind == "reset":
             self._site = site_from_reset(message["network"], message["scenario"])
             self._state, self._sent = initial_state(self._site), {}
+            self._planning = CosimPlanning(self._site, self._state)
             if self._writer is not None:
                 self._writer.close()
             return None
@@ -54,9 +58,10 @@ class Session:
         raise ExchangeError(f"message type is {kind!r}; expected reset, measurement or end")
 
     def _measurement(self, message: Mapping[str, Any]) -> dict[str, Any]:
-        if self._site is None or self._state is None:
+        if self._site is None or self._state is None or self._planning is None:
             raise ExchangeError("measurement before reset")
-        before, snapshot = self._state, snapshot_of(message)
+        before = self._state
+        snapshot = replace(snapshot_of(message), storage_plan=self._planning.plan(before))
         self._state, record = step(self._site, before, snapshot)
         if self._writer is not None:
             self._writer.write(Cycle(before, snapshot, record))

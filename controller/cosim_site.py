@@ -40,6 +40,7 @@ def site_from_reset(network: Json, scenario: Json) -> Site:
         chain=_chain(scenario.get("measurement", {})),
         principle="merit",
         horizon_s=float(scenario["duration_s"]) if "duration_s" in scenario else None,
+        soc_deficit_eur_per_mwh=float(scenario.get("objective", {}).get("soc_deficit_eur_per_mwh", 0.0)),
         reactive_requests=tuple(_request(r) for r in scenario.get("q_requests", ())),
     )
 

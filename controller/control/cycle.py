@@ -159,7 +159,7 @@ def step(site: Site, state: ControlState, snapshot: Snapshot) -> tuple[ControlSt
     excess = np.array([readings[k].loading_frac - 1.0 for k in range(len(site.limits))])
     persistence = persist(state.persistence, excess, snapshot.now_s, site.cycle.cycle_s)
     state = replace(state, persistence=persistence, given_up=_given_up(state, lost, persistence))
-    decision = _decide(engine, state, estimate, in_force, snapshot.now_s, lost)
+    decision = _decide(engine, state, estimate, in_force, snapshot, lost)
     set_p, set_q, held, causes = _settle(engine, state, estimate, decision, mode, lost)
     record, flags, bound_at_s = build_record(
         engine, state.seq, snapshot.now_s, mode, estimate, readings, decision, set_p, set_q, held, causes, lost, state,
@@ -203,7 +203,7 @@ class Decision:
 
 
 def _decide(
-    engine: Engine, state: ControlState, estimate: Estimate, in_force: InForce, now_s: float, lost: BoolArray
+    engine: Engine, state: ControlState, estimate: Estimate, in_force: InForce, snapshot: Snapshot, lost: BoolArray
 ) -> Decision:
     t, r = engine.tuning, engine.resources
     site, incidence = engine.site, engine.layout.incidence
@@ -213,7 +213,7 @@ def _decide(
     rows = replace(rows, room=rows.room - engine.extra_scale[rows.limit] * state.persistence.extra_frac[rows.limit])
     rows = _without_trust_in_lost(rows, effect, bound.output_w, state.set_p_w, lost, r)
     voltage = engine.is_voltage[rows.limit]
-    gain, curvature = _prices(engine, state, estimate, bound, now_s)
+    gain, curvature = _prices(engine, state, estimate, bound, snapshot)
     problem = Problem(
         rows=rows,
         effects=effect,
@@ -224,7 +224,7 @@ def _decide(
         bounds=bound.bounds,
         marginal_price=gain,
         curvature=curvature,
-        target=_reactive_target(site, estimate, now_s),
+        target=_reactive_target(site, estimate, snapshot.now_s),
         cycle_s=site.cycle.cycle_s,
     )
     plan = dispatch(problem, r, incidence, engine.units.q_max_var, t)
@@ -239,11 +239,13 @@ def _held_back_w(decision: Decision) -> Array:
     return np.where(decision.held, withheld - plan.up_w + plan.down_w, 0.0)
 
 
-def _prices(engine: Engine, state: ControlState, estimate: Estimate, bound: Reach, now_s: float) -> tuple[Array, Array]:
+def _prices(
+    engine: Engine, state: ControlState, estimate: Estimate, bound: Reach, snapshot: Snapshot
+) -> tuple[Array, Array]:
     """Gain of one more W per resource, and how it grows with the share withheld."""
-    site, r = engine.site, engine.resources
+    site, r, now_s = engine.site, engine.resources, snapshot.now_s
     started_s = state.estimator.started_at_s if state.estimator else now_s
-    value = stored_energy_value(site, now_s, started_s, state.surplus, estimate.soc_frac)
+    value = stored_energy_value(site, now_s, started_s, state.surplus, estimate.soc_frac, snapshot.storage_plan)
     storage = storage_marginal_price(site, r, value)
     gain = np.where(r.is_storage, storage, engine.price)
     could = np.maximum(bound.output_w + bound.withheld_w, 0.02 * r.rated_w)

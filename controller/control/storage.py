@@ -1,8 +1,8 @@
-"""What energy in a battery is worth to the fast loop when no plan says otherwise.
+"""What energy in a battery is worth to the fast loop: what the plan says, and an opinion of its own without one.
 
-A site that had to curtail generation lately wants its batteries empty again for the next surplus; one that had to
-curtail demand wants them full. Without such a reason a battery returns to its reference content. The prices are small
-against curtailment and against a limit, so that they decide only when nothing else does.
+Without a plan, a site that had to curtail generation lately wants its batteries empty again for the next surplus; one
+that had to curtail demand wants them full. Without such a reason a battery returns to its reference content. The
+prices are small against curtailment and against a limit, so that they decide only when nothing else does.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controller.control.resources import Resources
+from controller.domain.plan import StoragePlan
 from controller.domain.site import Site
 from controller.domain.unit import Storage
 
@@ -21,6 +22,7 @@ BoolArray = NDArray[np.bool_]
 
 STEER_EUR_PER_MWH = 25.0
 MEMORY_S = 2700.0  # how long after the last binding limit the next one is expected
+PLAN_MAX_PER_DEAREST = 2.0
 RESTORE_S = 14400.0  # before the end of a known horizon from when on the reference content counts again
 
 
@@ -43,15 +45,27 @@ def observe_surplus(previous: Surplus, now_s: float, r: Resources, held_back_w: 
     )
 
 
-def stored_energy_value(site: Site, now_s: float, started_s: float, surplus: Surplus, soc_frac: Array) -> Array:
-    """Worth of one more MWh in each unit's storage, EUR (0 for units without)."""
+def stored_energy_value(
+    site: Site, now_s: float, started_s: float, surplus: Surplus, soc_frac: Array, plan: StoragePlan | None = None
+) -> Array:
+    """Worth of one more MWh in each unit's storage, EUR (0 for units without).
+
+    A plan in force decides for the units that it knows, but never beyond ``PLAN_MAX_PER_DEAREST`` of the dearest
+    unit's price: far below what a limit is worth.
+    """
     out = np.zeros(len(site.units))
+    most = PLAN_MAX_PER_DEAREST * max((u.price_eur_per_mwh for u in site.units), default=0.0)
     left_s = np.inf if site.horizon_s is None else started_s + site.horizon_s - now_s
     long_run = site.horizon_s is not None and left_s > RESTORE_S
     direction = _direction(site, now_s, surplus, long_run)
     for k, unit in enumerate(site.units):
-        if unit.storage is not None and np.isfinite(soc_frac[k]):
+        if unit.storage is None or not np.isfinite(soc_frac[k]):
+            continue
+        price = None if plan is None else plan.price_of(unit.id, now_s)
+        if price is None:
             out[k] = _value(unit.storage, float(soc_frac[k]), direction, long_run)
+        else:
+            out[k] = float(np.clip(price.at(float(soc_frac[k])), -most, most))
     return out
 
 

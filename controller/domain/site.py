@@ -74,7 +74,11 @@ class ReactiveRequest:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """The whole configuration, checked. ``horizon_s`` is how long a co-simulated course lasts; None in the field."""
+    """The whole configuration, checked.
+
+    ``horizon_s`` is how long a co-simulated course lasts; None in the field. ``soc_deficit_eur_per_mwh`` is what each
+    MWh below the storage's initial content costs at that end.
+    """
 
     name: str
     topology: Topology
@@ -88,3 +92,4 @@ class Site:
     horizon_s: float | None = None
     timezone: str = "UTC"
     weather: DesignWeather = field(default_factory=DesignWeather)
+    soc_deficit_eur_per_mwh: float = 0.0

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from controller.domain.measurement import Measurement, missing
+from controller.domain.plan import StoragePlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,11 +15,13 @@ class Snapshot:
     """Latest value of every point at ``now_s`` (monotonic site seconds). Never changed after it is built.
 
     ``utc_s`` is the time of day that belongs to ``now_s``, in seconds since 1970; NaN when nobody knows it.
+    ``storage_plan`` is the slow loop's newest word on what stored energy is worth, if there is one.
     """
 
     now_s: float
     points: Mapping[str, Measurement]
     utc_s: float = math.nan
+    storage_plan: StoragePlan | None = None
 
     def get(self, point: str) -> Measurement:
         """The measurement of ``point``; a missing one when nothing was ever received."""

@@ -136,6 +136,10 @@ class GridModel:
         """AC power flow at ``injection`` (P of every bus but the source's, then Q). Raises PowerFlowError."""
         return self._solve_batch(injection[None, :])[0]
 
+    def solve_many(self, injections: Array) -> list[FlowState]:
+        """AC power flows at every row of ``injections``, in one batch. Raises PowerFlowError."""
+        return self._solve_batch(injections)
+
     def linearise(self, injection: Array) -> LinearGrid:
         """First-order model around ``injection``. Raises PowerFlowError."""
         n = 2 * self.n_injection

@@ -21,6 +21,7 @@ from controller.control.storage import (
     storage_marginal_price,
     stored_energy_value,
 )
+from controller.domain.plan import StoragePlan, StoredEnergyPrice
 from controller.domain.unit import Storage
 from controller.estimation.actuator import UnitArrays
 
@@ -109,3 +110,24 @@ def test_who_was_held_back_is_remembered_by_direction() -> None:
 def test_a_battery_that_absorbs_and_a_trifle_are_no_surplus() -> None:
     held = np.array([0.005 * 8e6, 0.0, 2e6, 2e6, 0.0])
     assert observe_surplus(Surplus(), 5.0, RESOURCES, held) == Surplus()
+
+
+def planned(worth: float, expires_s: float = NOW_S + 60.0, soc: float = 0.8) -> float:
+    plan = StoragePlan(NOW_S - 60.0, expires_s, (StoredEnergyPrice("BAT", (0.5,), (worth,)),))
+    contents = np.array([math.nan, math.nan, soc, math.nan])
+    return float(stored_energy_value(SITE, NOW_S, 0.0, Surplus(JUST), contents, plan)[BAT])
+
+
+def test_a_plan_in_force_decides_and_an_expired_one_leaves_it_to_the_loop() -> None:
+    assert planned(42.0) == 42.0
+    assert planned(42.0, expires_s=NOW_S) == value(0.8, Surplus(JUST))
+
+
+def test_no_plan_makes_stored_energy_worth_more_than_twice_the_dearest_unit() -> None:
+    dearest = max(u.price_eur_per_mwh for u in SITE.units)
+    assert planned(1e9) == 2.0 * dearest
+    assert planned(-1e9) == -2.0 * dearest
+
+
+def test_a_plan_does_not_say_what_an_unknown_content_is_worth() -> None:
+    assert planned(42.0, soc=math.nan) == 0.0
