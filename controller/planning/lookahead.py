@@ -72,7 +72,17 @@ def price_stored_energy(
             worth = _worths(programme, units[k], k, content)
             if worth is not None:
                 found[k].append(worth)
-    return tuple(_price(units[k], soc[k], np.mean(worths, axis=0)) for k, worths in found.items() if worths)
+    return tuple(_price(units[k], soc[k], opinion(np.stack(worths))) for k, worths in found.items() if worths)
+
+
+def opinion(worths: Array) -> Array:
+    """One worth per content from the scenarios' (scenario, content).
+
+    The mean counts the rare and dear; but where most scenarios want to move and none is in a hurry, each says little
+    more than the wear, and one that does not care would veto them in the mean. There the median decides.
+    """
+    mean, median = worths.mean(axis=0), np.median(worths, axis=0)
+    return np.where((mean * median > 0.0) & (np.abs(median) > np.abs(mean)), median, mean)
 
 
 def _price(unit: Unit, soc_frac: float, worth: Array) -> StoredEnergyPrice:

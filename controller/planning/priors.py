@@ -17,8 +17,8 @@ from controller.planning.history import Prior
 Array = NDArray[np.float64]
 
 DEMAND_SPREAD_FRAC, REACTIVE_SPREAD_FRAC = 0.12, 0.06  # of the bus' largest demand
-WIND_MEAN_FRAC, WIND_SPREAD_FRAC = 0.45, 0.25
-SUN_MEAN_FRAC, SUN_SPREAD_FRAC = 0.75, 0.25  # of the rating, times the shape of a clear day: fine days are what matters
+WIND_MEAN_FRAC, WIND_SPREAD_FRAC = 0.45, 0.2
+SUN_MEAN_FRAC, SUN_SPREAD_FRAC = 0.75, 0.2  # of the rating, times the shape of a clear day: fine days are what matters
 OTHER_MEAN_FRAC, OTHER_SPREAD_FRAC = 0.5, 0.25
 MEMORY_QUARTERS, WIND_MEMORY_QUARTERS = 6.0, 40.0  # a cloud or a kettle, and a front
 SUNRISE_H, SUNSET_H = 6.0, 19.0

@@ -11,7 +11,7 @@ import pytest
 
 from controller.domain.plan import StoragePlan, StoredEnergyPrice
 from controller.domain.unit import Actuator, FailSafe, Storage, Unit, UnitKind
-from controller.planning.lookahead import price_stored_energy
+from controller.planning.lookahead import opinion, price_stored_energy
 from controller.planning.outlook import Periods, Room, Scenario, periods
 
 QUICK = Actuator(0.5, 1.0, 0.5, 1e6, 1e6)
@@ -100,6 +100,12 @@ def test_scenarios_are_averaged() -> None:
     much, little = world([0.0], [9e6], [1e6], [0.0]), world([9e6], [9e6], [0.0], [0.0])
     both = price([*much, *little], 1)
     assert both.at(0.5) == pytest.approx(0.5 * (price(much, 1).at(0.5) + price(little, 1).at(0.5)))
+
+
+def test_most_scenarios_that_say_move_are_not_vetoed_by_those_that_do_not_care_and_a_rare_danger_still_counts() -> None:
+    assert opinion(np.array([[10.0], [-9.0], [-9.0], [-9.0], [10.0]]))[0] == -9.0
+    assert opinion(np.array([[0.0], [0.0], [0.0], [0.0], [-60.0]]))[0] == -12.0
+    assert opinion(np.array([[50.0], [50.0], [-9.0], [-9.0], [-9.0]]))[0] == pytest.approx(14.6)
 
 
 def test_a_storage_whose_content_nobody_knows_has_no_price() -> None:
