@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,14 +16,17 @@ import structlog
 from controller.clock import SystemClock
 from controller.config.find import find_site
 from controller.config.loader import load_site
-from controller.control.cycle import initial_state, step
+from controller.control.cycle import ControlState, initial_state, step
+from controller.control.reasons import dump_memory, restore_memory
 from controller.domain.site import Device, Site
 from controller.ports import Clock, FieldDevice
 from controller.recording.recorder import Recorder
 from controller.recording.writer import Policy, Writer
+from controller.runtime.event_log import EventLog
 from controller.runtime.log import logging_to
 from controller.runtime.publish import Sink
 from controller.runtime.record_socket import RecordSocket
+from controller.runtime.state_file import StateFile
 from controller.runtime.station import Station
 from controller.runtime.stretch import stretch, stretch_factor
 from controller.runtime.supervisor import stop_on_signals
@@ -47,6 +50,7 @@ class RunOptions:
     port_offset: int = 0
     cycle_ms: float = CYCLE_MS_MIN
     json_logs: bool = False
+    state: Path | None = None
 
 
 @click.command()
@@ -65,6 +69,7 @@ class RunOptions:
     show_default=True,
     help="Size of the folder of recordings; the oldest go first.",
 )
+@click.option("--state", type=click.Path(path_type=Path), help="Keep in this file what must outlive a restart.")
 @click.option("--port-offset", type=int, default=0, help="Add this to the TCP port of every device.")
 @click.option(
     "--cycle-ms",
@@ -81,6 +86,7 @@ def run(
     record_socket: Path | None,
     record: Path | None,
     record_keep_mb: int,
+    state: Path | None,
     port_offset: int,
     cycle_ms: float,
     json_logs: bool,
@@ -90,7 +96,7 @@ def run(
     Every unit is left at its fail-safe set point, by SIGINT or SIGTERM (exit status 0) as well as by a fault of the
     controller itself (exit status 1). Readers of --record-socket may come and go.
     """
-    options = RunOptions(speed, record_socket, record, record_keep_mb, port_offset, cycle_ms, json_logs)
+    options = RunOptions(speed, record_socket, record, record_keep_mb, port_offset, cycle_ms, json_logs, state)
     with readable_errors():
         configured = load_site(find_site(site))
         prepared = prepare(configured, options)
@@ -144,12 +150,14 @@ async def control(
         with readable_errors():
             sinks = await _open_sinks(options, opened)
             recorder = _open_recorder(options, clock, opened)
+            state, keep = _remembered(site, clock, options, opened)
             station = Station(
                 site,
                 clock,
                 links,
                 step=step if recorder is None else recorder.taping(step),
-                state=initial_state(site),
+                state=state,
+                keep=keep,
                 supported=supported_commands(site.devices),
                 sinks=sinks,
                 watched=[] if recorder is None else [recorder],
@@ -159,6 +167,21 @@ async def control(
             _log.warning("station.stretched", factor=stretched, cycle_s=site.cycle.cycle_s, speed=options.speed)
         with stop_on_signals(stop):
             return await station.run(stop)
+
+
+def _remembered(
+    site: Site, clock: Clock, options: RunOptions, opened: AsyncExitStack
+) -> tuple[ControlState, Callable[[ControlState], None] | None]:
+    """The state to begin with, and who keeps its memory; cautious, and nobody, without a state file."""
+    state = initial_state(site)
+    if options.state is None:
+        return state, None
+    file = StateFile(options.state, site.name, clock)
+    opened.callback(file.close)
+    memory, gap_s = file.read()
+    state, events = restore_memory(state, memory, gap_s, clock.now_s())
+    EventLog(clock).write(events)
+    return state, lambda now: file.put(dump_memory(now))
 
 
 async def _open_sinks(options: RunOptions, opened: AsyncExitStack) -> list[Sink]:

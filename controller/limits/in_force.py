@@ -82,6 +82,11 @@ class Reason(Protocol[M]):
         """Name of its memory in the durable state file; unique and never changed."""
         ...
 
+    @property
+    def memory_type(self) -> type[M]:
+        """Class of its memory (a frozen dataclass, or a plain number or text), so that a recording can be read."""
+        ...
+
     def initial(self, now_s: float) -> M:
         """The cautious memory of one who has just arrived and knows nothing."""
         ...

@@ -51,6 +51,8 @@ class HotSpotMemory:
 class HotSpot:
     """Reason to restrict one transformer (``limit`` is the index of its thermal limit)."""
 
+    memory_type = HotSpotMemory
+
     def __init__(self, site: Site, transformer: Transformer, limit: int, turn_s: float) -> None:
         if transformer.thermal is None:
             raise ValueError(f"transformer {transformer.id} has no thermal characteristics; expected some")

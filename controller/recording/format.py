@@ -11,7 +11,7 @@ import hashlib
 import json
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -105,8 +105,11 @@ def state_to_tree(state: ControlState) -> Tree:
 
 def state_from_tree(tree: Tree, engine: Engine) -> ControlState:
     """The memory again, on ``engine``. Raises CodecError when this version's memory holds something else."""
-    made: ControlState = from_tree(ControlState, tree, given={Engine: engine}, where="state")
-    return made
+    made: ControlState = from_tree(ControlState, {**tree, "reasons": {}}, given={Engine: engine}, where="state")
+    kinds = {reason.key: reason.memory_type for reason in engine.reasons}
+    recorded = tree.get("reasons", {}).items()
+    memories = {k: from_tree(kinds[k], x, where=f"state.reasons.{k}") for k, x in recorded if k in kinds}
+    return replace(made, reasons=memories)
 
 
 def snapshot_to_tree(snapshot: Snapshot) -> Tree:

@@ -12,7 +12,16 @@ from controller.ports import Clock
 _log = structlog.get_logger()
 
 WORRYING = frozenset(
-    {"guard.clamped", "limit.unseen", "memory.refused", "oil.refused", "site.infeasible", "unit.deaf", "unit.lost"}
+    {
+        "guard.clamped",
+        "limit.unseen",
+        "memory.refused",
+        "oil.refused",
+        "site.infeasible",
+        "unit.behind",
+        "unit.deaf",
+        "unit.lost",
+    }
 )
 """Events that somebody should look into: logged as warnings."""
 

@@ -62,6 +62,11 @@ class FastLoop(Generic[State]):
         self._slipping = False
         self._halted = False
 
+    @property
+    def state(self) -> State:
+        """The core's memory after the last cycle."""
+        return self._state
+
     def halt(self) -> None:
         """Decide nothing from now on; the ticks go on."""
         self._halted = True

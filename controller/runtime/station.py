@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, Generic
@@ -28,12 +28,16 @@ from controller.runtime.writer import Writer
 
 _log = structlog.get_logger()
 
+KEEP_S = 60.0
+"""Machine seconds between two times that the memory is kept: what a crash may lose."""
+
 
 class Station(Generic[State]):
     """One site under control.
 
     ``links`` holds the open device of every id in the site; ``supported`` the commands of each one's profile;
     ``watched`` are further outlets of records whose troubles are logged; ``stretch`` is only told to the readers.
+    ``keep`` is given the core's memory every ``KEEP_S`` and at the end, to be kept over a restart; it must not wait.
     """
 
     def __init__(
@@ -48,8 +52,10 @@ class Station(Generic[State]):
         sinks: Sequence[Sink] = (),
         watched: Sequence[Outlet] = (),
         stretch: float = 1.0,
+        keep: Callable[[State], None] | None = None,
     ) -> None:
         self._site = site
+        self._keep = keep
         self._clock = clock
         self._links = links
         self._stretch = stretch
@@ -90,9 +96,20 @@ class Station(Generic[State]):
 
     def _tasks(self) -> dict[str, Work]:
         tasks: dict[str, Work] = {"fast loop": self._loop.run, "watchdog": partial(feed_watchdog, self._beats)}
+        if self._keep is not None:
+            tasks["keep memory"] = self._keep_memory
         tasks |= {f"poll {device_id}": poller.run for device_id, poller in self._pollers.items()}
         tasks |= {f"write {device_id}": writer.run for device_id, writer in self._writers.items()}
         return tasks
+
+    async def _keep_memory(self) -> None:
+        while True:
+            await asyncio.sleep(KEEP_S)
+            self._keep_now()
+
+    def _keep_now(self) -> None:
+        if self._keep is not None:
+            self._keep(self._loop.state)
 
     def _poller(self, device_id: str) -> Poller:
         device = next(device for device in self._site.devices if device.id == device_id)
@@ -121,6 +138,7 @@ class Station(Generic[State]):
         notify("STOPPING=1")
         self._loop.halt()
         self._publish_stopping()
+        self._keep_now()
         complaints = await write_safe(self._planner.safe(), self._writers)
         if complaints:
             _log.error("safe.incomplete", devices=complaints, text="their leases will end by themselves")

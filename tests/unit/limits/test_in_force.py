@@ -95,6 +95,7 @@ class Counter:
     """A reason that counts how often it was asked and narrows L1 a little more each time."""
 
     key: str = "counter"
+    memory_type: type[int] = int
 
     def initial(self, now_s: float) -> int:
         return 10

@@ -57,6 +57,10 @@ class Plant:
         self.site = pv_site(**cycle)
         self.step: Callable[[Site, int, Snapshot], tuple[int, CycleRecord]] = self.core.step
         self.ended_at_s = -1.0
+        self.kept: list[tuple[float, int]] = []
+
+    def keep(self, state: int) -> None:
+        self.kept.append((self.clock.now_s(), state))
 
     def run(self, duration_s: float, *at: tuple[float, Callable[[], None]]) -> tuple[int, list[dict[str, Any]]]:
         """Control for a while, doing things at given instants, then ask to stop; exit status and log."""
@@ -68,7 +72,9 @@ class Plant:
             for when_s, action in at:
                 loop.call_at(when_s, action)
             links = {"meter": self.meter, "inverter": self.inverter}
-            station = Station(self.site, self.clock, links, step=self.step, state=0, sinks=[self.sink], stretch=1.5)
+            station = Station(
+                self.site, self.clock, links, step=self.step, state=0, sinks=[self.sink], stretch=1.5, keep=self.keep
+            )
             code = await station.run(stop)
             self.ended_at_s = self.clock.now_s()
             return code
@@ -240,3 +246,12 @@ def test_transitions_of_the_core_are_logged_with_their_subject() -> None:
     plant.core.events = (Event("limit.bound", "T1", "T1 at 101 %"),)
     _, logs = plant.run(0.5)
     assert next(entry for entry in logs if entry["event"] == "limit.bound")["subject"] == "T1"
+
+
+def test_the_memory_is_kept_every_minute_and_at_the_end() -> None:
+    plant = Plant()
+    plant.run(130.0)
+    assert [at_s for at_s, _ in plant.kept] == pytest.approx([60.0, 120.0, 130.0], abs=0.1)
+    states = [state for _, state in plant.kept]
+    assert states == sorted(states)
+    assert states[0] > 50
