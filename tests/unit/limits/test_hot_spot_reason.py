@@ -13,12 +13,14 @@ import thermal_kit as kit
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from controller.control.cycle import initial_state
 from controller.domain.measurement import Quality
 from controller.domain.thermal import TransformerThermal
 from controller.estimation.transformer_state import parameters_of
 from controller.limits.in_force import Arbiter, Situation, dump, restore
 from controller.limits.transformer import HotSpot, HotSpotMemory, hot_spots
 from controller.physics.transformer_thermal import steady_state, step
+from controller.recording.format import state_from_tree, state_to_tree
 
 HOUR_S = 3600.0
 STEP_S = 30.0
@@ -350,3 +352,12 @@ def test_a_memory_that_makes_no_sense_is_refused_and_starts_hot(spoil: Callable[
     kept, events = restore([run.reason], document, 0.0, 0.0)
     assert kept == {}
     assert [event.name for event in events] == ["memory.refused"]
+
+
+def test_a_recording_holds_the_memory_to_the_last_bit() -> None:
+    site = kit.site()
+    state = initial_state(site)
+    run = Run(reason()).go(1.0, 0.7, {AIR: 15.0})
+    state = replace(state, reasons={run.reason.key: run.memory})
+    tree = json.loads(json.dumps(state_to_tree(state)))
+    assert state_from_tree(tree, state.engine).reasons == state.reasons
