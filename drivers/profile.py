@@ -72,7 +72,8 @@ class CommandSpec:
 
     ``name`` is ``generation_w_max``, ``consumption_w_max``, ``p_w`` or ``q_var``. The value is written to ``point``;
     with ``of`` it is written as a fraction of that point's value (``w_max_lim_frac`` of ``w_max_w``). ``enable_point``
-    is then set to ``enable_value``. ``mode_point`` (first of all, ``mode_value``) tells the device what ``point`` is
+    is then set to ``enable_value``. ``mirror_point`` takes the negative of the value (SunSpec 124 has one rate per
+    direction). ``mode_point`` (first of all, ``mode_value``) tells the device what ``point`` is
     (SunSpec 704 WSetMod 1 = watts). ``lease_point`` takes the time-out in seconds and restarts with every write;
     ``revert_point`` (with ``revert_enable_point``, set to 1) takes the value to fall back to. Written in the order
     mode, lease, revert, revert enable, value, enable. ``read_back`` is the point compared afterwards (default
@@ -90,6 +91,7 @@ class CommandSpec:
     read_back: str | None = None
     mode_point: str | None = None
     mode_value: float = 1.0
+    mirror_point: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,6 +134,7 @@ def _check_command(profile: Profile, command: CommandSpec, where: str) -> None:
 
 def _references(command: CommandSpec) -> Iterator[tuple[str, str | None, str]]:
     yield "point", command.point, "w"
+    yield "mirror_point", command.mirror_point, "w"
     yield "mode_point", command.mode_point, "w"
     yield "lease_point", command.lease_point, "w"
     yield "revert_point", command.revert_point, "w"

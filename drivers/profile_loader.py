@@ -184,6 +184,7 @@ def _command(name: str, data: object, origin: str) -> CommandSpec:
         read_back=optional("read_back"),
         mode_point=optional("mode_point"),
         mode_value=row.number("mode_value", 1.0),
+        mirror_point=optional("mirror_point"),
     )
     row.done()
     return spec

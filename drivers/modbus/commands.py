@@ -46,7 +46,7 @@ def points_needed(profile: Profile, names: Iterable[str]) -> set[str]:
         command = profile.command(name)
         if command is None:
             continue
-        for point in (command.point, command.revert_point):
+        for point in (command.point, command.revert_point, command.mirror_point):
             sf = profile.point(point).sf if point is not None else None
             needed |= {sf} if sf is not None else set()
         needed |= {command.of} if command.of is not None else set()
@@ -99,6 +99,7 @@ def _items(
         put(SETUP, command.revert_point, _amount(command, revert[command.name], known), floor=_is_cap(command))
         put(SETUP, command.revert_enable_point, 1.0)
     put(VALUE, command.point, _amount(command, value, known), floor=_is_cap(command))
+    put(VALUE, command.mirror_point, -_amount(command, value, known))
     put(ENABLE, command.enable_point, command.enable_value)
     return out
 

@@ -170,6 +170,7 @@ def _points_of(command: CommandSpec) -> tuple[str, ...]:
         command.revert_enable_point,
         command.read_back,
         command.mode_point,
+        command.mirror_point,
     )
     return tuple(name for name in names if name is not None)
 
