@@ -72,6 +72,10 @@ class Catalogue:
             return None
         return {command.name for command in load_profile(profile_id).commands}
 
+    def fails(self, profile_id: str) -> str | None:
+        """What the device does when set points stop; None for an unknown profile."""
+        return load_profile(profile_id).fails.value if profile_id in profile_ids() else None
+
     def protocol(self, profile_id: str) -> str | None:
         """``modbus`` or ``opcua``; None for an unknown profile."""
         return load_profile(profile_id).protocol if profile_id in profile_ids() else None

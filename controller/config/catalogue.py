@@ -20,6 +20,10 @@ class ProfileCatalogue(Protocol):
         """Commands that it takes: ``generation_w_max``, ``consumption_w_max``, ``p_w``, ``q_var``."""
         ...
 
+    def fails(self, profile_id: str) -> str | None:
+        """``reverts_to_value``, ``holds_last`` or ``fails_open``: what the device does when set points stop."""
+        ...
+
     def protocol(self, profile_id: str) -> str | None:
         """``modbus`` or ``opcua``."""
         ...

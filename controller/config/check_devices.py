@@ -114,6 +114,7 @@ def _check_profile(draft: Draft, at: At[DeviceModel], catalogue: ProfileCatalogu
     unit = next((found.item for found in draft.units if found.item.id == device.unit), None)
     if unit is not None:
         _check_abilities(draft, at, unit, points, commands)
+        _check_silence(draft, at, unit, catalogue.fails(device.profile))
 
 
 def _check_abilities(draft: Draft, at: At[DeviceModel], unit: UnitModel, points: set[str], commands: set[str]) -> None:
@@ -131,6 +132,29 @@ def _check_abilities(draft: Draft, at: At[DeviceModel], unit: UnitModel, points:
         draft.report(path, show(profile), "a profile with the point p_avail_w", message)
     if unit.kind == "battery" and "soc_frac" not in points:
         draft.report(path, show(profile), "a profile with the point soc_frac", f"unit {unit.id} is a battery")
+
+
+def _check_silence(draft: Draft, at: At[DeviceModel], unit: UnitModel, fails: str | None) -> None:
+    """A device that does not revert by itself leaves its unit anywhere up to its most: something has to cover that."""
+    if fails in (None, "reverts_to_value") or at.item.covered_by or _safe_is_most(unit):
+        return
+    does = "fails open" if fails == "fails_open" else "holds its last set point"
+    message = f"{at.item.profile} {does}: silent, unit {unit.id} may be anywhere up to its most, not at its fail_safe"
+    draft.report(
+        (*at.path, "covered_by"), "nothing", "what keeps the unit safe then, or a fail_safe at its most", message
+    )
+
+
+def _safe_is_most(unit: UnitModel) -> bool:
+    """True when the fail-safe power of a unit is the most that it can do anyhow; never for a battery."""
+    kind = UnitKind(unit.kind)
+    if kind.generates:
+        most_kw = unit.p_rated_kw if unit.generation_max_kw is None else unit.generation_max_kw
+        return (unit.fail_safe.generation_kw or 0.0) >= most_kw
+    if kind.consumes:
+        most_kw = unit.p_rated_kw if unit.consumption_max_kw is None else unit.consumption_max_kw
+        return (unit.fail_safe.consumption_kw or 0.0) >= most_kw
+    return False
 
 
 def _check_shared(draft: Draft, catalogue: ProfileCatalogue | None) -> None:

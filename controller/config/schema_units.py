@@ -128,6 +128,14 @@ class DeviceModel(Strict):
         "Unit that it commands. Feeds unit.<id>.p_w, q_var, p_avail_w, soc_frac, state, p_set_w, q_set_var by itself.",
         None,
     )
+    covered_by: str = text(
+        "a line of text",
+        r"^[^\n]*$",
+        "What keeps the unit inside its fail-safe power when it falls silent, for example its own export limiter; "
+        "needed where the device fails open or holds its last set point (docs/devices.md).",
+        "",
+        longest=120,
+    )
     poll_s: float = number("seconds", 0.05, 60, "Time between two polls.", 1.0)
     stale_s: float = number("seconds", 0.1, 300, "Age beyond which a value no longer counts.", 3.0)
     timeout_s: float = number("seconds", 0.05, 10, "Longest wait for one answer.", 0.8)

@@ -86,12 +86,14 @@ class FakeCatalogue:
         "inverter": {"p_w", "q_var", "u_v", "p_set_w", "q_set_var"},
         "store": {"p_w", "soc_frac", "p_set_w"},
         "hub": {"p_w", "state", "p_set_w"},
+        "open_inverter": {"p_w", "q_var", "u_v", "p_set_w", "q_set_var"},
     }
     _commands: ClassVar[dict[str, set[str]]] = {
         "meter": set(),
         "inverter": {"generation_w_max", "q_var"},
         "store": {"p_w"},
         "hub": {"consumption_w_max"},
+        "open_inverter": {"generation_w_max", "q_var"},
     }
 
     def points(self, profile_id: str) -> set[str] | None:
@@ -99,6 +101,9 @@ class FakeCatalogue:
 
     def commands(self, profile_id: str) -> set[str] | None:
         return self._commands.get(profile_id)
+
+    def fails(self, profile_id: str) -> str | None:
+        return {"open_inverter": "fails_open"}.get(profile_id, "reverts_to_value")
 
     def protocol(self, profile_id: str) -> str | None:
         return {"hub": "opcua"}.get(profile_id, "modbus") if profile_id in self._points else None

@@ -333,3 +333,24 @@ def test_two_units_cannot_share_a_place_in_the_stack() -> None:
     text = changed("    q_max_kvar: 1000", "    q_max_kvar: 1000\n    stack_position: 2")
     text = changed("    p_rated_kw: 500\n", "    p_rated_kw: 500\n    stack_position: 2\n", text)
     assert [finding.path for finding in findings_of(text)] == ["units[2].stack_position"]
+
+
+OPEN = ("profile: inverter, unit: PV1}", "profile: open_inverter, unit: PV1}")
+
+
+def test_a_unit_whose_device_fails_open_needs_something_else_that_covers_it() -> None:
+    (finding,) = findings_of(changed(*OPEN))
+    assert finding.path == "devices[2].covered_by"
+    assert "fails open: silent, unit PV1 may be anywhere up to its most" in finding.message
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("unit: PV1}", "unit: PV1, covered_by: G100 export limiter}"),
+        ("fail_safe: {generation_kw: 1000, lease_s: 10}", "fail_safe: {generation_kw: 4000, lease_s: 10}"),
+    ],
+)
+def test_a_unit_that_is_covered_or_safe_at_its_most_may_fail_open(old: str, new: str) -> None:
+    text = changed("export_kw: 3000", "export_kw: 5000", changed(old, new, changed(*OPEN)))
+    assert parse(text.encode(), "site.yaml", FakeCatalogue()).site.devices[2].profile == "open_inverter"
