@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,10 +12,12 @@ from numpy.typing import NDArray
 from controller.domain.topology import SQRT3, Line, Transformer
 from controller.estimation.layout import Layout
 from controller.estimation.readings import Reading
+from controller.estimation.state_filter import FilterState, Sight, sight_sigma
 from controller.grid.model import LinearGrid
 
 Array = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
+IndexArray = NDArray[np.intp]
 
 OFFSET_TAU_S = 20.0
 CURRENT_MIN_FRAC = 0.15  # below this share of the rating a current reading adds nothing
@@ -24,23 +27,45 @@ EXCESS_SIGMAS = 4.0  # a current read this far above its estimate is believed at
 
 @dataclass(frozen=True, slots=True)
 class StateGrid:
-    """A linear grid seen from the filter's state.
+    """A linear grid seen from the filter's states, split as the filter's partition splits them.
 
-    ``by_state[k, j]`` is the change of stacked quantity k per state j, ``rows`` the filter's measurement matrix.
+    ``flows`` is what branch P, Q and interface P, Q see. ``in_phase`` and ``quadrature`` are the components of every
+    branch's current, and as one more row the interface's P (with no quadrature); ``watched`` says which rows of these
+    the blocks hold, and last which ones they share.
     """
 
     grid: LinearGrid
-    by_state: Array
-    rows: Array
+    flows: Sight
+    in_phase: Sight
+    quadrature: Sight
+    watched: tuple[IndexArray, ...]
 
     @staticmethod
     def of(grid: LinearGrid, layout: Layout) -> StateGrid:
-        """With the measurement matrix of the filter: branch P, Q, interface P, Q, units measured, units commanded."""
-        by_state = grid.jacobian @ layout.expand
-        n = 2 * layout.n_unit
-        units = np.hstack([np.zeros((n, 2 * layout.n_w)), np.eye(n)])
-        p, q, interface = grid.rows_branch("p_w"), grid.rows_branch("q_var"), grid.rows_interface()
-        return StateGrid(grid, by_state, np.vstack([by_state[p], by_state[q], by_state[interface], units, units]))
+        """Cut out what every block needs."""
+        nb, part = layout.n_branch, layout.partition
+        padded = np.concatenate([grid.jacobian, np.zeros((len(grid.jacobian), 1))], axis=1)
+        every = np.arange(len(grid.jacobian))
+        p, q, ip, iq = (every[grid.rows_branch(k)] for k in ("p_w", "q_var", "i_p_a", "i_q_a"))
+        interface = every[grid.rows_interface()]
+        watched = tuple(_watched(rows, nb) for rows in (*part.rows, part.shared_rows))
+        flows = _sight(padded, np.concatenate([p, q, interface]), (*part.rows, part.shared_rows), layout)
+        in_phase = _sight(padded, np.append(ip, interface[0]), watched, layout)
+        quadrature = _sight(padded, np.append(iq, interface[0]), watched, layout)
+        return StateGrid(grid, flows, in_phase, quadrature, watched)
+
+
+def _watched(rows: IndexArray, n_branch: int) -> IndexArray:
+    """Branches among flow rows, and the interface's P as number ``n_branch``."""
+    interface = np.full(int((rows == 2 * n_branch).sum()), n_branch)
+    return np.concatenate([rows[rows < n_branch], interface])
+
+
+def _sight(padded: Array, quantity: IndexArray, rows: Sequence[IndexArray], layout: Layout) -> Sight:
+    """Rows of a jacobian (with a column of zeros for the source bus) by block, the shared ones last."""
+    blocks = zip(rows[:-1], layout.partition.states, strict=True)
+    own = tuple(padded[np.ix_(quantity[r], layout.column[i])] for r, i in blocks)
+    return Sight(own, padded[np.ix_(quantity[rows[-1]], layout.column)])
 
 
 class FlowModel:
@@ -55,14 +80,13 @@ class FlowModel:
         source = layout.site.topology.source.bus
         self.at_interface = np.array([isinstance(b, Transformer) and b.hv_bus == source for b in branches], dtype=bool)
 
-    def stacked(self, state_grid: StateGrid, x: Array, offset: Array, offset_v: Array) -> Array:
-        """All quantities at state ``x`` with the learned offsets added.
+    def stacked(self, grid: LinearGrid, predicted: Array, offset: Array, offset_v: Array) -> Array:
+        """All quantities as ``predicted`` by the grid, with the learned offsets added.
 
         ``offset`` is P, Q of branches and interface (W, var); ``offset_v`` the bus voltages' (V), which matters to the
         currents: the same power is more amperes at a lower voltage.
         """
-        grid, nb = state_grid.grid, self.layout.n_branch
-        out = grid.predict(self.layout.expand @ x)
+        nb, out = self.layout.n_branch, predicted.copy()
         p, q, ip, iq = (grid.rows_branch(k) for k in ("p_w", "q_var", "i_p_a", "i_q_a"))
         out[p] += offset[:nb]
         out[q] += offset[nb : 2 * nb]
@@ -72,11 +96,10 @@ class FlowModel:
         out[ip], out[iq] = out[p] / per_a, out[q] / per_a
         return out
 
-    def expected(self, grid: LinearGrid, stacked: Array, x: Array) -> Array:
-        """What the filter's rows should read."""
-        units = x[2 * self.layout.n_w :]
+    def expected(self, grid: LinearGrid, stacked: Array) -> Array:
+        """What the flow rows should read: branch P, Q, interface P, Q."""
         p, q = grid.rows_branch("p_w"), grid.rows_branch("q_var")
-        return np.concatenate([stacked[p], stacked[q], stacked[grid.rows_interface()], units, units])
+        return np.concatenate([stacked[p], stacked[q], stacked[grid.rows_interface()]])
 
     def learn(self, offset: Array, residual: Array, rows: Reading, dt_s: float) -> Array:
         """Offsets after a share of what the filter could not explain is added.
@@ -116,9 +139,23 @@ class FlowModel:
         excess = current_a - magnitude - EXCESS_SIGMAS * np.hypot(sigma, self.layout.current_sigma_a)
         return np.where(np.isfinite(excess), np.maximum(excess, 0.0), 0.0)
 
-    def along(self, state_grid: StateGrid, stacked: Array) -> tuple[Array, Array]:
-        """Magnitude of every branch current, and its change per state (A per W or var)."""
-        ip, iq = (state_grid.grid.rows_branch(k) for k in ("i_p_a", "i_q_a"))
-        magnitude = np.maximum(np.hypot(stacked[ip], stacked[iq]), 1e-9)
-        cos, sin = stacked[ip] / magnitude, stacked[iq] / magnitude
-        return magnitude, cos[:, None] * state_grid.by_state[ip] + sin[:, None] * state_grid.by_state[iq]
+    def sigma(self, state_grid: StateGrid, state: FilterState, stacked: Array) -> tuple[Array, Array, float]:
+        """Magnitude of every branch current and its standard deviation, A; deviation of the interface's P, W."""
+        grid, part = state_grid.grid, self.layout.partition
+        ip, iq = (stacked[grid.rows_branch(k)] for k in ("i_p_a", "i_q_a"))
+        magnitude = np.maximum(np.hypot(ip, iq), 1e-9)
+        cos, sin = np.append(ip / magnitude, 1.0)[:, None], np.append(iq / magnitude, 0.0)[:, None]
+        turned = [
+            cos[k] * p + sin[k] * q
+            for k, p, q in zip(
+                state_grid.watched,
+                (*state_grid.in_phase.own, state_grid.in_phase.shared),
+                (*state_grid.quadrature.own, state_grid.quadrature.shared),
+                strict=True,
+            )
+        ]
+        own, shared = sight_sigma(state, part, Sight(tuple(turned[:-1]), turned[-1]))
+        out = np.empty(len(cos))
+        for k, sigma in zip(state_grid.watched, (*own, shared), strict=True):
+            out[k] = sigma
+        return magnitude, out[:-1], float(out[-1])

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from controller.domain import points
 from controller.domain.site import Site
 from controller.domain.topology import SQRT3
+from controller.estimation.partition import Partition, partition
 from controller.grid.model import GridModel
 
 Array = NDArray[np.float64]
@@ -64,11 +65,20 @@ class Layout:
         return out
 
     @cached_property
-    def expand(self) -> Array:
-        """(2 n_w, 2 n_w + 2 n_unit): bus injections from the state."""
-        eye, zero = np.eye(self.n_w), np.zeros((self.n_w, self.n_w))
-        none = np.zeros((self.n_w, self.n_unit))
-        return np.block([[eye, zero, self.incidence, none], [zero, eye, none, self.incidence]])
+    def column(self) -> NDArray[np.intp]:
+        """Injection that every state adds to: its index, or 2 n_w at the source bus, where none is changed."""
+        at_bus = np.where(self.unit_bus >= 0, self.unit_bus, 2 * self.n_w)
+        reactive = np.where(self.unit_bus >= 0, self.unit_bus + self.n_w, 2 * self.n_w)
+        return np.concatenate([np.arange(2 * self.n_w), at_bus, reactive])
+
+    @cached_property
+    def partition(self) -> Partition:
+        """Blocks of the state filter."""
+        return partition(self.site.topology, self.grid.injection_buses, [u.bus for u in self.site.units])
+
+    def injection(self, x: Array) -> Array:
+        """Bus injections (P of every bus but the source's, then Q) at state ``x``."""
+        return np.bincount(self.column, weights=x, minlength=2 * self.n_w + 1)[:-1]
 
     @cached_property
     def row_points(self) -> list[str]:

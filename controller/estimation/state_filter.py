@@ -3,6 +3,10 @@
 All meters are fused in proportion to what they are worth; a meter that is gone leaves its part of the state to the
 others, and where nobody sees it the variance grows with time, so that whoever uses ``sigma`` becomes more careful by
 itself. A jump (any innovation beyond ``JUMP_SIGMA``) is believed at once instead of being filtered for seconds.
+
+The covariance is kept as ``P = diag(blocks) - shared @ shared.T``: one dense block per part of the network, and what
+the rows that several parts feed (transformers, interface) tell about them together, as a matrix of few columns. The
+cost so grows with the number of parts, not with the cube of the states. A small site is one block, and nothing shared.
 """
 
 from __future__ import annotations
@@ -12,19 +16,21 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from controller.estimation.partition import Partition
+
 Array = NDArray[np.float64]
-BoolArray = NDArray[np.bool_]
 
 JUMP_SIGMA = 5.0
+SHARED_MAX = 24  # columns kept of ``shared``
 
 
 @dataclass(frozen=True, slots=True)
 class FilterState:
-    """Estimate ``x`` (n,), its covariance (n, n) and the gain (n, m) that was used last."""
+    """Estimate ``x`` (n,) and its covariance: the blocks of the partition, less ``shared @ shared.T`` (n, r)."""
 
     x: Array
-    cov: Array
-    gain: Array
+    blocks: tuple[Array, ...]
+    shared: Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,50 +42,221 @@ class Motion:
     mean: Array
 
 
-def predict(state: FilterState, motion: Motion, dt_s: float) -> FilterState:
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What rows see of the states, split as the partition splits them.
+
+    ``own[b]`` is (rows of block b, states of block b), ``shared`` (shared rows, n).
+    """
+
+    own: tuple[Array, ...]
+    shared: Array
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Innovations y − h(x) with their variances; NaN where there is nothing new."""
+
+    innovation: Array
+    variance: Array
+
+
+def initial_filter(x0: Array, sigma0: Array, part: Partition) -> FilterState:
+    """A filter that knows ``x0`` to within ``sigma0``."""
+    return FilterState(x0, tuple(np.diag(sigma0[i] ** 2) for i in part.states), np.zeros((len(x0), 0)))
+
+
+def predict(state: FilterState, part: Partition, motion: Motion, dt_s: float) -> FilterState:
     """The state ``dt_s`` later, before any new reading."""
     keep = np.exp(-motion.return_rate * dt_s)
-    cov = state.cov * np.outer(keep, keep)
-    cov[np.diag_indices_from(cov)] += motion.variance_rate * dt_s
-    return FilterState(motion.mean + keep * (state.x - motion.mean), cov, state.gain)
+    x = motion.mean + keep * (state.x - motion.mean)
+    added = motion.variance_rate * dt_s
+    blocks = []
+    for i, cov in zip(part.states, state.blocks, strict=True):
+        k = keep[i]
+        moved = cov * np.outer(k, k)
+        _diagonal(moved)[:] += added[i]
+        blocks.append(moved)
+    return FilterState(x, tuple(blocks), keep[:, None] * state.shared)
 
 
-def initial_filter(x0: Array, sigma0: Array) -> FilterState:
-    """A filter that knows ``x0`` to within ``sigma0``."""
-    return FilterState(x0, np.diag(sigma0**2), np.empty((len(x0), 0)))
+def variance(state: FilterState, part: Partition) -> Array:
+    """Variance of every state."""
+    out = np.empty(len(state.x))
+    for i, cov in zip(part.states, state.blocks, strict=True):
+        out[i] = np.diag(cov)
+    out -= (state.shared**2).sum(axis=1)
+    return out
+
+
+def sight_sigma(state: FilterState, part: Partition, sight: Sight) -> tuple[list[Array], Array]:
+    """Standard deviation of what a sight's rows see: of every block's own, and of the shared ones."""
+    own = []
+    for i, cov, h in zip(part.states, state.blocks, sight.own, strict=True):
+        explained = ((h @ state.shared[i]) ** 2).sum(axis=1)
+        own.append(np.sqrt(np.maximum(((h @ cov) * h).sum(axis=1) - explained, 0.0)))
+    spread = (_times_covariance(state, part, sight.shared) * sight.shared.T).sum(axis=0)
+    return own, np.sqrt(np.maximum(spread, 0.0))
 
 
 def correct(
-    state: FilterState, h: Array, innovation: Array, r_var: Array, jump_var: Array, judged: BoolArray
+    state: FilterState,
+    part: Partition,
+    sight: Sight,
+    rows: Evidence,
+    meters: Evidence,
+    models: Evidence,
+    jump_var: Array,
 ) -> tuple[FilterState, bool]:
-    """Take in the rows ``h`` (m, n) with their ``innovation`` y − h(x); returns the state and whether it jumped.
+    """Take in new evidence; returns the state and whether it jumped.
 
-    ``r_var`` variance of the rows, ``jump_var`` the least variance of the states after a jump, ``judged`` marks the
-    rows that can prove a jump (meters, not models).
+    ``rows`` are those that ``sight`` describes; ``meters`` and ``models`` tell of single states directly (n,): what
+    was measured, and what a set point should have made of them. Only rows and meters can prove a jump; ``jump_var`` is
+    the least variance of the states after one.
     """
-    if not len(innovation):
-        return state, False
-    cov, gain, sigma = _gain(state.cov, h, r_var)
-    jumped = bool(np.any(judged & (np.abs(innovation) > JUMP_SIGMA * sigma)))
+    direct = _fused(meters, models)
+    looks = _looks(state, part, sight, rows, direct)
+    jumped = _jumped(state, part, sight, looks, rows, meters)
     if jumped:
-        wide = state.cov.copy()
-        wide[np.diag_indices_from(wide)] += np.maximum(jump_var - np.diag(wide), 0.0)
-        cov, gain, sigma = _gain(wide, h, r_var)
-    return FilterState(state.x + gain @ innovation, cov, gain), jumped
+        state = _widened(state, part, jump_var)
+        looks = _looks(state, part, sight, rows, direct)
+    after = _within_blocks(state, part, looks)
+    if len(part.shared_rows):
+        after = _across_blocks(after, part, sight, rows, after.x - state.x)
+    return after, jumped
 
 
-def _gain(cov: Array, h: Array, r_var: Array) -> tuple[Array, Array, Array]:
-    """Posterior covariance, gain and standard deviation of the innovations."""
-    hc = h @ cov
-    s = hc @ h.T
-    s[np.diag_indices_from(s)] += r_var
-    gain: Array = np.asarray(np.linalg.solve(s, hc).T, dtype=np.float64)
-    post = cov - gain @ hc
-    sigma: Array = np.sqrt(np.diag(s))
-    return 0.5 * (post + post.T), gain, sigma
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What one block's evidence H sees: states read directly, innovations, their noise, HD, HDHᵀ and H times shared.
+
+    Rows of the sight come first, directly read states after them.
+    """
+
+    innovation: Array
+    noise_var: Array
+    hd: Array
+    hdh: Array
+    hv: Array
+    rows: int
 
 
-def row_sigma(cov: Array, rows: Array) -> Array:
-    """Standard deviation of linear combinations ``rows @ x``."""
-    out: Array = np.sqrt(np.maximum(np.einsum("ij,jk,ik->i", rows, cov, rows), 0.0))
+def _looks(state: FilterState, part: Partition, sight: Sight, rows: Evidence, direct: Evidence) -> list[_Look]:
+    out = []
+    for i, r, cov, own in zip(part.states, part.rows, state.blocks, sight.own, strict=True):
+        told = rows.innovation[r]
+        new = np.isfinite(told)
+        h, v = own[new], state.shared[i]
+        # A state that is read directly has a row of the identity in H: its product is a row of the covariance.
+        said = direct.innovation[i]
+        d = np.flatnonzero(np.isfinite(said))
+        hd = np.concatenate([h @ cov, cov[d]])
+        hdh = np.concatenate([hd @ h.T, hd[:, d]], axis=1)
+        innovation = np.concatenate([told[new], said[d]])
+        noise_var = np.concatenate([rows.variance[r][new], direct.variance[i][d]])
+        out.append(_Look(innovation, noise_var, hd, hdh, np.concatenate([h @ v, v[d]]), len(h)))
     return out
+
+
+def _fused(meters: Evidence, models: Evidence) -> Evidence:
+    """Two direct readings of the same state as one, each weighed by its inverse variance."""
+    one, two = np.isfinite(meters.innovation), np.isfinite(models.innovation)
+    weight_1, weight_2 = np.where(one, 1.0 / meters.variance, 0.0), np.where(two, 1.0 / models.variance, 0.0)
+    total = np.where(one | two, weight_1 + weight_2, np.nan)
+    told = np.where(one, meters.innovation, 0.0) * weight_1 + np.where(two, models.innovation, 0.0) * weight_2
+    return Evidence(told / total, 1.0 / total)
+
+
+def _jumped(
+    state: FilterState, part: Partition, sight: Sight, looks: list[_Look], rows: Evidence, meters: Evidence
+) -> bool:
+    """Whether any row or meter is further off than its own deviation can explain."""
+    if _beyond(meters.innovation, variance(state, part) + meters.variance):
+        return True
+    for k in looks:
+        spread = np.diag(k.hdh)[: k.rows] - (k.hv[: k.rows] ** 2).sum(axis=1)
+        if _beyond(k.innovation[: k.rows], spread + k.noise_var[: k.rows]):
+            return True
+    if not len(part.shared_rows):
+        return False
+    spread = (_times_covariance(state, part, sight.shared) * sight.shared.T).sum(axis=0)
+    return _beyond(rows.innovation[part.shared_rows], spread + rows.variance[part.shared_rows])
+
+
+def _beyond(innovation: Array, spread: Array) -> bool:
+    """NaN, nothing new, is never beyond."""
+    return bool((np.abs(innovation) > JUMP_SIGMA * np.sqrt(spread)).any())
+
+
+def _widened(state: FilterState, part: Partition, least_var: Array) -> FilterState:
+    missing = np.maximum(least_var - variance(state, part), 0.0)
+    blocks = tuple(cov + np.diag(missing[i]) for i, cov in zip(part.states, state.blocks, strict=True))
+    return FilterState(state.x, blocks, state.shared)
+
+
+def _within_blocks(state: FilterState, part: Partition, looks: list[_Look]) -> FilterState:
+    """Every block's own evidence, all blocks at once.
+
+    With S = HDHᵀ + R per block, K = DHᵀS⁻¹, V = shared, a = (HV)ᵀS⁻¹ν and A = (HV)ᵀS⁻¹HV summed over the blocks, the
+    matrix inversion lemma (Woodbury 1950) gives P⁺ = (D − KHD) − (V − KHV)(1 − A)⁻¹(V − KHV)ᵀ and
+    Δx = Kν − (V − KHV)(1 − A)⁻¹a.
+    """
+    n_shared = state.shared.shape[1]
+    x, shared, blocks = state.x.copy(), state.shared.copy(), []
+    a, told = np.eye(n_shared), np.zeros(n_shared)
+    for i, cov, k in zip(part.states, state.blocks, looks, strict=True):
+        s = k.hdh + np.diag(k.noise_var)
+        solved = np.linalg.solve(s, np.concatenate([k.hd, k.hv, k.innovation[:, None]], axis=1))
+        moved = k.hd.T @ solved
+        post = cov - moved[:, : len(i)]
+        blocks.append(0.5 * (post + post.T))
+        x[i] += moved[:, -1]
+        if n_shared:
+            shared[i] -= moved[:, len(i) : -1]
+            a -= k.hv.T @ solved[:, len(i) : -1]
+            told += k.hv.T @ solved[:, -1]
+    if n_shared:
+        x -= shared @ np.linalg.solve(a, told)
+        shared = np.linalg.solve(np.linalg.cholesky(a), shared.T).T
+    return FilterState(x, tuple(blocks), shared)
+
+
+def _across_blocks(state: FilterState, part: Partition, sight: Sight, rows: Evidence, dx: Array) -> FilterState:
+    """The rows that several blocks feed, after the blocks' own evidence has moved the state by ``dx``."""
+    told = rows.innovation[part.shared_rows] - sight.shared @ dx
+    new = np.isfinite(told)
+    if not new.any():
+        return state
+    h = sight.shared[new]
+    ph = _times_covariance(state, part, h)
+    root = np.linalg.cholesky(h @ ph + np.diag(rows.variance[part.shared_rows][new]))
+    column = np.linalg.solve(root, ph.T).T
+    x = state.x + column @ np.linalg.solve(root, told[new])
+    return _fewer_columns(FilterState(x, state.blocks, np.concatenate([state.shared, column], axis=1)), part)
+
+
+def _times_covariance(state: FilterState, part: Partition, h: Array) -> Array:
+    """P hᵀ, (n, rows of h)."""
+    out = -(state.shared @ (h @ state.shared).T)
+    for i, cov in zip(part.states, state.blocks, strict=True):
+        out[i] += cov @ h[:, i].T
+    return out
+
+
+def _fewer_columns(state: FilterState, part: Partition) -> FilterState:
+    """``shared`` with its ``SHARED_MAX`` heaviest directions, each state measured in its own deviation.
+
+    What the others say about each block stays in the block; only what they say across blocks is forgotten.
+    """
+    if state.shared.shape[1] <= SHARED_MAX:
+        return state
+    scaled = state.shared / np.sqrt(variance(state, part) + (state.shared**2).sum(axis=1))[:, None]
+    turned = state.shared @ np.linalg.eigh(scaled.T @ scaled).eigenvectors
+    light, heavy = turned[:, :-SHARED_MAX], turned[:, -SHARED_MAX:]
+    blocks = tuple(cov - light[i] @ light[i].T for i, cov in zip(part.states, state.blocks, strict=True))
+    return FilterState(state.x, blocks, heavy)
+
+
+def _diagonal(square: Array) -> Array:
+    """Its diagonal, to be written to."""
+    return square.reshape(-1)[:: len(square) + 1]

@@ -2,7 +2,8 @@
 
 Every bus except the source's carries one injection (load convention: into the load), the sum of what is consumed
 there minus what is generated there. Batch power flow with one perturbed injection per scenario gives the
-sensitivities: exact, meshed or radial, and a fraction of a millisecond for a substation.
+sensitivities: exact, meshed or radial, and a fraction of a millisecond for a substation. A large network takes longer
+than a cycle may: its scenarios are solved in slices (:meth:`GridModel.proceed`), one per cycle.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ TRANSFORMER_FIELDS = {
     "tap_max": "tap_max",
 }
 PERTURBATION_FRAC = 0.02  # of the power base; small against curvature, large against the solver's tolerance
+SLICE_BUSES = 4000  # buses times scenarios that are solved in one slice: about two milliseconds
 
 
 class PowerFlowError(Exception):
@@ -101,6 +103,22 @@ class LinearGrid:
         return out
 
 
+@dataclass(frozen=True, slots=True)
+class Linearisation:
+    """A linear grid in the making: scenario 0 is ``injection`` itself, scenario k has its injection k − 1 perturbed.
+
+    ``solved`` holds the stacked flow states of the scenarios done so far, one per row.
+    """
+
+    injection: Array
+    solved: Array
+
+    @property
+    def complete(self) -> bool:
+        """True when every scenario is solved."""
+        return len(self.solved) > len(self.injection)
+
+
 class GridModel:
     """Power flow of one topology; holds the solver, no operating state."""
 
@@ -141,14 +159,32 @@ class GridModel:
         return self._solve_batch(injections)
 
     def linearise(self, injection: Array) -> LinearGrid:
-        """First-order model around ``injection``. Raises PowerFlowError."""
-        n = 2 * self.n_injection
-        step = PERTURBATION_FRAC * self.power_base_w
-        scenarios = np.repeat(injection[None, :], n + 1, axis=0)
-        scenarios[np.arange(1, n + 1), np.arange(n)] += step
-        states = [s.stacked() for s in self._solve_batch(scenarios)]
-        jacobian = (np.array(states[1:]) - states[0]).T / step
-        return LinearGrid(states[0], injection.copy(), jacobian, self.n_bus, self.n_line + self.n_transformer)
+        """First-order model around ``injection``, all at once. Raises PowerFlowError."""
+        under_way = self.begin(injection)
+        while not under_way.complete:
+            under_way = self.proceed(under_way)
+        return self.finish(under_way)
+
+    def begin(self, injection: Array) -> Linearisation:
+        """A linearisation around ``injection`` of which nothing is computed yet."""
+        n_stacked = self.n_bus + 4 * (self.n_line + self.n_transformer) + 2
+        return Linearisation(injection.copy(), np.empty((0, n_stacked)))
+
+    def proceed(self, under_way: Linearisation) -> Linearisation:
+        """One slice further: as much as a cycle may spend on it. Raises PowerFlowError."""
+        first, last = len(under_way.solved), len(under_way.injection)
+        chosen = np.arange(first, min(first + max(SLICE_BUSES // self.n_bus, 1), last + 1))
+        scenarios = np.repeat(under_way.injection[None, :], len(chosen), axis=0)
+        perturbed = chosen[chosen > 0]
+        scenarios[perturbed - first, perturbed - 1] += PERTURBATION_FRAC * self.power_base_w
+        states = np.array([s.stacked() for s in self._solve_batch(scenarios)])
+        return Linearisation(under_way.injection, np.concatenate([under_way.solved, states]))
+
+    def finish(self, under_way: Linearisation) -> LinearGrid:
+        """The first-order model of a complete linearisation."""
+        base = under_way.solved[0]
+        jacobian = (under_way.solved[1:] - base).T / (PERTURBATION_FRAC * self.power_base_w)
+        return LinearGrid(base, under_way.injection, jacobian, self.n_bus, self.n_line + self.n_transformer)
 
     def _solve_batch(self, injections: Array) -> list[FlowState]:
         m, n = len(injections), self.n_injection

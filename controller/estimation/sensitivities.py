@@ -1,0 +1,56 @@
+"""The linear grid in use, and its successor in the making: a slice per cycle, so that no cycle waits for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controller.estimation.flows import StateGrid
+from controller.estimation.layout import Layout
+from controller.grid.model import Linearisation, PowerFlowError
+
+Array = NDArray[np.float64]
+
+RELINEARISE_FRAC = 0.04  # of the power base: move of any injection that asks for new sensitivities
+RELINEARISE_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sensitivities:
+    """``grid`` is in use; ``tried`` the injection that the newest attempt started from, at ``tried_at_s``.
+
+    ``under_way`` is that attempt as far as it has come. ``solved`` is False when its power flow has no solution:
+    then the older sensitivities stay in use until another operating point has one.
+    """
+
+    grid: StateGrid
+    tried: Array
+    tried_at_s: float
+    under_way: Linearisation | None = None
+    solved: bool = True
+
+
+def first_sensitivities(layout: Layout, injection: Array, now_s: float) -> Sensitivities:
+    """At the start, all at once. Raises PowerFlowError."""
+    return Sensitivities(StateGrid.of(layout.grid.linearise(injection), layout), injection, now_s)
+
+
+def refreshed(state: Sensitivities, layout: Layout, injection: Array, now_s: float) -> Sensitivities:
+    """After one more cycle at ``injection``: a new attempt when it is due, then a slice of the one under way."""
+    under_way = state.under_way
+    if under_way is None:
+        moved = np.abs(injection - state.tried).max(initial=0.0)
+        due = now_s - state.tried_at_s >= RELINEARISE_S
+        if not due and moved < RELINEARISE_FRAC * layout.grid.power_base_w:
+            return state
+        under_way = layout.grid.begin(injection)
+        state = replace(state, tried=injection, tried_at_s=now_s)
+    try:
+        under_way = layout.grid.proceed(under_way)
+    except PowerFlowError:
+        return replace(state, under_way=None, solved=False)
+    if not under_way.complete:
+        return replace(state, under_way=under_way)
+    return replace(state, grid=StateGrid.of(layout.grid.finish(under_way), layout), under_way=None, solved=True)
