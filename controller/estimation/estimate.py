@@ -21,7 +21,8 @@ class Estimate:
     what its set point should have made of it; ``deaf`` and ``behind`` are the verdicts of ``response.py``. A
     ``*_sigma`` is one standard deviation, a ``*_age_s`` the time since a direct reading was used (infinite when there
     never was one), ``branch_excess_a`` how far a fresh current reading lies above all that the estimate can explain,
-    ``limited_sign`` the direction in which a battery cannot give more.
+    ``limited_sign`` the direction in which a battery cannot give more. ``grid_solved`` is False while the power flow
+    at the present operating point has no solution and ``grid`` is an older one.
     """
 
     sample_s: float
@@ -48,4 +49,5 @@ class Estimate:
     interface_sigma_w: float
     interface_age_s: float
     grid: LinearGrid
+    grid_solved: bool
     jumped: bool

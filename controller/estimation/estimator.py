@@ -10,14 +10,23 @@ from numpy.typing import NDArray
 from controller.domain.snapshot import Snapshot
 from controller.estimation.actuator import ActuatorState, CommandHistory, UnitArrays, advance, modelled_output_w
 from controller.estimation.estimate import Estimate
-from controller.estimation.flows import FlowModel, StateGrid
+from controller.estimation.flows import FlowModel
 from controller.estimation.layout import LOAD_RATE_FRAC, Layout
 from controller.estimation.plausibility import FreezeWatch, initial_watch, watch
 from controller.estimation.readings import Reading, SitePoints
 from controller.estimation.response import LAG_ALLOWANCE, Look, Response, initial_response, observe
-from controller.estimation.state_filter import FilterState, Motion, correct, initial_filter, predict, row_sigma
+from controller.estimation.sensitivities import Sensitivities, first_sensitivities, refreshed
+from controller.estimation.state_filter import (
+    Evidence,
+    FilterState,
+    Motion,
+    correct,
+    initial_filter,
+    predict,
+    variance,
+)
 from controller.estimation.voltage import VoltageOffsets
-from controller.grid.model import PowerFlowError
+from controller.grid.model import LinearGrid
 
 Array = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -32,8 +41,6 @@ SETTLED_FRAC = 0.005  # model this close to its target counts as settled
 MATCH_FRAC = 0.025  # measurement this close to the model confirms it
 STALE_CYCLES = 3.0  # a unit that was not heard for this long is not known to sit on its set point
 WRITE_CYCLES = 1.5  # what a set point may take from the decision to the device
-RELINEARISE_FRAC = 0.04  # of the power base: move of any injection that asks for new sensitivities
-RELINEARISE_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +51,7 @@ class EstimatorState:
     watch: FreezeWatch
     actuator: ActuatorState
     response: Response
-    grid: StateGrid
-    linearised_at_s: float
+    sensitivities: Sensitivities
     offset_v: Array
     offset_flow: Array
     rows_used_at_s: Array
@@ -83,7 +89,10 @@ class Estimator:
         self.flows = FlowModel(layout)
         self.voltages = VoltageOffsets(layout.site, layout.grid.u_rated_v)
         self._rated2 = np.tile(layout.p_rated_w, 2)
-        self._row_var = np.concatenate([layout.row_sigma, HELD_SIGMA_FRAC * self._rated2]) ** 2
+        self._n_flow = 2 * layout.n_branch + 2
+        self._flow_var = layout.row_sigma[: self._n_flow] ** 2
+        self._meter_var = self._of_units(layout.row_sigma[self._n_flow :] ** 2)
+        self._model_var = self._of_units((HELD_SIGMA_FRAC * self._rated2) ** 2)
         spread = np.repeat([LOAD_SPREAD_P_FRAC, LOAD_SPREAD_Q_FRAC], layout.n_w) * np.tile(layout.load_scale_w, 2)
         rate = np.tile((LOAD_RATE_FRAC * layout.load_scale_w) ** 2, 2)
         none = np.zeros(2 * layout.n_unit)
@@ -101,14 +110,13 @@ class Estimator:
         sigma0 = np.concatenate([np.tile(lay.load_scale_w, 2), self._rated2])
         open_p = np.where(self.units.is_battery, 0.0, self.units.p_rated_w)
         return EstimatorState(
-            filter=initial_filter(x0, sigma0),
+            filter=initial_filter(x0, sigma0, lay.partition),
             watch=initial_watch(),
             actuator=ActuatorState(now_s, open_p, np.zeros(n)),
             response=initial_response(self.units),
-            grid=StateGrid.of(lay.grid.linearise(lay.expand @ x0), lay),
-            linearised_at_s=now_s,
+            sensitivities=first_sensitivities(lay, lay.injection(x0), now_s),
             offset_v=np.zeros(lay.grid.n_bus),
-            offset_flow=np.zeros(2 * lay.n_branch + 2),
+            offset_flow=np.zeros(self._n_flow),
             rows_used_at_s=self.points.rows.never(),
             currents_used_at_s=self.points.currents.never(),
             voltages_used_at_s=self.points.voltages.never(),
@@ -130,15 +138,23 @@ class Estimator:
         currents = self.points.currents.take(snapshot, frozen, state.currents_used_at_s)
         available = self._available(snapshot, frozen)
         view = self._view(state, rows, available, history, held, now_s)
-        before = _moved_by_command(predict(state.filter, self._motion(view), dt_s), view.step)
-        stacked = self.flows.stacked(state.grid, before.x, state.offset_flow, state.offset_v)
-        rows = self._with_currents(state, rows, currents, stacked)
-        after, jumped, offset_flow = self._filter(state, before, stacked, rows, view, dt_s)
-        grid, linearised_at_s = self._linearised(state, lay.expand @ after.x, now_s)
+        before = _moved_by_command(predict(state.filter, lay.partition, self._motion(view), dt_s), view.step)
+        grid = state.sensitivities.grid.grid
+        stacked = self.flows.stacked(grid, grid.predict(lay.injection(before.x)), state.offset_flow, state.offset_v)
+        rows = self._with_currents(grid, rows, currents, stacked)
+        after, jumped = self._filter(state, before, stacked, rows, view)
+        injection = lay.injection(after.x)
+        predicted = grid.predict(injection)
+        residual = rows.value[: self._n_flow] - self.flows.expected(grid, predicted) - state.offset_flow
+        offset_flow = self.flows.learn(state.offset_flow, residual, rows, dt_s)
+        sensitivities = refreshed(state.sensitivities, lay, injection, now_s)
+        if sensitivities.grid is not state.sensitivities.grid:
+            grid = sensitivities.grid.grid
+            predicted = grid.predict(injection)
         voltages = self.points.voltages.take(snapshot, frozen, state.voltages_used_at_s)
-        estimated_v = self.flows.stacked(grid, after.x, offset_flow, state.offset_v)[grid.grid.rows_u()]
+        estimated_v = predicted[grid.rows_u()] + state.offset_v
         offset_v = self.voltages.update(state.offset_v, voltages.value, estimated_v, state.voltages_used_at_s)
-        stacked = self.flows.stacked(grid, after.x, offset_flow, offset_v)
+        stacked = self.flows.stacked(grid, predicted, offset_flow, offset_v)
         contents = self.points.contents.take(snapshot, frozen, np.full(lay.n_unit, -np.inf)).value
         new = replace(
             state,
@@ -146,8 +162,7 @@ class Estimator:
             watch=frozen,
             actuator=view.actuator,
             response=view.response,
-            grid=grid,
-            linearised_at_s=linearised_at_s,
+            sensitivities=sensitivities,
             offset_v=offset_v,
             offset_flow=offset_flow,
             rows_used_at_s=rows.used_at_s,
@@ -162,8 +177,12 @@ class Estimator:
 
     def _unit_rows(self, values: Array) -> tuple[Array, Array]:
         """The units' P and Q among the measured rows."""
-        start, n = 2 * self.layout.n_branch + 2, self.layout.n_unit
+        start, n = self._n_flow, self.layout.n_unit
         return values[start : start + n], values[start + n : start + 2 * n]
+
+    def _of_units(self, values: Array) -> Array:
+        """Per state from the units' (P, then Q); NaN for demand, which nobody reads directly."""
+        return np.concatenate([np.full(2 * self.layout.n_w, np.nan), values])
 
     def _view(
         self,
@@ -199,8 +218,8 @@ class Estimator:
         step = np.concatenate([np.where(follows, model_p - before_p, 0.0), actuator.q_var - state.actuator.q_var])
         return UnitView(actuator, model_p, response, settled, np.where(np.tile(able, 2), step, 0.0))
 
-    def _with_currents(self, state: EstimatorState, rows: Reading, currents: Reading, stacked: Array) -> Reading:
-        nb, grid = self.layout.n_branch, state.grid.grid
+    def _with_currents(self, grid: LinearGrid, rows: Reading, currents: Reading, stacked: Array) -> Reading:
+        nb = self.layout.n_branch
         pq = self.flows.with_current(grid, stacked, rows.value[: 2 * nb], currents.value)
         made = np.isfinite(pq) & ~rows.fresh[: 2 * nb]
         used_at_s = rows.used_at_s.copy()
@@ -215,34 +234,28 @@ class Estimator:
         return replace(self._calm, variance_rate=np.concatenate([self._calm.variance_rate[: -len(units)], units]))
 
     def _filter(
-        self, state: EstimatorState, before: FilterState, stacked: Array, rows: Reading, view: UnitView, dt_s: float
-    ) -> tuple[FilterState, bool, Array]:
-        h = state.grid.rows
-        y = np.concatenate([rows.value, view.model_p_w, view.actuator.q_var])
-        innovation = y - self.flows.expected(state.grid.grid, stacked, before.x)
-        mask = np.concatenate([rows.fresh, view.settled])
+        self, state: EstimatorState, before: FilterState, stacked: Array, rows: Reading, view: UnitView
+    ) -> tuple[FilterState, bool]:
+        grid, n_flow = state.sensitivities.grid, self._n_flow
+        units = before.x[2 * self.layout.n_w :]
+        flows = rows.value[:n_flow] - self.flows.expected(grid.grid, stacked)
+        modelled = np.concatenate([view.model_p_w, view.actuator.q_var])
         unit_jump = np.where(view.settled, HELD_JUMP_FRAC, UNIT_JUMP_FRAC) * self._rated2
-        jump_var = np.concatenate([self._load_jump_var, unit_jump**2])
-        judged = np.flatnonzero(mask) < len(rows.value)
-        after, jumped = correct(before, h[mask], innovation[mask], self._row_var[mask], jump_var, judged)
-        after = self._credible(after)
-        residual = innovation - h @ (after.x - before.x)
-        return after, jumped, self.flows.learn(state.offset_flow, residual, rows, dt_s)
+        after, jumped = correct(
+            before,
+            self.layout.partition,
+            grid.flows,
+            rows=Evidence(flows, self._flow_var),
+            meters=Evidence(self._of_units(rows.value[n_flow:] - units), self._meter_var),
+            models=Evidence(self._of_units(np.where(view.settled, modelled - units, np.nan)), self._model_var),
+            jump_var=np.concatenate([self._load_jump_var, unit_jump**2]),
+        )
+        return self._credible(after), jumped
 
     def _credible(self, state: FilterState) -> FilterState:
         """The state with every demand inside what its load can be; what is left over goes to the branch offsets."""
         low, high = self.layout.load_box
         return replace(state, x=np.concatenate([np.clip(state.x[: len(low)], low, high), state.x[len(low) :]]))
-
-    def _linearised(self, state: EstimatorState, injection: Array, now_s: float) -> tuple[StateGrid, float]:
-        moved = np.abs(injection - state.grid.grid.injection0).max(initial=0.0)
-        due = now_s - state.linearised_at_s >= RELINEARISE_S
-        if not due and moved < RELINEARISE_FRAC * self.layout.grid.power_base_w:
-            return state.grid, state.linearised_at_s
-        try:
-            return StateGrid.of(self.layout.grid.linearise(injection), self.layout), now_s
-        except PowerFlowError:
-            return state.grid, now_s
 
     def _available(self, snapshot: Snapshot, frozen: FreezeWatch) -> Array:
         """What units say they could give (magnitude, W); NaN where they do not say it."""
@@ -252,17 +265,16 @@ class Estimator:
     def _estimate(
         self, state: EstimatorState, stacked: Array, currents: Reading, view: UnitView, jumped: bool
     ) -> Estimate:
-        lay, grid, n, nb = self.layout, state.grid.grid, self.layout.n_unit, self.layout.n_branch
-        magnitude, along = self.flows.along(state.grid, stacked)
-        sigma = row_sigma(state.filter.cov, along)
-        interface_sigma = row_sigma(state.filter.cov, state.grid.by_state[grid.rows_interface()])
+        lay, n, nb = self.layout, self.layout.n_unit, self.layout.n_branch
+        grid = state.sensitivities.grid.grid
+        magnitude, sigma, interface_sigma_w = self.flows.sigma(state.sensitivities.grid, state.filter, stacked)
         rows_age, bus_age = state.now_s - state.rows_used_at_s, state.now_s - state.voltages_used_at_s
         interface = stacked[grid.rows_interface()]
         return Estimate(
             sample_s=view.actuator.t_s,
             unit_p_w=state.filter.x[2 * lay.n_w : 2 * lay.n_w + n],
             unit_q_var=state.filter.x[2 * lay.n_w + n :],
-            unit_sigma_w=np.sqrt(np.diag(state.filter.cov)[2 * lay.n_w : 2 * lay.n_w + n]),
+            unit_sigma_w=np.sqrt(variance(state.filter, lay.partition)[2 * lay.n_w : 2 * lay.n_w + n]),
             unit_age_s=state.now_s - state.unit_seen_at_s,
             deaf=view.response.deaf,
             behind=view.response.behind,
@@ -280,9 +292,10 @@ class Estimator:
             bus_age_s=bus_age,
             interface_p_w=float(interface[0]),
             interface_q_var=float(interface[1]),
-            interface_sigma_w=float(interface_sigma[0]),
+            interface_sigma_w=interface_sigma_w,
             interface_age_s=float(rows_age[2 * nb : 2 * nb + 2].max()),
             grid=grid,
+            grid_solved=state.sensitivities.solved,
             jumped=jumped,
         )
 

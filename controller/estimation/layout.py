@@ -78,7 +78,9 @@ class Layout:
 
     def injection(self, x: Array) -> Array:
         """Bus injections (P of every bus but the source's, then Q) at state ``x``."""
-        return np.bincount(self.column, weights=x, minlength=2 * self.n_w + 1)[:-1]
+        out = np.zeros(2 * self.n_w + 1)
+        np.add.at(out, self.column, x)
+        return out[:-1]
 
     @cached_property
     def row_points(self) -> list[str]:

@@ -100,7 +100,8 @@ def _connected(buses: set[str], near: Mapping[str, set[str]]) -> list[list[str]]
 
 def _packed(groups: Sequence[Sequence[str]], size: Mapping[str, float]) -> dict[str, int]:
     """Block of every bus: whole groups in their order, a new block when the last one is full."""
-    block, filled, k = {}, 0.0, 0
+    block: dict[str, int] = {}
+    filled, k = 0.0, 0
     for group in groups:
         weight = sum(size[bus] for bus in group)
         if filled and filled + weight > BLOCK_STATES:

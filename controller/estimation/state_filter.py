@@ -11,7 +11,7 @@ cost so grows with the number of parts, not with the cube of the states. A small
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ from controller.estimation.partition import Partition
 Array = NDArray[np.float64]
 
 JUMP_SIGMA = 5.0
-SHARED_MAX = 24  # columns kept of ``shared``
+SHARED_PER_ROW = 4  # columns kept of ``shared`` per row that several blocks feed
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +86,7 @@ def variance(state: FilterState, part: Partition) -> Array:
     for i, cov in zip(part.states, state.blocks, strict=True):
         out[i] = np.diag(cov)
     out -= (state.shared**2).sum(axis=1)
+    np.maximum(out, 0.0, out=out)
     return out
 
 
@@ -120,9 +121,12 @@ def correct(
     if jumped:
         state = _widened(state, part, jump_var)
         looks = _looks(state, part, sight, rows, direct)
-    after = _within_blocks(state, part, looks)
-    if len(part.shared_rows):
-        after = _across_blocks(after, part, sight, rows, after.x - state.x)
+    try:
+        after = _across_blocks(_within_blocks(state, part, looks), part, sight, rows, state.x)
+    except np.linalg.LinAlgError:
+        # Rounding has eaten what the blocks know together. Without it every block only trusts itself less.
+        alone = replace(state, shared=np.empty((len(state.x), 0)))
+        after = _within_blocks(alone, part, _looks(alone, part, sight, rows, direct))
     return after, jumped
 
 
@@ -185,7 +189,7 @@ def _jumped(
 
 def _beyond(innovation: Array, spread: Array) -> bool:
     """NaN, nothing new, is never beyond."""
-    return bool((np.abs(innovation) > JUMP_SIGMA * np.sqrt(spread)).any())
+    return bool((innovation**2 > JUMP_SIGMA**2 * spread).any())
 
 
 def _widened(state: FilterState, part: Partition, least_var: Array) -> FilterState:
@@ -221,9 +225,9 @@ def _within_blocks(state: FilterState, part: Partition, looks: list[_Look]) -> F
     return FilterState(x, tuple(blocks), shared)
 
 
-def _across_blocks(state: FilterState, part: Partition, sight: Sight, rows: Evidence, dx: Array) -> FilterState:
-    """The rows that several blocks feed, after the blocks' own evidence has moved the state by ``dx``."""
-    told = rows.innovation[part.shared_rows] - sight.shared @ dx
+def _across_blocks(state: FilterState, part: Partition, sight: Sight, rows: Evidence, x_before: Array) -> FilterState:
+    """The rows that several blocks feed, after the blocks' own evidence has moved the state from ``x_before``."""
+    told = rows.innovation[part.shared_rows] - sight.shared @ (state.x - x_before)
     new = np.isfinite(told)
     if not new.any():
         return state
@@ -232,7 +236,8 @@ def _across_blocks(state: FilterState, part: Partition, sight: Sight, rows: Evid
     root = np.linalg.cholesky(h @ ph + np.diag(rows.variance[part.shared_rows][new]))
     column = np.linalg.solve(root, ph.T).T
     x = state.x + column @ np.linalg.solve(root, told[new])
-    return _fewer_columns(FilterState(x, state.blocks, np.concatenate([state.shared, column], axis=1)), part)
+    shared = np.concatenate([state.shared, column], axis=1)
+    return FilterState(x, state.blocks, _fewer_columns(shared, state.blocks, part))
 
 
 def _times_covariance(state: FilterState, part: Partition, h: Array) -> Array:
@@ -243,18 +248,19 @@ def _times_covariance(state: FilterState, part: Partition, h: Array) -> Array:
     return out
 
 
-def _fewer_columns(state: FilterState, part: Partition) -> FilterState:
-    """``shared`` with its ``SHARED_MAX`` heaviest directions, each state measured in its own deviation.
+def _fewer_columns(shared: Array, blocks: tuple[Array, ...], part: Partition) -> Array:
+    """``shared`` with its heaviest directions only, each state measured in its own deviation.
 
-    What the others say about each block stays in the block; only what they say across blocks is forgotten.
+    What is left out is forgotten: the covariance only grows by it.
     """
-    if state.shared.shape[1] <= SHARED_MAX:
-        return state
-    scaled = state.shared / np.sqrt(variance(state, part) + (state.shared**2).sum(axis=1))[:, None]
-    turned = state.shared @ np.linalg.eigh(scaled.T @ scaled).eigenvectors
-    light, heavy = turned[:, :-SHARED_MAX], turned[:, -SHARED_MAX:]
-    blocks = tuple(cov - light[i] @ light[i].T for i, cov in zip(part.states, state.blocks, strict=True))
-    return FilterState(state.x, blocks, heavy)
+    most = SHARED_PER_ROW * len(part.shared_rows)
+    if shared.shape[1] <= most:
+        return shared
+    scaled = np.empty_like(shared)
+    for i, cov in zip(part.states, blocks, strict=True):
+        scaled[i] = shared[i] / np.sqrt(np.diag(cov))[:, None]
+    heavy: Array = shared @ np.linalg.eigh(scaled.T @ scaled).eigenvectors[:, -most:]
+    return heavy
 
 
 def _diagonal(square: Array) -> Array:
