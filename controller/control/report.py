@@ -26,6 +26,7 @@ Flags = frozenset[tuple[str, str]]
 INFEASIBLE_PU = 0.002
 RELEASED_AFTER_S = 30.0  # a limit that binds now and then in this time is one event, not many
 NAN = float("nan")
+KEPT_SENSITIVITIES = "sensitivities of the last operating point that has a power flow"
 
 TRANSITIONS = {
     "limit.bound": ("limit.bound", "limit.released"),
@@ -34,6 +35,7 @@ TRANSITIONS = {
     "unit.lost": ("unit.lost", "unit.back"),
     "limit.unseen": ("limit.unseen", "limit.seen"),
     "site.infeasible": ("site.infeasible", "site.feasible"),
+    "grid.no_solution": ("grid.no_solution", "grid.solved"),
 }
 
 
@@ -68,6 +70,8 @@ def build_record(
     bound_at_s = np.where([x.binding for x in limits], now_s, state.bound_at_s)
     flags = _flags(limits, units, sacrificed, engine, bound_at_s, now_s)
     flags |= {("unit.behind", u.id) for u, behind in zip(engine.site.units, estimate.behind, strict=True) if behind}
+    if not estimate.grid_solved:
+        flags |= {("grid.no_solution", "network")}
     events = (*told, *_transitions(state.flags, flags, limits), *faults, *_mode_event(state.mode, mode))
     record = CycleRecord(
         seq, now_s, mode, limits, units, setpoints, events, not sacrificed, sacrificed,
@@ -166,9 +170,11 @@ def _flags(
 
 
 def _transitions(before: Flags, now: Flags, limits: tuple[LimitState, ...]) -> list[Event]:
-    loading = {x.id: f"{100.0 * x.loading_frac:.1f} % of {x.kind} limit" for x in limits}
-    events = [Event(TRANSITIONS[k][0], subject, loading.get(subject, "")) for k, subject in sorted(now - before)]
-    events += [Event(TRANSITIONS[k][1], subject, loading.get(subject, "")) for k, subject in sorted(before - now)]
+    if now == before:
+        return []
+    said = {x.id: f"{100.0 * x.loading_frac:.1f} % of {x.kind} limit" for x in limits} | {"network": KEPT_SENSITIVITIES}
+    events = [Event(TRANSITIONS[k][0], subject, said.get(subject, "")) for k, subject in sorted(now - before)]
+    events += [Event(TRANSITIONS[k][1], subject, said.get(subject, "")) for k, subject in sorted(before - now)]
     return events
 
 

@@ -57,7 +57,7 @@ def plan_storage(planner: Planner, state: EstimatorState, ends_s: float | None =
     when = periods(quarters)
     futures = scenarios(planner.layout, forecast(history, quarters), when)
     offsets = Offsets(state.offset_v, state.offset_flow)
-    limited = [(s, room(planner.layout, state.grid.grid, s, offsets)) for s in futures]
+    limited = [(s, room(planner.layout, state.sensitivities.grid.grid, s, offsets)) for s in futures]
     prices = price_stored_energy(site.units, limited, when, state.soc_frac, deficit_eur_per_mwh)
     return StoragePlan(state.now_s, state.now_s + LIFE_S, prices) if prices else None
 

@@ -13,6 +13,7 @@ _log = structlog.get_logger()
 
 WORRYING = frozenset(
     {
+        "grid.no_solution",
         "guard.clamped",
         "limit.unseen",
         "memory.refused",

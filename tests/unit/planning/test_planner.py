@@ -61,7 +61,8 @@ def test_rows_of_a_limit_agree_with_the_power_flow() -> None:
     layout, _ = kit.station()
     n_w = layout.n_w
     scenario = Scenario(np.zeros((1, 2 * n_w)), np.array([[2.8e6, 1.9e6, 0.0]]))
-    grid = layout.grid.linearise(layout.expand[:, 2 * n_w :] @ np.array([-2.8e6, -1.9e6, 0.0, 0.0, 0.0, 0.0]))
+    units = np.array([-2.8e6, -1.9e6, 0.0, 0.0, 0.0, 0.0])
+    grid = layout.grid.linearise(layout.injection(np.concatenate([np.zeros(2 * n_w), units])))
     offsets = Offsets(np.zeros(layout.grid.n_bus), np.zeros(2 * layout.n_branch + 2))
     rows = room(layout, grid, scenario, offsets)
     tightest = int(rows.room.argmin())
