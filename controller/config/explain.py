@@ -93,7 +93,10 @@ def _finding(path: Path, detail: ErrorDetails, model: type[BaseModel], document:
 
 def _item_expectation(field: FieldInfo) -> str:
     """What one entry of a list or mapping of plain values accepts."""
-    details = getattr(item_type(field.annotation), "__metadata__", ())
+    item = item_type(field.annotation)
+    if get_origin(item) is Literal:
+        return "one of " + ", ".join(str(arg) for arg in get_args(item))
+    details = getattr(item, "__metadata__", ())
     return next((unit_of(info) for info in details if isinstance(info, FieldInfo)), "text")
 
 

@@ -6,6 +6,7 @@ import math
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from controller.config.catalogue import ProfileCatalogue
+from controller.config.check_connection import check_connection
 from controller.config.check_devices import check_devices
 from controller.config.check_limits import check_limits, check_measured
 from controller.config.check_network import check_network
@@ -27,6 +28,7 @@ def check_parts(draft: Draft, catalogue: ProfileCatalogue | None) -> None:
     check_devices(draft, catalogue)
     check_limits(draft)
     check_thermal(draft)
+    check_connection(draft)
     if draft.clean("network", "units", "devices", "limits"):
         check_measured(draft, catalogue)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from controller.config.fields import Name, Strict, about, name, names, number, text
+from controller.config.schema_connection import CalendarModel, G100Model, MovesModel
 from controller.config.schema_network import NetworkModel
 from controller.config.schema_thermal import SeasonModel, WeatherModel
 from controller.config.schema_units import DeviceModel, UnitModel
@@ -36,6 +37,10 @@ class VoltageLimitModel(Strict):
     above_percent: float | None = number("percent", 0, 50, "How far above nominal is allowed.", None)
     low_kv: float | None = number("kV", 0.05, 600, "Lowest voltage, line-to-line.", None)
     high_kv: float | None = number("kV", 0.05, 600, "Highest voltage, line-to-line.", None)
+    mean_below_percent: float | None = number(
+        "percent", 0, 50, "How far below nominal a 10-minute mean may be; with its other edge, or not at all.", None
+    )
+    mean_above_percent: float | None = number("percent", 0, 50, "How far above nominal a 10-minute mean may be.", None)
 
 
 class LimitsModel(Strict):
@@ -45,6 +50,9 @@ class LimitsModel(Strict):
     voltage: tuple[VoltageLimitModel, ...] = about("Voltage bands.", ())
     export_kw: float | None = number("kW", 0, 10_000_000, "Most power out of the site at the interface.", None)
     import_kw: float | None = number("kW", 0, 10_000_000, "Most power into the site at the interface.", None)
+    g100: G100Model | None = about("Limitation scheme of EREC G100; left out: none.", None)
+    calendar: tuple[CalendarModel, ...] = about("Contract limits by time of day, weekday, season and date.", ())
+    moves: MovesModel = about("How fast the controller itself may move things.", MovesModel())
 
 
 class ControlModel(Strict):
@@ -55,6 +63,9 @@ class ControlModel(Strict):
         "seconds", 1, 60, "Latest time from losing a meter or a unit to every dependent output being safe.", 5.0
     )
     recovery_hold_s: float = number("seconds", 0, 3600, "How long all must be well again before limits relax.", 30.0)
+    instruction_h_max: float = number(
+        "hours", 0.1, 168, "Longest time for which an operator's instruction holds.", 24.0
+    )
     principle_of_access: Literal["lifo", "pro_rata", "merit", "technical_best"] = about(
         "Who is curtailed first: last connected, all alike, cheapest, or whoever helps most.", "merit"
     )

@@ -74,6 +74,9 @@ class UnitModel(Strict):
     stack_position: int = number("place", 0, 1000, "Place in the LIFO stack; 1 is curtailed first, 0 is outside.", 0)
     connected_on: str = text("a date YYYY-MM-DD", r"^(\d{4}-\d{2}-\d{2})?$", "Date of connection.", "", longest=10)
     group: str = text("a name", r"^[A-Za-z0-9_-]*$", "Units of one group share curtailment alike.", "", longest=40)
+    release_kw_per_min: float | None = number(
+        "kW/min", 0.1, 10_000_000, "Contract ramp: how fast its set point may relax; left out: at once.", None
+    )
     reports_available: bool = about("The device reports what the unit could generate now (p_avail_w).", False)
     actuator: ActuatorModel = about("How it follows a set point.", ActuatorModel())
     storage: StorageModel | None = about("Energy content; needed for a battery, refused for anything else.", None)

@@ -13,11 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.control import modes
+from controller.control import modes, wishes
 from controller.control.access import access_prices
 from controller.control.bounds import Reach, reach
 from controller.control.caps import share_room
+from controller.control.causes import Verdict, verdicts
 from controller.control.dispatch import Effects, Plan, Problem, Target, dispatch, effects, lead
+from controller.control.override import Book, receive
 from controller.control.persistence import Persistence, initial_persistence, persist
 from controller.control.reasons import reasons_of
 from controller.control.report import build_record
@@ -75,12 +77,13 @@ class Engine:
         self.resources = Resources.of(site, self.units)
         self.estimator = Estimator(self.layout, self.units)
         self.limits = (ThermalLimits(site), VoltageLimits(site), InterfaceLimits(site))
-        self.reasons, self.arbiter = reasons_of(site), Arbiter(site.limits)
+        self.reasons, self.arbiter = reasons_of(site), Arbiter(site.limits, [u.id for u in site.units])
         self.price, self.curvature = access_prices(site, self.resources)
         self.metered = modes.metered_elements(site)
         self.extra_scale = np.array([_extra_scale(site, x) for x in site.limits])
         self.is_voltage = np.array([x.kind is LimitKind.VOLTAGE for x in site.limits], dtype=bool)
         self.open_p_w = np.array([_open_p_w(u) for u in site.units])
+        self.p_low_w, self.p_high_w = (np.array([getattr(u, k) for u in site.units]) for k in ("p_min_w", "p_max_w"))
         self.safe_p_w = np.array([u.fail_safe.p_w for u in site.units])
         self.reverts = np.array([math.isfinite(u.fail_safe.lease_s) for u in site.units], dtype=bool)
         self.safe_q_var = np.array([u.fail_safe.q_var for u in site.units])
@@ -98,13 +101,15 @@ class Engine:
 class ControlState:
     """Memory of the fast loop between two cycles; replaced whole, never changed.
 
-    ``reasons`` holds what each reason to restrict remembers, by its key.
+    ``reasons`` holds what each reason to restrict remembers, by its key, ``book`` what operators have in force.
     """
 
     engine: Engine
     seq: int
     estimator: EstimatorState | None
     reasons: Mapping[str, Any]
+    book: Book
+    now_s: float
     history: CommandHistory
     set_p_w: Array
     set_q_var: Array
@@ -130,6 +135,8 @@ def initial_state(site: Site, tuning: Tuning = DEFAULT) -> ControlState:
         seq=0,
         estimator=None,
         reasons={},
+        book=Book(),
+        now_s=0.0,
         history=history,
         set_p_w=engine.open_p_w,
         set_q_var=np.zeros(n),
@@ -150,7 +157,9 @@ def step(site: Site, state: ControlState, snapshot: Snapshot) -> tuple[ControlSt
     engine = state.engine
     memory = state.estimator if state.estimator is not None else engine.estimator.initial(snapshot.now_s)
     memory, estimate = engine.estimator.update(memory, snapshot, state.history, state.held)
-    reasons, in_force, told = consider(engine.reasons, state.reasons, Situation(snapshot, estimate), engine.arbiter)
+    received = receive(site, state.book, snapshot, state.set_p_w)
+    situation = Situation(snapshot, estimate, received.book.standing, received.acts)
+    reasons, in_force, told = consider(engine.reasons, state.reasons, situation, engine.arbiter)
     readings = engine.readings(estimate, in_force)
     mode, ready_since_s = modes.next_mode(
         site, state.mode, state.ready_since_s, estimate, readings, engine.metered, snapshot.now_s
@@ -160,10 +169,10 @@ def step(site: Site, state: ControlState, snapshot: Snapshot) -> tuple[ControlSt
     persistence = persist(state.persistence, excess, snapshot.now_s, site.cycle.cycle_s)
     state = replace(state, persistence=persistence, given_up=_given_up(state, lost, persistence))
     decision = _decide(engine, state, estimate, in_force, snapshot, lost)
-    set_p, set_q, held, causes = _settle(engine, state, estimate, decision, mode, lost)
+    set_p, set_q, held, decided = _settle(engine, state, estimate, decision, mode, lost)
     record, flags, bound_at_s = build_record(
-        engine, state.seq, snapshot.now_s, mode, estimate, readings, decision, set_p, set_q, held, causes, lost, state,
-        told,
+        engine, state.seq, snapshot.now_s, mode, estimate, readings, decision, set_p, set_q, held, decided, lost, state,
+        (*received.events, *told),
     )  # fmt: skip
     sent_p = np.array([s.p_w for s in record.setpoints])
     sent_q = np.array([s.q_var for s in record.setpoints])
@@ -175,6 +184,8 @@ def step(site: Site, state: ControlState, snapshot: Snapshot) -> tuple[ControlSt
         seq=state.seq + 1,
         estimator=memory,
         reasons=reasons,
+        book=received.book,
+        now_s=snapshot.now_s,
         history=history,
         set_p_w=sent_p,
         set_q_var=sent_q,
@@ -194,6 +205,7 @@ class Decision:
     """What the dispatch came to, before hysteresis and modes."""
 
     in_force: InForce
+    span: wishes.Span
     rows: Rows
     effects: Effects
     reach: Reach
@@ -210,6 +222,8 @@ def _decide(
     rows = engine.rows(estimate, in_force)
     effect = effects(rows, incidence, r)
     bound = reach(site, engine.units, r, estimate, state.set_p_w, state.probe_w, lost, t)
+    span = wishes.span_of(in_force.units, r)
+    bound = replace(bound, bounds=wishes.within_caps(bound.bounds, bound.output_w, span))
     rows = replace(rows, room=rows.room - engine.extra_scale[rows.limit] * state.persistence.extra_frac[rows.limit])
     rows = _without_trust_in_lost(rows, effect, bound.output_w, state.set_p_w, lost, r)
     voltage = engine.is_voltage[rows.limit]
@@ -226,16 +240,18 @@ def _decide(
         curvature=curvature,
         target=_reactive_target(site, estimate, snapshot.now_s),
         cycle_s=site.cycle.cycle_s,
+        wishes=wishes.wishes(span, bound.output_w, estimate.unit_q_var, r) if span.asks else None,
     )
     plan = dispatch(problem, r, incidence, engine.units.q_max_var, t)
     held = _held(bound, plan, r, t)
-    return Decision(in_force, rows, effect, bound, plan, _slack(engine, problem, bound, plan, held), held)
+    return Decision(in_force, span, rows, effect, bound, plan, _slack(engine, problem, bound, plan, held), held)
 
 
 def _held_back_w(decision: Decision) -> Array:
     """What limits keep back per resource after this decision, W."""
     plan = decision.plan
-    withheld = np.where(decision.reach.probing, 0.0, decision.reach.withheld_w)
+    room = np.maximum(decision.span.cap_w - decision.reach.output_w, 0.0)
+    withheld = np.where(decision.reach.probing, 0.0, np.minimum(decision.reach.withheld_w, room))
     return np.where(decision.held, withheld - plan.up_w + plan.down_w, 0.0)
 
 
@@ -311,7 +327,7 @@ def _slack(engine: Engine, problem: Problem, bound: Reach, plan: Plan, held: Boo
 
 def _settle(
     engine: Engine, state: ControlState, estimate: Estimate, decision: Decision, mode: Mode, lost: BoolArray
-) -> tuple[Array, Array, BoolArray, list[tuple[str, ...]]]:
+) -> tuple[Array, Array, BoolArray, list[Verdict]]:
     """Set points from the decision: hysteresis for what need not change, fail-safe where the mode says so."""
     r, t, n = engine.resources, engine.tuning, engine.layout.n_unit
     output, slack = decision.plan.output_w, decision.slack_w
@@ -327,20 +343,26 @@ def _settle(
     share = np.where(r.is_storage, t.quiet_storage_frac, t.quiet_move_frac)
     small = np.abs(value - previous) < share * r.rated_w
     value = np.where(_quiet(engine, decision) & decision.held & small, previous, value)
-    set_p = r.unit_p_w(value, n)
+    value = wishes.settle_within(value, cap, decision.plan, decision.span, decision.reach.fixed)
+    set_p = np.clip(r.unit_p_w(value, n), engine.p_low_w, engine.p_high_w)
     still = engine.units.is_battery & (np.abs(set_p - state.set_p_w) < t.deadband_p_frac * engine.units.p_rated_w)
     set_p = np.where(still & (set_p != 0.0), state.set_p_w, set_p)
     set_q = _reactive(engine, state, decision, set_p, estimate)
     set_q = np.where(estimate.deaf, state.set_q_var, set_q)
     held_unit = np.bincount(r.unit, weights=decision.held, minlength=n) > 0
     if not decision.plan.ok:
-        set_p, set_q, held_unit = state.set_p_w, state.set_q_var, state.held
+        kept = np.minimum(r.output_w(state.set_p_w), decision.span.cap_w)
+        set_p, set_q, held_unit = r.unit_p_w(kept, n), state.set_q_var, state.held
     all_safe = mode in (Mode.FAIL_SAFE, Mode.BOOT, Mode.STOPPING)
     set_p, set_q = np.where(lost, state.set_p_w, set_p), np.where(lost, state.set_q_var, set_q)
     safe = (lost & engine.reverts) | state.given_up | all_safe
-    set_p = np.where(safe, engine.safe_p_w, set_p)
+    capped_safe = r.unit_p_w(
+        np.where(r.is_storage, np.inf, decision.span.cap_w).clip(max=r.output_w(engine.safe_p_w)), n
+    )
+    set_p = np.where(safe, capped_safe, set_p)
     set_q = np.where(safe, engine.safe_q_var, set_q)
-    return set_p, set_q, held_unit | safe, _causes(engine, decision, held_unit, safe, mode, lost)
+    held_unit = held_unit | safe
+    return set_p, set_q, held_unit, verdicts(engine, decision, set_p, held_unit, safe, mode, lost)
 
 
 def _quiet(engine: Engine, decision: Decision) -> bool:
@@ -361,22 +383,3 @@ def _reactive(engine: Engine, state: ControlState, decision: Decision, set_p_w: 
     p_w = np.minimum(np.abs(set_p_w), np.abs(estimate.unit_p_w) + P_MARGIN_FRAC * units.p_rated_w)
     limit = np.minimum(units.q_max_var, np.sqrt(np.maximum(units.s_rated_va**2 - p_w**2, 0.0)))
     return np.clip(np.where(still, state.set_q_var, wanted_var), -limit, limit)
-
-
-def _causes(
-    engine: Engine, decision: Decision, held: BoolArray, safe: BoolArray, mode: Mode, lost: BoolArray
-) -> list[tuple[str, ...]]:
-    """Per unit: the limits that shaped its set point, strongest first."""
-    r, plan = engine.resources, decision.plan
-    weight = plan.shadow[:, None] * np.maximum(decision.effects.by_resource, 0.0) * r.base_w
-    out: list[tuple[str, ...]] = []
-    for k in range(engine.layout.n_unit):
-        if safe[k]:
-            out.append(("unit.lost",) if lost[k] else (f"mode.{mode.value}",))
-            continue
-        mine = np.abs(weight[:, r.unit == k]).max(axis=1, initial=0.0)
-        order = [int(i) for i in np.argsort(-mine) if mine[i] > 1e-4]
-        names = dict.fromkeys(engine.site.limits[int(decision.rows.limit[i])].id for i in order)
-        moved = abs(plan.q_var[k]) > 0.02 * max(engine.units.q_max_var[k], 1.0)
-        out.append(tuple(names)[:3] if (held[k] or moved) else ())
-    return out

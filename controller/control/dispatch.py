@@ -74,6 +74,15 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
+class Wishes:
+    """Soft rows over (moves up, moves down, reactive changes) in per unit of the power base: ``a @ x ≤ b``, priced."""
+
+    a: Array
+    b: Array
+    penalty: Array
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """Result: outputs to aim at (W, magnitudes), reactive power (var), and what it took.
 
@@ -105,6 +114,7 @@ class Problem:
     curvature: Array
     target: Target | None
     cycle_s: float
+    wishes: Wishes | None = None
 
 
 def dispatch(problem: Problem, resources: Resources, incidence: Array, q_max_var: Array, tuning: Tuning) -> Plan:
@@ -114,6 +124,7 @@ def dispatch(problem: Problem, resources: Resources, incidence: Array, q_max_var
     keep = _reachable(problem, by_resource, by_unit_q, base)
     a, b, penalty = _assemble(problem, keep, by_resource, by_unit_q, resources, tuning)
     a, b, penalty = _with_target(problem.target, a, b, penalty, incidence, resources)
+    a, b, penalty = _with_wishes(problem.wishes, a, b, penalty)
     h, f = _objective(problem, resources, q_max_var, tuning)
     low, high = _box(problem, base)
     solution = qp.solve(h, f, low, high, a, b, penalty)
@@ -174,6 +185,12 @@ def _with_target(
     price = target.price_eur_per_mwh / resources.price_scale
     both = np.vstack([a, row, -row])
     return both, np.concatenate([b, [gap + tolerance, tolerance - gap]]), np.concatenate([penalty, [price, price]])
+
+
+def _with_wishes(wishes: Wishes | None, a: Array, b: Array, penalty: Array) -> tuple[Array, Array, Array]:
+    if wishes is None:
+        return a, b, penalty
+    return np.vstack([a, wishes.a]), np.concatenate([b, wishes.b]), np.concatenate([penalty, wishes.penalty])
 
 
 def _objective(problem: Problem, resources: Resources, q_max_var: Array, tuning: Tuning) -> tuple[Array, Array]:

@@ -6,11 +6,16 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from controller.control.book import dump_book, load_book
 from controller.domain.record import Event
 from controller.domain.site import Site
 from controller.limits import in_force
+from controller.limits.calendar import CalendarReason
+from controller.limits.g100.reason import G100Reason
 from controller.limits.in_force import Reason
+from controller.limits.operator import OperatorReason
 from controller.limits.transformer import hot_spots
+from controller.limits.voltage_mean import VoltageMeanReason
 
 if TYPE_CHECKING:
     from controller.control.cycle import ControlState
@@ -18,7 +23,27 @@ if TYPE_CHECKING:
 
 Maker = Callable[[Site], Iterable[Reason[Any]]]
 
-MAKERS: tuple[Maker, ...] = (hot_spots,)
+INSTRUCTIONS = "instructions"
+"""Key of the operators' instructions in the durable state."""
+
+
+def _g100(site: Site) -> Iterable[Reason[Any]]:
+    return () if site.connection.g100 is None else (G100Reason(site, site.connection.g100),)
+
+
+def _operator(site: Site) -> Iterable[Reason[Any]]:
+    return (OperatorReason(site),)
+
+
+def _calendar(site: Site) -> Iterable[Reason[Any]]:
+    return (CalendarReason(site),) if site.connection.caps else ()
+
+
+def _voltage_mean(site: Site) -> Iterable[Reason[Any]]:
+    return (VoltageMeanReason(site),) if site.connection.mean_bands else ()
+
+
+MAKERS: tuple[Maker, ...] = (hot_spots, _voltage_mean, _g100, _operator, _calendar)
 """Each finds in a site what it is responsible for; at equal values an earlier one keeps the cause."""
 
 
@@ -33,7 +58,7 @@ def reasons_of(site: Site) -> tuple[Reason[Any], ...]:
 
 def dump_memory(state: ControlState) -> dict[str, Any]:
     """What must outlive the process, as JSON."""
-    return in_force.dump(state.engine.reasons, state.reasons)
+    return in_force.dump(state.engine.reasons, state.reasons) | {INSTRUCTIONS: dump_book(state.book, state.now_s)}
 
 
 def restore_memory(
@@ -44,4 +69,5 @@ def restore_memory(
     What cannot be used is told and starts cautiously.
     """
     reasons, events = in_force.restore(state.engine.reasons, document, gap_s, now_s)
-    return replace(state, reasons=reasons), events
+    book, told = load_book(state.engine.site, document.get(INSTRUCTIONS), gap_s, now_s)
+    return replace(state, reasons=reasons, book=book), [*events, *told]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from controller.control.causes import Verdict, contested
 from controller.control.explain import access_ranks, attributed, curtailed_w, withheld_w
 from controller.control.guard import guard
 from controller.domain.command import Setpoint
@@ -33,6 +34,7 @@ TRANSITIONS = {
     "unit.behind": ("unit.behind", "unit.follows"),
     "unit.deaf": ("unit.deaf", "unit.obeys"),
     "unit.lost": ("unit.lost", "unit.back"),
+    "unit.contested": ("unit.contested", "unit.settled"),
     "limit.unseen": ("limit.unseen", "limit.seen"),
     "site.infeasible": ("site.infeasible", "site.feasible"),
     "grid.no_solution": ("grid.no_solution", "grid.solved"),
@@ -50,7 +52,7 @@ def build_record(
     set_p_w: Array,
     set_q_var: Array,
     held: BoolArray,
-    causes: list[tuple[str, ...]],
+    decided: list[Verdict],
     lost: BoolArray,
     state: ControlState,
     told: Sequence[Event],
@@ -59,7 +61,7 @@ def build_record(
 
     ``told`` are the transitions of the reasons to restrict.
     """
-    setpoints, faults = _guarded(engine, now_s, set_p_w, set_q_var, causes)
+    setpoints, faults = _guarded(engine, now_s, set_p_w, set_q_var, decided)
     shadow = _by_limit(engine, decision, decision.plan.shadow)
     violation = _by_limit(engine, decision, decision.plan.violation)
     curtailed, by_limit = curtailed_w(engine, decision), withheld_w(engine, decision)
@@ -68,24 +70,26 @@ def build_record(
     units = _unit_states(engine, estimate, setpoints, decision, held, lost, mode, curtailed, withheld)
     sacrificed = tuple(x.id for x, v in zip(engine.site.limits, violation, strict=True) if v > INFEASIBLE_PU)
     bound_at_s = np.where([x.binding for x in limits], now_s, state.bound_at_s)
+    conflicts = contested(engine, decision, setpoints)
     flags = _flags(limits, units, sacrificed, engine, bound_at_s, now_s)
     flags |= {("unit.behind", u.id) for u, behind in zip(engine.site.units, estimate.behind, strict=True) if behind}
     if not estimate.grid_solved:
         flags |= {("grid.no_solution", "network")}
-    events = (*told, *_transitions(state.flags, flags, limits), *faults, *_mode_event(state.mode, mode))
+    flags |= {("unit.contested", unit_id) for unit_id in conflicts}
+    events = (*told, *_transitions(state.flags, flags, limits, conflicts), *faults, *_mode_event(state.mode, mode))
     record = CycleRecord(
         seq, now_s, mode, limits, units, setpoints, events, not sacrificed, sacrificed,
-        engine.site.principle, float(curtailed.sum()),
+        engine.site.principle, float(curtailed.sum()), decision.in_force.restrictions,
     )  # fmt: skip
     return record, flags, bound_at_s
 
 
 def _guarded(
-    engine: Engine, now_s: float, set_p_w: Array, set_q_var: Array, causes: list[tuple[str, ...]]
+    engine: Engine, now_s: float, set_p_w: Array, set_q_var: Array, decided: list[Verdict]
 ) -> tuple[tuple[Setpoint, ...], list[Event]]:
     setpoints, events = [], []
-    for unit, p, q, why in zip(engine.site.units, set_p_w.tolist(), set_q_var.tolist(), causes, strict=True):
-        wanted = Setpoint(unit.id, p, q, now_s, now_s + unit.fail_safe.lease_s, "limits", why)
+    for unit, p, q, why in zip(engine.site.units, set_p_w.tolist(), set_q_var.tolist(), decided, strict=True):
+        wanted = Setpoint(unit.id, p, q, now_s, now_s + unit.fail_safe.lease_s, why.owner.value, why.causes)
         checked, event = guard(wanted, unit, now_s)
         setpoints.append(checked)
         if event is not None:
@@ -169,11 +173,14 @@ def _flags(
     return frozenset(out)
 
 
-def _transitions(before: Flags, now: Flags, limits: tuple[LimitState, ...]) -> list[Event]:
+def _transitions(
+    before: Flags, now: Flags, limits: tuple[LimitState, ...], conflicts: Mapping[str, str]
+) -> list[Event]:
     if now == before:
         return []
     said = {x.id: f"{100.0 * x.loading_frac:.1f} % of {x.kind} limit" for x in limits} | {"network": KEPT_SENSITIVITIES}
-    events = [Event(TRANSITIONS[k][0], subject, said.get(subject, "")) for k, subject in sorted(now - before)]
+    words = {k: conflicts if k == "unit.contested" else said for k in TRANSITIONS}
+    events = [Event(TRANSITIONS[k][0], subject, words[k].get(subject, "")) for k, subject in sorted(now - before)]
     events += [Event(TRANSITIONS[k][1], subject, said.get(subject, "")) for k, subject in sorted(before - now)]
     return events
 

@@ -11,7 +11,8 @@ class Setpoint:
     """A leased set point of one unit (load convention).
 
     What ``p_w`` means depends on the unit's kind, see :class:`~controller.domain.unit.UnitKind`.
-    ``causes`` names the limits (or modes) that shaped it, strongest first; empty when the unit is free.
+    ``owner`` is the layer that decided it, see :class:`~controller.domain.owner.Owner`; ``causes`` names the limits,
+    instructions or modes that shaped it, strongest first; empty when the dispatch has left the unit free.
     """
 
     unit: str

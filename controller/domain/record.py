@@ -93,6 +93,19 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
+class Restriction:
+    """A reason to restrict that is at work: who (``cause``), what (a limit or a unit), why in words, and how long yet.
+
+    ``left_s`` is NaN when it does not end by the clock.
+    """
+
+    cause: str
+    subject: str
+    text: str
+    left_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class CycleRecord:
     """Everything about one cycle. ``given_up_w`` is what all units together give up under ``principle``, W."""
 
@@ -107,6 +120,7 @@ class CycleRecord:
     sacrificed: tuple[str, ...] = ()
     principle: str = ""
     given_up_w: float = 0.0
+    restrictions: tuple[Restriction, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON-ready form; NaN stays NaN and is the writer's business."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from controller.domain.connection import Connection
 from controller.domain.limit import Limit
 from controller.domain.thermal import DesignWeather
 from controller.domain.topology import Topology
@@ -93,3 +94,4 @@ class Site:
     timezone: str = "UTC"
     weather: DesignWeather = field(default_factory=DesignWeather)
     soc_deficit_eur_per_mwh: float = 0.0
+    connection: Connection = field(default_factory=Connection)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from controller.domain.instruction import Instruction
 from controller.domain.measurement import Measurement, missing
 from controller.domain.plan import StoragePlan
 
@@ -16,12 +17,14 @@ class Snapshot:
 
     ``utc_s`` is the time of day that belongs to ``now_s``, in seconds since 1970; NaN when nobody knows it.
     ``storage_plan`` is the slow loop's newest word on what stored energy is worth, if there is one.
+    ``instructions`` are what operators have said since the last snapshot, in the order of receipt.
     """
 
     now_s: float
     points: Mapping[str, Measurement]
     utc_s: float = math.nan
     storage_plan: StoragePlan | None = None
+    instructions: tuple[Instruction, ...] = ()
 
     def get(self, point: str) -> Measurement:
         """The measurement of ``point``; a missing one when nothing was ever received."""

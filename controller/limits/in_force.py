@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from controller.domain.instruction import Standing
 from controller.domain.limit import Limit, LimitKind
-from controller.domain.record import Event
+from controller.domain.record import Event, Restriction
 from controller.domain.snapshot import Snapshot
 from controller.estimation.estimate import Estimate
+from controller.limits.unit_ranges import UnitRange, UnitRanges, combine, unrestricted
 
 Array = NDArray[np.float64]
 M = TypeVar("M")
@@ -31,13 +33,16 @@ class InForce:
     """All limits of the site in this cycle, in the order and the unit of ``site.limits``.
 
     ``low`` is 0 for a limit without a lower edge; ``cause`` names what each limit's value comes from; ``facts`` are
-    numbers behind it that people want to see.
+    numbers behind it that people want to see. ``units`` is what reasons leave to single units, ``restrictions`` what
+    the record tells of all of them.
     """
 
     high: Array
     low: Array
     cause: tuple[str, ...]
     facts: tuple[Mapping[str, float], ...]
+    units: UnitRanges = field(default_factory=lambda: unrestricted(0))
+    restrictions: tuple[Restriction, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +50,8 @@ class Proposal:
     """What one reason allows for one limit (``limit`` is its index in ``site.limits``); None: that edge is not its own.
 
     ``rates`` marks a proposal that stands for the element's rating: only with a finite one may a limit lie above its
-    static rating at all. ``facts`` are shown with the limit in records (``hot_spot_c``, …).
+    static rating at all. ``facts`` are shown with the limit in records (``hot_spot_c``, …). ``note`` (empty: not worth
+    a line in the record) says why in words, ``left_s`` how long until it ends by itself, NaN when that is not known.
     """
 
     limit: int
@@ -54,14 +60,21 @@ class Proposal:
     cause: str = ""
     rates: bool = False
     facts: Mapping[str, float] = field(default_factory=dict)
+    note: str = ""
+    left_s: float = math.nan
 
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """What a reason may look at: the frozen picture of the field and what the estimator makes of it."""
+    """What a reason may look at: the frozen picture of the field and what the estimator makes of it.
+
+    ``standing`` are the operator's instructions in force, ``acts`` those accepted in this cycle that act once.
+    """
 
     snapshot: Snapshot
     estimate: Estimate
+    standing: tuple[Standing, ...] = ()
+    acts: tuple[Standing, ...] = ()
 
     @property
     def now_s(self) -> float:
@@ -91,7 +104,7 @@ class Reason(Protocol[M]):
         """The cautious memory of one who has just arrived and knows nothing."""
         ...
 
-    def propose(self, memory: M, situation: Situation) -> tuple[M, Sequence[Proposal], Sequence[Event]]:
+    def propose(self, memory: M, situation: Situation) -> tuple[M, Sequence[Proposal | UnitRange], Sequence[Event]]:
         """The next memory, what it allows now, and transitions worth telling."""
         ...
 
@@ -110,17 +123,29 @@ class Reason(Protocol[M]):
 class Arbiter:
     """Narrows the limits of one site by proposals."""
 
-    def __init__(self, limits: Sequence[Limit]) -> None:
+    def __init__(self, limits: Sequence[Limit], units: Sequence[str] = ()) -> None:
+        self._ids, self._units = [x.id for x in limits], list(units)
         self._cap = [x.high for x in limits]
         self._rated = [x.rated_high for x in limits]
         self._low = [0.0 if x.low is None else x.low for x in limits]
         self._signed = [x.kind is LimitKind.VOLTAGE for x in limits]
 
-    def narrow(self, proposals: Sequence[Proposal]) -> InForce:
-        """The tightest of the site's own limits and all proposals; at equal values the first keeps the cause.
+    def narrow(self, wanted: Sequence[Proposal | UnitRange]) -> InForce:
+        """The tightest of the site's own limits and all proposals, and what all ranges leave to every unit.
 
-        A limit whose short-time cap lies above its rating is kept at the rating unless a finite proposal rates it.
+        At equal values the first keeps the cause.
         """
+        found = self._limits([x for x in wanted if isinstance(x, Proposal)])
+        ranges = [x for x in wanted if isinstance(x, UnitRange)]
+        told = [Restriction(x.cause, self._subject(x), x.note, x.left_s) for x in wanted if x.note]
+        units = combine(len(self._units), ranges)
+        return replace(found, units=units, restrictions=tuple(told))
+
+    def _subject(self, wanted: Proposal | UnitRange) -> str:
+        return self._ids[wanted.limit] if isinstance(wanted, Proposal) else self._units[wanted.unit]
+
+    def _limits(self, proposals: Sequence[Proposal]) -> InForce:
+        """What lies above its rating for a short time is kept at the rating unless a finite proposal rates it."""
         rated = {p.limit for p in proposals if p.rates and p.high is not None and math.isfinite(p.high)}
         high = [c if k in rated else r for k, (c, r) in enumerate(zip(self._cap, self._rated, strict=True))]
         low = self._low.copy()
@@ -165,7 +190,7 @@ def consider(
     A reason without a memory begins with its cautious one.
     """
     kept: dict[str, Any] = {}
-    proposals: list[Proposal] = []
+    proposals: list[Proposal | UnitRange] = []
     events: list[Event] = []
     for reason in reasons:
         memory = memories[reason.key] if reason.key in memories else reason.initial(situation.now_s)

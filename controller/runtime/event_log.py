@@ -13,15 +13,21 @@ _log = structlog.get_logger()
 
 WORRYING = frozenset(
     {
+        "g100.blind",
+        "g100.excursion",
+        "g100.locked",
         "grid.no_solution",
         "guard.clamped",
+        "instruction.refused",
         "limit.unseen",
         "memory.refused",
         "oil.refused",
         "site.infeasible",
         "unit.behind",
+        "unit.contested",
         "unit.deaf",
         "unit.lost",
+        "voltage.mean_left",
     }
 )
 """Events that somebody should look into: logged as warnings."""

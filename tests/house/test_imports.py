@@ -69,15 +69,21 @@ def test_the_guard_shares_no_code_with_what_it_checks() -> None:
     assert not found, report(found)
 
 
+def own_package(module: str) -> tuple[str, ...]:
+    """The package of a limit that is more than one file."""
+    package = module.rpartition(".")[0]
+    return (package,) if package.startswith("controller.limits.") else ()
+
+
 def test_no_limit_knows_another() -> None:
-    """What limits share is in ``base`` and ``in_force``; everything else about a limit is its own affair."""
-    shared = ("controller.limits.base", "controller.limits.in_force")
+    """What limits share is in three files; everything else about a limit is its own affair, or its own package's."""
+    shared = ("controller.limits.base", "controller.limits.in_force", "controller.limits.unit_ranges")
     found = [
         f"{module.place(line)} imports {name}"
         for module in modules()
         if module.inside("controller.limits")
         for name, line in imports(module)
-        if within(name, "controller.limits") and not within(name, *shared, module.name)
+        if within(name, "controller.limits") and not within(name, *shared, module.name, *own_package(module.name))
     ]
     assert not found, report(found)
 

@@ -11,7 +11,7 @@ from controller.runtime.event_log import WORRYING
 
 ROOT = Path(__file__).resolve().parents[3]
 LOG_METHODS = ("info", "warning", "error", "log")
-NAME = re.compile(r"[a-z_]+(\.[a-z_]+)?")
+NAME = re.compile(r"[a-z0-9_]+(\.[a-z_]+)?")
 
 
 def names_in(source: str) -> Iterator[str]:
@@ -40,7 +40,7 @@ def names_in_code() -> set[str]:
 
 
 def names_in_table() -> list[str]:
-    return re.findall(r"^\| `([a-z_.]+)` \|", (ROOT / "docs" / "events.md").read_text("utf-8"), re.MULTILINE)
+    return re.findall(r"^\| `([a-z0-9_.]+)` \|", (ROOT / "docs" / "events.md").read_text("utf-8"), re.MULTILINE)
 
 
 def test_every_event_is_in_the_table_and_every_row_of_the_table_is_an_event() -> None:
@@ -49,7 +49,7 @@ def test_every_event_is_in_the_table_and_every_row_of_the_table_is_an_event() ->
 
 def test_the_level_in_the_table_is_the_one_of_the_core_s_events() -> None:
     text = (ROOT / "docs" / "events.md").read_text("utf-8")
-    levels = dict(re.findall(r"^\| `([a-z_.]+)` \| (\w+) \| core \|", text, re.MULTILINE))
+    levels = dict(re.findall(r"^\| `([a-z0-9_.]+)` \| (\w+) \| core \|", text, re.MULTILINE))
     assert {name for name, level in levels.items() if level == "warning"} == WORRYING
 
 

@@ -1,0 +1,85 @@
+"""Who decided a unit's set point and why: the layer that owns it, and the causes, strongest first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controller.domain.command import Setpoint
+from controller.domain.owner import Owner
+from controller.domain.record import Mode
+from controller.limits.unit_ranges import UnitRange
+
+if TYPE_CHECKING:
+    from controller.control.cycle import Decision, Engine
+
+Array = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+
+LIMITS_MAX = 3  # named per unit
+WEIGHT_MIN = 1e-4
+AT_CAP_FRAC = 0.005  # of the rating: this near to a cap, the cap decides
+CONTESTED_FRAC = 0.02  # of the rating: this far from what was asked for is a conflict
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Owner of one set point and its causes; the dispatch owns what nobody restricts, without a cause."""
+
+    owner: Owner
+    causes: tuple[str, ...] = ()
+
+
+def verdicts(
+    engine: Engine, decision: Decision, set_p_w: Array, held: BoolArray, safe: BoolArray, mode: Mode, lost: BoolArray
+) -> list[Verdict]:
+    """One verdict per unit, in the site's order."""
+    r, plan = engine.resources, decision.plan
+    weight = plan.shadow[:, None] * np.maximum(decision.effects.by_resource, 0.0) * r.base_w
+    out: list[Verdict] = []
+    for k in range(engine.layout.n_unit):
+        if safe[k]:
+            out.append(Verdict(Owner.FAIL_SAFE, ("unit.lost",) if lost[k] else (f"mode.{mode.value}",)))
+            continue
+        mine = np.abs(weight[:, r.unit == k]).max(axis=1, initial=0.0)
+        order = [int(i) for i in np.argsort(-mine) if mine[i] > WEIGHT_MIN]
+        names = tuple(dict.fromkeys(engine.site.limits[int(decision.rows.limit[i])].id for i in order))[:LIMITS_MAX]
+        moved = abs(plan.q_var[k]) > 0.02 * max(engine.units.q_max_var[k], 1.0)
+        out.append(_verdict(engine, decision, k, float(set_p_w[k]), names if held[k] or moved else ()))
+    return out
+
+
+def _verdict(engine: Engine, decision: Decision, k: int, p_w: float, limits: tuple[str, ...]) -> Verdict:
+    """A range owns a set point at its edge; inside it the limits do, with the range as the second cause."""
+    units, slack_w = decision.in_force.units, AT_CAP_FRAC * float(engine.units.p_rated_w[k])
+    ranges = units.by[k] if len(units.by) else ()
+    low_w, high_w = (float(units.low_w[k]), float(units.high_w[k])) if ranges else (-np.inf, np.inf)
+    causes = tuple(dict.fromkeys(x.cause for x in ranges))
+    if (p_w <= 0.0 and p_w <= low_w + slack_w) or (p_w >= 0.0 and p_w >= high_w - slack_w):
+        deciding = [x for x in ranges if _sets(x, low_w, high_w)]
+        return Verdict(deciding[0].owner if deciding else Owner.LIMITS, (*causes, *limits))
+    if limits:
+        return Verdict(Owner.LIMITS, (*limits, *causes))
+    return Verdict(Owner.DISPATCH, causes)
+
+
+def _sets(wanted: UnitRange, low_w: float, high_w: float) -> bool:
+    """Whether a range gave one of the edges in force."""
+    return low_w in (wanted.low_w, wanted.high_w) or high_w in (wanted.low_w, wanted.high_w)
+
+
+def contested(engine: Engine, decision: Decision, setpoints: tuple[Setpoint, ...]) -> Mapping[str, str]:
+    """Units that do not get what was asked for them, and both causes in words."""
+    units = decision.in_force.units
+    out = {engine.site.units[k].id: text for k, text in units.clashes}
+    for k, (unit, s) in enumerate(zip(engine.site.units, setpoints, strict=True)):
+        asked = [x for x in (units.by[k] if units.by else ()) if x.low_w == x.high_w and x.low_w != 0.0]
+        if asked and abs(s.p_w) < abs(asked[0].low_w) - CONTESTED_FRAC * unit.p_rated_w:
+            others = ", ".join(c for c in s.causes if c != asked[0].cause) or s.owner
+            text = f"{asked[0].cause} asks {asked[0].low_w / 1e3:.4g} kW, {others} leaves {s.p_w / 1e3:.4g} kW"
+            out.setdefault(unit.id, text)
+    return out

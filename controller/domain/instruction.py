@@ -1,0 +1,66 @@
+"""What an operator tells the controller: a leased command that always ends by itself."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import Enum
+
+EVERYTHING = "all"
+"""Subject of a hold or a release that means the whole site; no element of a site may have this name."""
+
+
+class Action(Enum):
+    """What an operator may ask for; none of them can raise a limit."""
+
+    LIMIT = "limit"  # narrow a limit of the site, or cap one unit
+    OVERRIDE = "override"  # a unit's set point, inside every limit
+    BLOCK = "block"  # a unit must not run
+    HOLD = "hold"  # set points do not relax
+    RELEASE = "release"  # end what this operator's desk has in force
+    RESET_G100 = "reset-g100"  # end a lock-out of the export or import limitation scheme
+
+
+@dataclass(frozen=True, slots=True)
+class Instruction:
+    """One instruction as it was received; nothing in it has been judged yet.
+
+    ``counter`` grows with every instruction of an ``issuer``; ``issued_utc_s`` is the issuer's time of day (s since
+    1970) and ``lasts_s`` how long it holds from then on. ``subject`` is a limit, an element or a unit by id, or
+    ``all``. ``value`` is what the action asks for: a magnitude in the limit's own unit (A for a branch, W for
+    ``export``, ``import`` and a unit's cap), or a set point in W (load convention); NaN when it asks for no number.
+    ``q_var`` may go with a set point.
+    """
+
+    id: str
+    issuer: str
+    counter: int
+    issued_utc_s: float
+    lasts_s: float
+    action: Action
+    subject: str
+    value: float = math.nan
+    q_var: float | None = None
+    reason: str = ""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What a newer instruction of the same kind replaces."""
+        return self.action.value, self.subject
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """An accepted instruction in force until ``expires_at_s`` (monotonic site seconds).
+
+    ``held_p_w`` are the set points, in the order of the site's units, at which a hold keeps them; empty otherwise.
+    """
+
+    instruction: Instruction
+    expires_at_s: float
+    held_p_w: tuple[float, ...] = ()
+
+    @property
+    def cause(self) -> str:
+        """How limits and set points name it: ``operator:<id>``."""
+        return f"operator:{self.instruction.id}"
