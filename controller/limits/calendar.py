@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -42,10 +43,18 @@ def _on(when: Calendar, day: date) -> bool:
     return first <= here <= last if first <= last else here >= first or here <= last
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Ids of the caps that held at the last look."""
+
+    holding: frozenset[str] = frozenset()
+
+
 class CalendarReason:
     """All calendar caps of one site."""
 
     key = "contract"
+    memory_type = Told
 
     def __init__(self, site: Site) -> None:
         self.zone = ZoneInfo(site.timezone)
@@ -53,27 +62,27 @@ class CalendarReason:
         unit_at = {u.id: k for k, u in enumerate(site.units)}
         self.caps = tuple((c, limit_at.get(c.subject), unit_at.get(c.subject)) for c in site.connection.caps)
 
-    def initial(self, now_s: float) -> frozenset[str]:
+    def initial(self, now_s: float) -> Told:
         """No cap was told yet."""
-        return frozenset()
+        return Told()
 
     def propose(
-        self, memory: frozenset[str], situation: Situation
-    ) -> tuple[frozenset[str], Sequence[Proposal | UnitRange], Sequence[Event]]:
-        """Every cap that holds now; ``memory`` are the ids of those that held before."""
+        self, memory: Told, situation: Situation
+    ) -> tuple[Told, Sequence[Proposal | UnitRange], Sequence[Event]]:
+        """Every cap that holds now."""
         known = math.isfinite(situation.utc_s)
         local = datetime.fromtimestamp(situation.utc_s, UTC).astimezone(self.zone) if known else None
         current = [x for x in self.caps if local is None or holds(x[0].when, local)]
         note = "contract" if known else "contract; time of day unknown"
         out = [_proposal(cap, limit, unit, note) for cap, limit, unit in current]
         now = frozenset(cap.id for cap, _, _ in current)
-        return now, out, _told(memory, now, note)
+        return Told(now), out, _told(memory.holding, now, note)
 
-    def dump(self, memory: frozenset[str]) -> Mapping[str, Any]:
+    def dump(self, memory: Told) -> Mapping[str, Any]:
         """Nothing: the calendar says it all again."""
         return {}
 
-    def load(self, document: Mapping[str, Any], gap_s: float, now_s: float) -> frozenset[str]:
+    def load(self, document: Mapping[str, Any], gap_s: float, now_s: float) -> Told:
         """Nothing told yet."""
         return self.initial(now_s)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from controller.domain.instruction import EVERYTHING, Action, Standing
@@ -14,10 +15,16 @@ from controller.limits.in_force import Proposal, Situation
 from controller.limits.unit_ranges import UnitRange
 
 
+@dataclass(frozen=True, slots=True)
+class Nothing:
+    """What this reason remembers."""
+
+
 class OperatorReason:
     """The instructions in force of one site; remembers nothing itself, the book of instructions does."""
 
     key = "operator"
+    memory_type = Nothing
 
     def __init__(self, site: Site) -> None:
         self.units = site.units
@@ -26,15 +33,16 @@ class OperatorReason:
         self.limit_at |= {x.id: k for k, x in narrowable}
         self.unit_at = {u.id: k for k, u in enumerate(site.units)}
 
-    def initial(self, now_s: float) -> None:
+    def initial(self, now_s: float) -> Nothing:
         """Nothing to remember."""
+        return Nothing()
 
     def propose(
-        self, memory: None, situation: Situation
-    ) -> tuple[None, Sequence[Proposal | UnitRange], Sequence[Event]]:
+        self, memory: Nothing, situation: Situation
+    ) -> tuple[Nothing, Sequence[Proposal | UnitRange], Sequence[Event]]:
         """One proposal or more per standing instruction."""
         out = [p for s in situation.standing for p in self._of(s, s.expires_at_s - situation.now_s)]
-        return None, out, ()
+        return memory, out, ()
 
     def _of(self, standing: Standing, left_s: float) -> list[Proposal | UnitRange]:
         asked, note = standing.instruction, _note(standing)
@@ -50,12 +58,13 @@ class OperatorReason:
         q_var = float("nan") if asked.q_var is None else asked.q_var
         return UnitRange(k, Owner.OPERATOR, standing.cause, low_w, high_w, q_var, note, left_s)
 
-    def dump(self, memory: None) -> Mapping[str, Any]:
+    def dump(self, memory: Nothing) -> Mapping[str, Any]:
         """Nothing."""
         return {}
 
-    def load(self, document: Mapping[str, Any], gap_s: float, now_s: float) -> None:
+    def load(self, document: Mapping[str, Any], gap_s: float, now_s: float) -> Nothing:
         """Nothing."""
+        return Nothing()
 
 
 def _bounds(standing: Standing, k: int) -> tuple[float, float]:

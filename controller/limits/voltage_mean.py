@@ -47,6 +47,7 @@ class VoltageMeanReason:
     """Mean bands of one site, in the order of ``site.connection.mean_bands``."""
 
     key = "voltage_mean"
+    memory_type = Window
 
     def __init__(self, site: Site) -> None:
         bands = site.connection.mean_bands

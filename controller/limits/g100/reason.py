@@ -51,6 +51,7 @@ class G100Reason:
     """The scheme of one site, both directions that it limits."""
 
     key = "g100"
+    memory_type = Memory
 
     def __init__(self, site: Site, settings: G100Settings) -> None:
         lockout = {LimitKind.EXPORT: settings.lockout_export_w, LimitKind.IMPORT: settings.lockout_import_w}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import date
 
 import core_kit as kit
 import numpy as np
@@ -13,11 +15,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.control.book import dump_book, load_book
+from controller.control.cycle import step
 from controller.control.override import Book, receive, refusal
-from controller.domain.connection import Connection, G100Settings
+from controller.domain.connection import Calendar, CalendarCap, Connection, G100Settings, MeanBand
 from controller.domain.instruction import Action, Instruction
 from controller.domain.record import CycleRecord
 from controller.domain.snapshot import Snapshot
+from controller.recording.format import state_from_tree, state_to_tree
 
 UTC_S = 1.8e9
 SITE = kit.site()
@@ -26,7 +30,7 @@ GOOD = Instruction("i1", "ann", 7, UTC_S, 600.0, Action.LIMIT, "export", 4e6, re
 
 
 def snapshot(*asked: Instruction, now_s: float = 0.0) -> Snapshot:
-    return Snapshot(now_s, {}, UTC_S + now_s, asked)
+    return Snapshot(now_s, {}, UTC_S + now_s, instructions=asked)
 
 
 BAD = [
@@ -268,6 +272,23 @@ def test_a_cap_on_a_unit_is_kept_and_what_it_held_back_comes_back_afterwards() -
     assert -desk.plant.p_w("PV") == pytest.approx(1e6, rel=0.01)
     desk.run(100)
     assert -desk.plant.p_w("PV") == pytest.approx(5e6, rel=0.02)
+
+
+def test_a_recording_holds_instructions_and_memories_and_thinks_them_again_alike() -> None:
+    caps = (CalendarCap("c", "WIND", 3e6, Calendar(first=date(2020, 1, 1))),)
+    bands = (MeanBand("N1.voltage", 0.97 * 11e3, 1.03 * 11e3),)
+    site = kit.site(connection=Connection(G100Settings(installers=frozenset({"ina"})), caps, bands))
+    desk = Desk(site)
+    desk.run(10)
+    desk.say(Action.HOLD, "all")
+    desk.say(Action.OVERRIDE, "BAT", 5e5, q_var=1e5)
+    desk.run(2)
+    before = desk.loop.state
+    tree = json.loads(json.dumps(state_to_tree(before)))
+    again = state_from_tree(tree, before.engine)
+    assert again.book == before.book
+    seen = desk.plant.snapshot()
+    assert repr(step(site, again, seen)[1]) == repr(step(site, before, seen)[1])
 
 
 numbers = st.floats(allow_nan=True, allow_infinity=True) | st.sampled_from([0.0, 1e6, -1e6, 5e5])
