@@ -30,7 +30,7 @@ from controller.runtime.state_file import StateFile
 from controller.runtime.station import Station
 from controller.runtime.stretch import stretch, stretch_factor
 from controller.runtime.supervisor import stop_on_signals
-from drivers.registry import catalogue
+from drivers.registry import can_group, catalogue, make_group
 from drivers.registry import open_devices as open_drivers
 
 _log = structlog.get_logger()
@@ -162,6 +162,8 @@ async def control(
                 sinks=sinks,
                 watched=[] if recorder is None else [recorder],
                 stretch=stretched,
+                can_group=can_group,
+                make_group=make_group,
             )
         if stretched > 1.0:
             _log.warning("station.stretched", factor=stretched, cycle_s=site.cycle.cycle_s, speed=options.speed)

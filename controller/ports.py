@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from asyncio import TaskGroup
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Protocol, runtime_checkable
 
@@ -59,6 +60,17 @@ class FieldDevice(Protocol):
 
     async def aclose(self) -> None:
         """Close the connection; safe to call twice."""
+        ...
+
+
+class FieldGroup(Protocol):
+    """Several :class:`FieldDevice` that are read together because that is cheaper than one by one."""
+
+    def tick(self, group: TaskGroup) -> Sequence[str]:
+        """Begin a poll of every device that is not busy with the last one; ids of those that are.
+
+        Never waits. Poll results go to whoever made the group, as they come; work that takes longer runs in ``group``.
+        """
         ...
 
 

@@ -96,7 +96,11 @@ class CommandSpec:
 
 @dataclass(frozen=True, slots=True)
 class ReadRules:
-    """What the device tolerates: block length and gap in registers, forbidden ranges, pause between requests."""
+    """What the device tolerates: block length and gap in registers, forbidden ranges, pause between requests.
+
+    ``outstanding_max`` requests may wait for their answers at once (Modbus TCP and TLS only): 1 to 16, as the manual
+    says (MODBUS Messaging on TCP/IP V1.0b, 4.4.1: NumberMaxOfServerTransaction).
+    """
 
     registers_max: int = 120
     gap_max: int = 8

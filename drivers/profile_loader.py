@@ -210,7 +210,7 @@ def _read_rules(row: Fields) -> ReadRules:
         gap_max=row.integer("gap_max", 8, low=0, high=125),
         forbidden=tuple(forbidden),
         turnaround_s=row.number("turnaround_s", 0.0),
-        outstanding_max=row.integer("outstanding_max", 1, low=1, high=1),
+        outstanding_max=row.integer("outstanding_max", 1, low=1, high=16),
     )
     if not 0.0 <= rules.turnaround_s <= 1.0:
         raise row.fail("turnaround_s", "seconds from 0 to 1")

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from controller.domain.measurement import Measurement
 from controller.domain.site import Device
-from controller.ports import Clock, FieldDevice
+from controller.ports import Clock, FieldDevice, FieldGroup
 from drivers.profile_loader import load_profile, profile_ids
 
 if TYPE_CHECKING:
     from drivers.modbus.lines import Lines
+
+Take = Callable[[Mapping[str, Mapping[str, Measurement]]], None]
 
 
 def open_devices(devices: Iterable[Device], clock: Clock) -> dict[str, FieldDevice]:
@@ -47,6 +50,21 @@ def open_device(device: Device, clock: Clock, lines: Lines | None = None) -> Fie
     from drivers.opcua.device import OpcUaDevice
 
     return OpcUaDevice(device, profile, clock)
+
+
+def can_group(link: FieldDevice) -> bool:
+    """True for a device that :func:`make_group` can read together with others."""
+    from drivers.modbus.device import ModbusDevice
+
+    return type(link) is ModbusDevice  # kinds built on it do more at a poll than read
+
+
+def make_group(links: Sequence[FieldDevice], clock: Clock, take: Take) -> FieldGroup:
+    """Reads devices that :func:`can_group` accepts together; ``take`` gets what comes, by device id."""
+    from drivers.modbus.device import ModbusDevice
+    from drivers.modbus.fleet import Fleet
+
+    return Fleet([link for link in links if isinstance(link, ModbusDevice)], clock, take)
 
 
 class Catalogue:

@@ -49,12 +49,13 @@ class Poller:
         """Poll by the clock until cancelled."""
         ticks = Ticks(on_grid(self._clock.now_s(), self._device.poll_s), self._device.poll_s)
         while True:
-            self._take(await self._link.poll())
-            self._beat()
+            self.take(await self._link.poll())
             self.skipped += ticks.done(self._clock.now_s())
             await asyncio.sleep(self._clock.real_s(ticks.due_s - self._clock.now_s()))
 
-    def _take(self, reading: Mapping[str, Measurement]) -> None:
+    def take(self, reading: Mapping[str, Measurement]) -> None:
+        """One poll has ended and brought this."""
+        self._beat()
         if self._image.update(self._device.id, reading):
             self.ok += 1
             self._found()

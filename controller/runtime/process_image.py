@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from controller.domain.measurement import Measurement, Quality
+from controller.domain.reading import newest_good_s
 from controller.domain.site import Device
 from controller.domain.snapshot import Snapshot
 
@@ -103,7 +104,7 @@ class ProcessImage:
             if answer.quality is Quality.GOOD and not math.isfinite(answer.value):
                 answer = _not_finite(answer)
             self._slots[route.point].take(_flip(answer) if route.flipped else answer, stale_s)
-        newest_s = max((answer.measured_at_s for answer in reading.values() if answer.usable), default=-math.inf)
+        newest_s = newest_good_s(reading)
         if not newest_s > self._good_at_s[device_id]:
             return False
         self._good_at_s[device_id] = newest_s

@@ -18,6 +18,7 @@ from controller.ports import Clock, FieldDevice
 from controller.runtime.commands import CommandPlanner
 from controller.runtime.core import State, Step
 from controller.runtime.fast_loop import FastLoop
+from controller.runtime.group_poller import CanGroup, GroupPoller, MakeGroup, groups_of
 from controller.runtime.heartbeat import Heartbeats, feed_watchdog, notify
 from controller.runtime.leave_safe import close_all, write_safe
 from controller.runtime.poller import Poller
@@ -53,6 +54,8 @@ class Station(Generic[State]):
         watched: Sequence[Outlet] = (),
         stretch: float = 1.0,
         keep: Callable[[State], None] | None = None,
+        can_group: CanGroup | None = None,
+        make_group: MakeGroup | None = None,
     ) -> None:
         self._site = site
         self._keep = keep
@@ -64,6 +67,10 @@ class Station(Generic[State]):
         self._beats = Heartbeats(clock)
         self._writers = {d.id: Writer(links[d.id], self._planner.forget) for d in site.devices if d.unit is not None}
         self._pollers = {device.id: self._poller(device.id) for device in site.devices}
+        self._groups: dict[float, list[str]] = {}
+        if can_group is not None and make_group is not None:
+            self._groups = groups_of(site.devices, links, can_group)
+            self._make_group = make_group
         self._publisher = Publisher(sinks, self._extra, watched)
         self._loop = FastLoop(
             site,
@@ -81,7 +88,7 @@ class Station(Generic[State]):
         """Control the site until ``stop`` is set (0) or a critical task dies (1); leaves every unit safe either way."""
         self._beats.watch("fast loop", self._site.cycle.cycle_s)
         for device in self._site.devices:
-            self._beats.watch(f"poll {device.id}", device.poll_s + device.timeout_s)
+            self._beats.watch(f"poll {device.id}", device.poll_s + 2.0 * device.timeout_s)  # a shared line: one more
         # What lives now lives to the end: taken out of every later collection, which would stop the loop for it.
         gc.collect()
         gc.freeze()
@@ -99,6 +106,10 @@ class Station(Generic[State]):
         if self._keep is not None:
             tasks["keep memory"] = self._keep_memory
         tasks |= {f"poll {device_id}": poller.run for device_id, poller in self._pollers.items()}
+        together = {device_id for ids in self._groups.values() for device_id in ids}
+        alone = [device_id for device_id in self._pollers if device_id not in together]
+        tasks |= {f"poll {device_id}": self._pollers[device_id].run for device_id in alone}
+        tasks |= {f"poll every {poll_s:g} s": self._group_poller(poll_s).run for poll_s in self._groups}
         tasks |= {f"write {device_id}": writer.run for device_id, writer in self._writers.items()}
         return tasks
 
@@ -121,6 +132,12 @@ class Station(Generic[State]):
             on_back=self._planner.forget,
             beat=partial(self._beats.beat, f"poll {device_id}"),
         )
+
+    def _group_poller(self, poll_s: float) -> GroupPoller:
+        ids = self._groups[poll_s]
+        pollers = {device_id: self._pollers[device_id] for device_id in ids}
+        links = [self._links[device_id] for device_id in ids]
+        return GroupPoller(pollers, links, poll_s, self._clock, self._make_group)
 
     def _extra(self) -> dict[str, Any]:
         """What the shell adds to every published record."""

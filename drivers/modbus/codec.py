@@ -8,7 +8,7 @@ Protocol V1.1b3, framed for TCP (MBAP header) or as RTU (CRC-16) inside a TCP co
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 READ_COILS, READ_INPUTS, READ_HOLDING, READ_INPUT = 1, 2, 3, 4
 WRITE_COIL, WRITE_REGISTER, WRITE_COILS, WRITE_REGISTERS = 5, 6, 15, 16
@@ -29,6 +29,7 @@ EXCEPTION_NAMES = {
 }
 
 _MBAP = struct.Struct(">HHHB")
+_MBAP_TAIL = struct.Struct(">HHB")  # without the transaction id
 
 
 class FrameError(Exception):
@@ -49,12 +50,26 @@ class ExceptionAnswer(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request: ``pdu`` goes out; an answer has ``answer_size`` bytes and starts with ``answer_head``."""
+    """One request: ``pdu`` goes out; an answer has ``answer_size`` bytes and starts with ``answer_head``.
+
+    ``tcp_tail`` and ``tcp_answer_tail`` are what follows the transaction id in the frame, and in the head of a good
+    answer, which has ``tcp_answer_size`` bytes.
+    """
 
     unit: int
     pdu: bytes
     answer_head: bytes
     answer_size: int
+    tcp_tail: bytes = field(init=False, repr=False, compare=False)
+    tcp_answer_tail: bytes = field(init=False, repr=False, compare=False)
+    tcp_answer_size: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        tail = _MBAP_TAIL.pack(0, len(self.pdu) + 1, self.unit) + self.pdu
+        object.__setattr__(self, "tcp_tail", tail)
+        answer = _MBAP_TAIL.pack(0, self.answer_size + 1, self.unit) + self.answer_head
+        object.__setattr__(self, "tcp_answer_tail", answer)
+        object.__setattr__(self, "tcp_answer_size", 7 + self.answer_size)
 
     @property
     def function(self) -> int:
@@ -101,7 +116,7 @@ def write_registers(unit: int, address: int, data: bytes) -> Request:
 
 def encode_tcp(request: Request, transaction: int) -> bytes:
     """The request behind an MBAP header."""
-    return _MBAP.pack(transaction, 0, len(request.pdu) + 1, request.unit) + request.pdu
+    return transaction.to_bytes(2, "big") + request.tcp_tail
 
 
 def parse_tcp(data: bytes, request: Request, transaction: int) -> bytes | None:

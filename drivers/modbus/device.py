@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from controller.domain.command import Outcome, OutcomeState
@@ -70,25 +70,69 @@ class ModbusDevice:
         """
         self._device = device
         self._clock = clock
-        self._timeout_s = max(clock.real_s(device.timeout_s), TIMEOUT_S_MIN)
+        self.timeout_s = max(clock.real_s(device.timeout_s), TIMEOUT_S_MIN)
         self.counters = PollCounters()
         lines = lines if lines is not None else Lines(clock, rng)
         self._member = lines.join(
             device.id,
             Endpoint.parse(device.endpoint),
             device.options,
-            timeout_s=self._timeout_s,
+            timeout_s=self.timeout_s,
             turnaround_s=clock.real_s(profile.read.turnaround_s),
+            outstanding_max=profile.read.outstanding_max,
         )
         self.session = self._member.session
         self._heard: dict[bytes, bytes] = {}
-        self._known: dict[str, Measurement] = {}
+        self._known: Mapping[str, Measurement] = {}
         self._use(profile)
 
     @property
     def id(self) -> str:
         """Id of the device in the site file."""
         return self._device.id
+
+    @property
+    def unit_address(self) -> int:
+        """Modbus unit id."""
+        return self._device.unit_address
+
+    def identity_is_fresh(self, now_s: float) -> bool:
+        """True while what the present connection leads to need not be proved again."""
+        generation, checked_s = self.identified
+        return generation == self.session.generation and now_s - checked_s < IDENTITY_S
+
+    def remember(self, points: Mapping[str, Measurement], generation: int) -> None:
+        """A poll was answered whole, on that connection."""
+        self.counters.ok += 1
+        self.session.counters.answers += len(self.reads)
+        self._known, self._known_generation = points, generation
+
+    def explain(
+        self,
+        answers: Sequence[bytes | Exception | None],
+        sent_s: Sequence[float],
+        fault: LinkError | None,
+        generation: int,
+    ) -> Mapping[str, Measurement]:
+        """What a poll brought in which not every block of ``reads`` was answered."""
+        good: list[BlockData] = []
+        points: dict[str, Measurement] = {}
+        now_s = self._clock.now_s()
+        for (_, reader), answer, asked_s in zip(self.reads, answers, sent_s, strict=True):
+            if isinstance(answer, bytes):
+                good.append(reader.take(answer, asked_s, now_s))
+                self.session.counters.answers += 1
+            else:
+                self.session.counters.exceptions += isinstance(answer, ExceptionAnswer)
+                why = answer or fault or LinkError("was not asked for", "skipped")
+                points.update(self._failed(reader.block.points, why))
+        points.update(measure_blocks(good))
+        self._known, self._known_generation = points, generation
+        if fault is None:
+            self.counters.ok += 1
+        else:
+            self.counters.failed += 1
+        return self._complete(self._identity_points() | points)
 
     async def poll(self) -> Mapping[str, Measurement]:
         """Read every point once; see :class:`controller.ports.FieldDevice`."""
@@ -110,7 +154,7 @@ class ModbusDevice:
             _raise_if_renewed(fault)
             self.counters.failed += 1
             return self._failed(self._readable, fault)
-        points = await self._read(self._reads, generation, deadline)
+        points = await self._read(self.reads, generation, deadline)
         if generation == self.session.generation and self.session.up:
             self.counters.ok += 1
         else:
@@ -120,9 +164,9 @@ class ModbusDevice:
 
     async def write(self, values: Mapping[str, float], lease_s: float, revert: Mapping[str, float]) -> Outcome:
         """Send leased set points; see :class:`controller.ports.FieldDevice`."""
-        unknown = [name for name in values if self._profile.command(name) is None]
+        unknown = [name for name in values if self.profile.command(name) is None]
         if unknown:
-            text = f"profile {self._profile.id} has no command {', '.join(unknown)}"
+            text = f"profile {self.profile.id} has no command {', '.join(unknown)}"
             return Outcome(OutcomeState.UNSUPPORTED, text)
         deadline = self._deadline()
         while True:
@@ -143,7 +187,7 @@ class ModbusDevice:
 
     def raw(self) -> Mapping[str, str]:
         """Registers of the last answers; see :class:`controller.ports.Inspectable`."""
-        reads = (*self._identity_reads, *self._reads)
+        reads = (*self._identity_reads, *self.reads)
         heard = ((reader.block, self._heard.get(request.pdu)) for request, reader in reads)
         return raw_words((block, data) for block, data in heard if data is not None)
 
@@ -154,24 +198,25 @@ class ModbusDevice:
     def _deadline(self) -> float:
         """A device on a shared line may have to wait until somebody else's request has timed out."""
         turns = 2.0 if self._member.shared else 1.0
-        return asyncio.get_running_loop().time() + turns * self._timeout_s
+        return asyncio.get_running_loop().time() + turns * self.timeout_s
 
     def _use(self, profile: Profile) -> None:
         """Read and write by this table from now on; what an earlier one told is forgotten."""
-        self._profile = profile
+        self.profile = profile
         self._readable = [spec for spec in profile.points if "r" in spec.access and spec.type != "string"]
-        self._reads = self._plan(spec for spec in self._readable if spec.name not in profile.identity)
+        self.reads = self._plan(spec for spec in self._readable if spec.name not in profile.identity)
         self._identity_reads = self._plan(profile.point(name) for name in profile.identity)
-        self._identified = (-1, -math.inf)
+        self.identified = (-1, -math.inf)
+        """On which connection, and when (site seconds), the identity was last proved; read only."""
         self._known = {}
         self._known_generation = -1
         self._heard.clear()
 
     def _plan(self, points: Iterable[PointSpec]) -> tuple[BlockRead, ...]:
-        unit, order = self._device.unit_address, self._profile.byte_order
+        unit, order = self._device.unit_address, self.profile.byte_order
         return tuple(
             (read_registers(unit, FUNCTIONS[block.table], block.address, block.count), BlockReader(block, order))
-            for block in plan_blocks(points, self._profile.read)
+            for block in plan_blocks(points, self.profile.read)
         )
 
     async def _identify(self, deadline: float, *, urgent: bool) -> int:
@@ -183,19 +228,18 @@ class ModbusDevice:
         if not self.session.up:
             unit = self._device.unit_address
             generation = await self.session.connected(deadline, unit=unit, urgent=urgent)
-        known_generation, checked_s = self._identified
-        if generation == known_generation and self._clock.now_s() - checked_s < IDENTITY_S:
-            return generation
         now_s = self._clock.now_s()
+        if generation == self.session.generation and self.identity_is_fresh(now_s):
+            return generation
         for read in self._identity_reads:
             found = await self._read_block(read, generation, deadline, urgent=urgent)
             for spec in found.reader.block.points:
-                expected = self._profile.identity[spec.name]
+                expected = self.profile.identity[spec.name]
                 if found.raw[spec.name] * spec.scale + spec.offset != expected:
                     text = f"identity: {spec.name} reads {found.raw[spec.name]:g}; expected {expected:g}"
                     self.session.drop(text, self._device.unit_address)
                     raise IdentityError(text)
-        self._identified = (generation, now_s)
+        self.identified = (generation, now_s)
         return generation
 
     async def _read(
@@ -222,7 +266,7 @@ class ModbusDevice:
     async def _read_block(self, read: BlockRead, generation: int, deadline: float, *, urgent: bool) -> BlockData:
         request, reader = read
         reply = await self.session.request(
-            request, deadline, generation=generation, urgent=urgent, answer_s=self._timeout_s
+            request, deadline, generation=generation, urgent=urgent, answer_s=self.timeout_s
         )
         self._heard[request.pdu] = reply.data
         return reader.take(reply.data, reply.sent_s, reply.received_s)
@@ -233,15 +277,15 @@ class ModbusDevice:
         return {spec.name: Measurement(math.nan, quality, now_s, now_s, str(fault)) for spec in specs}
 
     def _identity_points(self) -> dict[str, Measurement]:
-        checked_s = self._identified[1]
-        identity = self._profile.identity.items()
+        checked_s = self.identified[1]
+        identity = self.profile.identity.items()
         return {name: Measurement(value, Quality.GOOD, checked_s, checked_s) for name, value in identity}
 
     def _complete(self, points: dict[str, Measurement]) -> dict[str, Measurement]:
         """Add what is computed from the points."""
-        for spec in self._profile.derived:
+        for spec in self.profile.derived:
             points[spec.name] = derive(spec, points)
-        points.update(read_back(self._profile, points))
+        points.update(read_back(self.profile, points))
         return points
 
     async def _write(
@@ -250,12 +294,12 @@ class ModbusDevice:
         sent = 0
         try:
             generation = await self._identify(deadline, urgent=True)
-            known = await self._present(points_needed(self._profile, values), generation, deadline)
-            writes = plan_writes(self._profile, values, lease_s, revert, known)
+            known = await self._present(points_needed(self.profile, values), generation, deadline)
+            writes = plan_writes(self.profile, values, lease_s, revert, known)
             for item in writes:
                 request = write_registers(self._device.unit_address, item.address, item.data)
                 await self.session.request(
-                    request, deadline, generation=generation, urgent=True, answer_s=self._timeout_s
+                    request, deadline, generation=generation, urgent=True, answer_s=self.timeout_s
                 )
                 sent += 1
         except CommandRefusedError as refusal:
@@ -275,7 +319,7 @@ class ModbusDevice:
         if generation == self._known_generation and all(self._fresh(name) for name in names):
             return self._known
         wanted = self._with_factors(names)
-        reads = self._plan(spec for spec in self._profile.points if spec.name in wanted)
+        reads = self._plan(spec for spec in self.profile.points if spec.name in wanted)
         return await self._read(reads, generation, deadline, urgent=True)
 
     def _fresh(self, name: str) -> bool:
@@ -283,5 +327,5 @@ class ModbusDevice:
         return found is not None and found.usable and self._clock.now_s() - found.measured_at_s <= self._device.stale_s
 
     def _with_factors(self, names: set[str]) -> set[str]:
-        factors = {self._profile.point(name).sf for name in names}
+        factors = {self.profile.point(name).sf for name in names}
         return names | {factor for factor in factors if factor is not None}

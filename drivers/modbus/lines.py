@@ -59,7 +59,14 @@ class Lines:
         self._lines: dict[tuple[str, int], _Line] = {}
 
     def join(
-        self, device: str, endpoint: Endpoint, options: Mapping[str, str], *, timeout_s: float, turnaround_s: float
+        self,
+        device: str,
+        endpoint: Endpoint,
+        options: Mapping[str, str],
+        *,
+        timeout_s: float,
+        turnaround_s: float,
+        outstanding_max: int = 1,
     ) -> Member:
         """The place of ``device`` on the line to ``endpoint``; the longest turnaround of its devices holds for all.
 
@@ -77,6 +84,7 @@ class Lines:
             )
         line.users.add(device)
         line.session.turnaround_s = max(line.session.turnaround_s, turnaround_s)
+        line.session.outstanding_max = max(line.session.outstanding_max, outstanding_max)
         return Member(device, line)
 
     def _open(self, endpoint: Endpoint, timeout_s: float) -> Session:

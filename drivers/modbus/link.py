@@ -18,7 +18,6 @@ from drivers.modbus.codec import (
     FrameError,
     Request,
     encode_rtu,
-    encode_tcp,
     parse_rtu,
     parse_tcp,
 )
@@ -44,10 +43,6 @@ class Transport(Protocol):
     def abort(self) -> None:
         """Close at once; ``connection_lost`` follows."""
 
-    def is_closing(self) -> bool:
-        """True once it is being closed."""
-        ...
-
 
 Done = Callable[[bytes | Exception], None]
 """Takes the data of an answer, or the :class:`LinkError` or ``ExceptionAnswer`` instead of it; called once."""
@@ -62,6 +57,8 @@ class Link(asyncio.BufferedProtocol):
         """``gap_s``: longest pause inside one RTU frame; None where a gateway or TCP may pause as it likes."""
         self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.fault: LinkError | None = None
+        self.usable = False
+        """True while the connection stands and nothing unexpected has happened; read only."""
         self.rtu = rtu
         self.proven = False  # a good answer has come on this very connection
         self.discard_until = 0.0
@@ -70,23 +67,29 @@ class Link(asyncio.BufferedProtocol):
         self._gap_s = gap_s
         self._silences = 0
         self._buffer = bytearray(FRAME_MAX * (1 + outstanding_max))
-        self._filled = 0
+        self._view = memoryview(self._buffer)
+        self._filled = 0  # as long as nothing of an answer has come, ``space`` is the whole buffer
+        self.space = self._view
+        self._whole, self._head = 0, b""  # size and beginning of the one good answer that is expected, if it is one
         self._transport: Transport | None = None
         self._pending: dict[int, tuple[Request, Done]] = {}
 
-    @property
-    def usable(self) -> bool:
-        """True while nothing unexpected has happened."""
-        return self._transport is not None and not self._transport.is_closing()
-
     def begin(self, request: Request, transaction: int, done: Done) -> None:
         """Send one request; ``done`` is called once, perhaps before this returns."""
-        if self._transport is None or not self.usable:
+        transport = self._transport
+        if transport is None or not self.usable:
             done(self.fault or LinkError("the connection is closed", "lost"))
             return
-        self.discard_until = 0.0
-        self._pending[_RTU_KEY if self.rtu else transaction] = (request, done)
-        self._transport.write(encode_rtu(request) if self.rtu else encode_tcp(request, transaction))
+        if self.rtu:
+            self.discard_until = 0.0
+            self._pending[_RTU_KEY] = (request, done)
+            transport.write(encode_rtu(request))
+            return
+        number = transaction.to_bytes(2, "big")
+        self._whole = 0 if self._pending else request.tcp_answer_size
+        self._head = number + request.tcp_answer_tail
+        self._pending[transaction] = (request, done)
+        transport.write(number + request.tcp_tail)
 
     async def exchange(self, request: Request, transaction: int, deadline: float) -> bytes:
         """Send one request and wait for its answer until ``deadline`` (loop time).
@@ -101,7 +104,11 @@ class Link(asyncio.BufferedProtocol):
             return await answer
         finally:
             timer.cancel()
-            self._pending.pop(_RTU_KEY if self.rtu else transaction, None)
+            self._forget(transaction)
+
+    def _forget(self, transaction: int) -> None:
+        self._pending.pop(_RTU_KEY if self.rtu else transaction, None)
+        self._whole = 0
 
     def expire(self) -> None:
         """The time for what is pending is up."""
@@ -119,6 +126,7 @@ class Link(asyncio.BufferedProtocol):
         """Close at once and fail what is pending; the first fault is kept."""
         if self.fault is None:
             self.fault = fault
+        self.usable = False
         self._fail(fault)
         if self._transport is not None:
             self._transport.abort()
@@ -126,6 +134,7 @@ class Link(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport | Transport) -> None:
         """asyncio: the connection stands."""
         self._transport = transport  # type: ignore[assignment]
+        self.usable = self.fault is None
         if self.fault is not None and self._transport is not None:
             self._transport.abort()
 
@@ -137,10 +146,21 @@ class Link(asyncio.BufferedProtocol):
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """asyncio: where to receive to."""
-        return memoryview(self._buffer)[self._filled :]
+        return self.space
 
     def buffer_updated(self, nbytes: int) -> None:
         """asyncio: ``nbytes`` more have come."""
+        if nbytes == self._whole and not self._filled and self._buffer.startswith(self._head):
+            data = self._view[len(self._head) : nbytes].tobytes()
+            self._whole = self._silences = 0
+            self.proven = True
+            self._pending.popitem()[1][1](data)
+            return
+        self._receive(nbytes)
+        self.space = self._view[self._filled :] if self._filled else self._view
+
+    def _receive(self, nbytes: int) -> None:
+        """The long way, for everything but one whole good answer."""
         now = asyncio.get_running_loop().time()
         torn = self._gap_s is not None and self._filled and now - self.heard_at > self._gap_s
         self.heard_at = now
@@ -223,7 +243,7 @@ class Link(asyncio.BufferedProtocol):
         self._filled = rest
 
     def _fail(self, fault: LinkError) -> None:
-        pending, self._pending = self._pending, {}
+        pending, self._pending, self._whole = self._pending, {}, 0
         for _, done in pending.values():
             done(fault)
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from drivers.modbus.codec import ExceptionAnswer, Request
 from drivers.modbus.connect import connect
 from drivers.modbus.endpoint import Endpoint
-from drivers.modbus.link import Link, LinkError
+from drivers.modbus.link import Done, Link, LinkError
 from drivers.modbus.turns import Turns
 from drivers.modbus.unit_health import PROBE_REST, Backoff, UnitHealth, step_request
 
@@ -64,25 +64,28 @@ class Session:
         self.generation = 0
         self.endpoint = endpoint
         self.turnaround_s = turnaround_s
-        self._now_s = now_s
+        self.outstanding_max = 1
+        self.now_s = now_s
         self._backoff = backoff if backoff is not None else Backoff()
         self._settle_s = settle_s
         self._user_timeout_s = user_timeout_s
         # Not for secrecy: a random start makes answers left over from an earlier process unlikely to match.
         self._transaction = (rng if rng is not None else random.Random()).randrange(1, 0x10000)
-        self._turns = Turns()
+        self.turns = Turns()
         self._closed = False
-        self._link: Link | None = None
+        self.link: Link | None = None
+        """The present connection, if any; read only."""
         self._dying: asyncio.Future[None] | None = None
         self._line = UnitHealth()
         self._units: dict[int, UnitHealth] = {}
         self._probe_not_before = 0.0
-        self._quiet_until = 0.0
+        self.quiet_until = 0.0
+        """Loop time before which nothing is sent; read only."""
 
     @property
     def up(self) -> bool:
         """True while there is a connection on which nothing unexpected has happened."""
-        return self._link is not None and self._link.usable
+        return self.link is not None and self.link.usable
 
     async def request(
         self,
@@ -100,12 +103,12 @@ class Session:
         answer).
         """
         self._refuse_suspect(request.unit)
-        await self._turns.take(deadline, urgent)
+        await self.turns.take(deadline, urgent)
         try:
             self._refuse_suspect(request.unit)
             return await self._exchange(request, deadline, generation, answer_s)
         finally:
-            self._turns.pass_on()
+            self.turns.pass_on()
 
     async def connected(self, deadline: float, *, unit: int | None = None, urgent: bool = False) -> int:
         """Make sure that there is a connection; returns its number (``generation``). Raises :class:`LinkError`.
@@ -114,22 +117,47 @@ class Session:
         """
         if unit is not None:
             self._refuse_suspect(unit)
-        await self._turns.take(deadline, urgent)
+        await self.turns.take(deadline, urgent)
         try:
             await self._connect(deadline)
             return self.generation
         finally:
-            self._turns.pass_on()
+            self.turns.pass_on()
+
+    def send(self, link: Link, request: Request, done: Done) -> None:
+        """Send within a turn that the caller has taken; ``done`` is called with what came of it."""
+        self._transaction = transaction = self._transaction % 0xFFFF + 1
+        link.begin(request, transaction, done)
+
+    def end_turn(self) -> None:
+        """Pass the turn on."""
+        if self.turnaround_s:
+            self.quiet_until = asyncio.get_running_loop().time() + self.turnaround_s
+        if self.turns.waiting:
+            self.turns.pass_on()
+        else:
+            self.turns.busy = False
+
+    def fail_turn(self, request: Request, fault: LinkError, started: float) -> None:
+        """``request``, sent in a turn that began at ``started`` (loop time), was not answered; before ``end_turn``."""
+        self._give_up(request, fault, started)
+
+    def health(self, unit: int) -> UnitHealth:
+        """What is known about a unit of this line; the same object for ever."""
+        found = self._units.get(unit)
+        if found is None:
+            found = self._units[unit] = UnitHealth()
+        return found
 
     def drop(self, reason: str, unit: int | None = None) -> None:
         """Close the connection because what it delivers cannot be trusted."""
-        if self._link is not None:
+        if self.link is not None:
             self._blame(LinkError(reason, "dropped"), unit)
 
     async def aclose(self) -> None:
         """Close for good; pending requests fail with :class:`LinkError`."""
         self._closed = True
-        if self._link is not None:
+        if self.link is not None:
             self._blame(LinkError("the session was closed", "closed"))
         await self._bury()
 
@@ -153,7 +181,7 @@ class Session:
         await self._keep_quiet(deadline)
         loop = asyncio.get_running_loop()
         self._transaction = self._transaction % 0xFFFF + 1
-        sent_s, started = self._now_s(), loop.time()
+        sent_s, started = self.now_s(), loop.time()
         try:
             data = await link.exchange(request, self._transaction, min(deadline, started + answer_s))
         except ExceptionAnswer:
@@ -167,35 +195,35 @@ class Session:
             self._give_up(request, LinkError("the request was cancelled", "cancelled"), started)
             raise
         finally:
-            self._quiet_until = loop.time() + self.turnaround_s
+            self.quiet_until = loop.time() + self.turnaround_s
         self.counters.answers += 1
         self._answered(request.unit)
-        return Reply(data, sent_s, self._now_s())
+        return Reply(data, sent_s, self.now_s())
 
     def _answered(self, unit: int) -> None:
         self._line.answer()
-        self._unit(unit).answer()
+        self.health(unit).answer()
 
     def _give_up(self, request: Request, fault: LinkError, started: float) -> None:
         """An exchange went wrong: the unit is suspect, and on RTU its answer may still come."""
         loop = asyncio.get_running_loop()
         self._probe_not_before = loop.time() + PROBE_REST * (loop.time() - started)
-        keeps_link = self._link is not None and self._link.rtu and self._link.usable and fault.reason == "timeout"
-        if keeps_link and self._link is not None:
+        keeps_link = self.link is not None and self.link.rtu and self.link.usable and fault.reason == "timeout"
+        if keeps_link and self.link is not None:
             self._count(fault)
-            self._suspect(self._unit(request.unit), fault)
-            self._link.late[request.unit] = request
+            self._suspect(self.health(request.unit), fault)
+            self.link.late[request.unit] = request
         else:
             self._blame(fault, request.unit)
         if self.endpoint.rtu:
-            unit = self._unit(request.unit)
+            unit = self.health(request.unit)
             unit.late = request
             unit.not_before = max(unit.not_before, loop.time() + self._settle_s)
 
     async def _keep_quiet(self, deadline: float) -> None:
         """Wait until the line may be used again, unless that is too late anyhow."""
         loop = asyncio.get_running_loop()
-        pause = self._quiet_until - loop.time()
+        pause = self.quiet_until - loop.time()
         if pause > 0.0:
             if loop.time() + pause >= deadline:
                 raise LinkError(f"the line is kept quiet for another {pause:.1f} s", "quiet")
@@ -204,30 +232,30 @@ class Session:
     async def _connect(self, deadline: float) -> Link:
         if self._closed:
             raise LinkError("the session was closed", "closed")
-        if self._link is not None and self._link.usable:
-            return self._link
+        if self.link is not None and self.link.usable:
+            return self.link
         await self._bury()
         loop = asyncio.get_running_loop()
         wait_s = self._line.not_before - loop.time()
         if wait_s > 0.0:
             raise LinkError(f"next connection in {wait_s:.1f} s, after: {self._line.fault}", "back-off")
         try:
-            link = await connect(self.endpoint, deadline, self._user_timeout_s)
+            link = await connect(self.endpoint, deadline, self._user_timeout_s, self.outstanding_max)
         except LinkError as fault:
             self._blame(fault)
             raise
-        self._link = link
+        self.link = link
         self.counters.connects += 1
         self.generation += 1
         if not self._line.answered:  # later, each unit that was late is brought into step by itself
-            link.discard_until = self._quiet_until = loop.time() + self._settle_s
+            link.discard_until = self.quiet_until = loop.time() + self._settle_s
         return link
 
     async def _bury(self) -> None:
         """Wait for the end of the old connection (never two to one device); count it if it died between requests."""
-        if self._link is not None:
-            fault = self._link.fault or LinkError("the connection was lost", "lost")
-            if fault.reason == "lost" and self._link.proven:  # closed between two polls: many devices do when idle
+        if self.link is not None:
+            fault = self.link.fault or LinkError("the connection was lost", "lost")
+            if fault.reason == "lost" and self.link.proven:  # closed between two polls: many devices do when idle
                 self._line.answer()
                 self._count(fault)
                 self._end(fault)
@@ -240,11 +268,11 @@ class Session:
     def _blame(self, fault: LinkError, unit: int | None = None) -> None:
         """Count the fault, end the connection, and let the unit (or else the line) rest."""
         self._count(fault)
-        self._suspect(self._line if unit is None else self._unit(unit), fault)
+        self._suspect(self._line if unit is None else self.health(unit), fault)
         self._end(fault)
 
     def _end(self, fault: LinkError) -> None:
-        link, self._link = self._link, None
+        link, self.link = self.link, None
         if link is not None:
             link.abort(fault)
             self._dying = link.closed
@@ -256,12 +284,6 @@ class Session:
             self.counters.losses += 1
         else:
             self.counters.rejected[fault.reason] += 1
-
-    def _unit(self, unit: int) -> UnitHealth:
-        found = self._units.get(unit)
-        if found is None:
-            found = self._units[unit] = UnitHealth()
-        return found
 
     def _suspect(self, health: UnitHealth, fault: LinkError) -> None:
         pause_s = self._backoff.pause_s(health.failures + 1)

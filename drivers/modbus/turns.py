@@ -13,18 +13,16 @@ class Turns:
 
     def __init__(self) -> None:
         self._queues: tuple[deque[asyncio.Future[None]], deque[asyncio.Future[None]]] = (deque(), deque())
-        self._busy = False
-
-    @property
-    def busy(self) -> bool:
+        self.busy = False
         """True while somebody has the turn."""
-        return self._busy
+        self.waiting = 0
+        """How many wait for it."""
 
     def take_free(self) -> bool:
         """Take the turn if nobody has it."""
-        if self._busy:
+        if self.busy:
             return False
-        self._busy = True
+        self.busy = True
         return True
 
     async def take(self, deadline: float, urgent: bool) -> None:
@@ -34,6 +32,7 @@ class Turns:
         loop = asyncio.get_running_loop()
         turn: asyncio.Future[None] = loop.create_future()
         self._queues[0 if urgent else 1].append(turn)
+        self.waiting += 1
         timer = loop.call_at(deadline, _give_up, turn)
         try:
             await turn
@@ -43,6 +42,7 @@ class Turns:
             raise
         finally:
             timer.cancel()
+            self.waiting -= 1
 
     def pass_on(self) -> None:
         """Give the turn to whoever waits first."""
@@ -52,7 +52,7 @@ class Turns:
                 if not turn.done():
                     turn.set_result(None)
                     return
-        self._busy = False
+        self.busy = False
 
 
 def _give_up(turn: asyncio.Future[None]) -> None:

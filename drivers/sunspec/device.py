@@ -97,7 +97,7 @@ class SunSpecDevice(ModbusDevice):
                 raise IdentityError(f"still finding the SunSpec models, at register {wanted[0]}")
             try:
                 reply = await self.session.request(
-                    request, deadline, generation=generation, urgent=urgent, answer_s=self._timeout_s
+                    request, deadline, generation=generation, urgent=urgent, answer_s=self.timeout_s
                 )
             except ExceptionAnswer as refusal:
                 walk.refuse(str(refusal))
@@ -178,6 +178,6 @@ class SunSpecDevice(ModbusDevice):
         self._beaten_s, self._beats = now_s, (self._beats + 1) % 0xFFFF_FFFF
         request = write_registers(self._device.unit_address, spec.address, self._beats.to_bytes(4, "big"))
         try:
-            await self.session.request(request, self._deadline(), generation=self._walked, answer_s=self._timeout_s)
+            await self.session.request(request, self._deadline(), generation=self._walked, answer_s=self.timeout_s)
         except (LinkError, ExceptionAnswer):
             self.counters.writes_failed += 1

@@ -1,0 +1,143 @@
+"""One poll of one healthy device by callbacks, start to end inside one turn of its line."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable
+from functools import partial
+
+from drivers.modbus.device import IDENTITY_S, ModbusDevice
+from drivers.modbus.link import Link, LinkError
+
+
+class QuickPoll:
+    """Asks for every block, at most ``outstanding_max`` at a time; used again and again.
+
+    After the end ``answers`` holds the data of every block, or the refusal that came instead, ``refused`` how many of
+    those there are, and ``fault`` why the poll ended early, if it did. ``sent_s`` is in site seconds.
+    """
+
+    __slots__ = (
+        *("answers", "checked_s", "device", "fault", "generation", "id", "number", "refused", "running", "sent_s"),
+        *(
+            "_blocks",
+            "_depth",
+            "_done",
+            "_fresh_until_s",
+            "_health",
+            "_link",
+            "_next",
+            "_open",
+            "_requests",
+            "_session",
+        ),
+        *("_requests", "_session", "_started", "_takers", "_turns"),
+    )
+
+    def __init__(self, device: ModbusDevice, done: Callable[[QuickPoll], None]) -> None:
+        self.device = device
+        self.id = device.id
+        self.running = False
+        self.number = self.refused = 0
+        self.generation, self.checked_s = device.identified
+        self.answers: list[bytes | Exception | None] = []
+        self.sent_s: list[float] = []
+        self.fault: LinkError | None = None
+        self._session = device.session
+        self._health = device.session.health(device.unit_address)
+        self._requests = [request for request, _ in device.reads]
+        self._takers = [partial(self._answered, index) for index in range(len(self._requests))]
+        self._depth = device.profile.read.outstanding_max
+        self._done = done
+        self._turns = self._session.turns
+        self._link = Link(rtu=False)  # none yet: it is not usable
+        self._fresh_until_s = -math.inf
+        self._blocks = len(self._requests)
+        self._next = self._open = 0
+        self._started = 0.0
+
+    def start(self, now: float, now_s: float) -> bool:
+        """Begin at ``now`` (loop time), ``now_s`` (site seconds); False when the device needs its own poll."""
+        link, turns = self._link, self._turns
+        if not link.usable or now_s >= self._fresh_until_s:
+            found = self._proven_link(now_s)
+            if found is None:
+                return False
+            link = self._link = found
+        if turns.busy or self._health.failures or self._session.quiet_until > now:
+            return False
+        turns.busy = self.running = True
+        self._started = now
+        self.number += 1
+        self.refused, self.fault = 0, None
+        if self._blocks == 1:
+            self.answers, self.sent_s = [None], [now_s]
+            self._next = self._open = 1
+            self._session.send(link, self._requests[0], self._takers[0])
+        else:
+            self.answers, self.sent_s = [None] * self._blocks, [now_s] * self._blocks
+            self._next = self._open = 0
+            self._ask(link, now_s)
+        return True
+
+    def _proven_link(self, now_s: float) -> Link | None:
+        """The present connection, if it frames for TCP and the device behind it has proved lately what it is."""
+        session, (generation, checked_s) = self._session, self.device.identified
+        link = session.link
+        stale = generation != session.generation or now_s - checked_s >= IDENTITY_S
+        if link is None or not link.usable or link.rtu or stale or not self._health.answered:
+            return None
+        self.generation, self.checked_s, self._fresh_until_s = generation, checked_s, checked_s + IDENTITY_S
+        return link
+
+    def expire(self, number: int) -> None:
+        """The time of the poll called ``number`` is up."""
+        if self.running and number == self.number:
+            self._link.expire()
+
+    def _ask(self, link: Link, now_s: float) -> None:
+        requests, takers = self._requests, self._takers
+        while self._open < self._depth and self._next < len(requests) and self.running:
+            index = self._next
+            self._next += 1
+            self._open += 1
+            self.sent_s[index] = now_s
+            self._session.send(link, requests[index], takers[index])
+
+    def _answered(self, index: int, found: bytes | Exception) -> None:
+        if not self.running:
+            return
+        self._open -= 1
+        self.answers[index] = found
+        if found.__class__ is not bytes:
+            if isinstance(found, LinkError):
+                self._fail(index, found)
+                return
+            self.refused += 1
+        if self._next < self._blocks:
+            self._go_on()
+        elif not self._open:
+            self._end()
+
+    def _go_on(self) -> None:
+        pause_s = self._session.turnaround_s
+        if pause_s > 0.0:
+            asyncio.get_running_loop().call_later(pause_s, self._ask_again, self.number)
+        else:
+            self._ask_again(self.number)
+
+    def _ask_again(self, number: int) -> None:
+        if self.running and number == self.number:
+            self._ask(self._link, self._session.now_s())
+
+    def _fail(self, index: int, fault: LinkError) -> None:
+        self.fault = fault
+        self.answers[index] = None
+        self._session.fail_turn(self._requests[index], fault, self._started)
+        self._end()
+
+    def _end(self) -> None:
+        self.running = False
+        self._session.end_turn()
+        self._done(self)
