@@ -1,0 +1,114 @@
+"""``gridedge scan``: what answers at an address."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import sys
+from dataclasses import dataclass
+
+import click
+
+from drivers.scan.findings import Findings
+from drivers.scan.modbus import scan_units
+from drivers.scan.opcua import scan_opcua
+from drivers.scan.probe import NoAnswerError, Probe
+from drivers.scan.report import as_json, as_text
+
+MODBUS_PORT, TLS_PORT, OPCUA_PORT = 502, 802, 4840
+OPCUA_TIMEOUTS = 4.0  # hello, channel, session: one answer each
+_ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(\d{1,5}))?")
+
+
+@dataclass(frozen=True, slots=True)
+class ScanOptions:
+    """How carefully to look; all times in seconds."""
+
+    units: tuple[int, ...]
+    timeout_s: float
+    pause_s: float
+    within_s: float
+
+
+@click.command()
+@click.argument("address", metavar="HOST[:PORT]")
+@click.option(
+    "--unit", "units", default="1", show_default=True, help="Modbus unit ids, such as 1, 1-247 or 1,3,100-110."
+)
+@click.option(
+    "--timeout-s", default=0.5, show_default=True, type=click.FloatRange(0.05, 10), help="Wait for one answer."
+)
+@click.option(
+    "--pause-ms", default=20.0, show_default=True, type=click.FloatRange(0, 5000), help="Rest after each answer."
+)
+@click.option(
+    "--within-s", default=120.0, show_default=True, type=click.FloatRange(1, 3600), help="End after this long."
+)
+@click.option("--json", "as_lines", is_flag=True, help="Print one JSON object instead of text.")
+def scan(address: str, *, units: str, timeout_s: float, pause_ms: float, within_s: float, as_lines: bool) -> None:
+    """Say what answers at HOST: Modbus units and what they are, SunSpec models, OPC UA endpoints; propose devices.
+
+    Reads only, one request at a time. Without PORT it looks at 502, 802 and 4840. Exit status 1: nothing answers.
+    """
+    match = _ADDRESS.fullmatch(address)
+    if match is None or (match[2] is not None and not 1 <= int(match[2]) <= 65535):
+        raise click.BadParameter(f"{address!r}; expected host, host:port or [v6]:port", param_hint="HOST[:PORT]")
+    options = ScanOptions(parse_units(units), timeout_s, pause_ms / 1e3, within_s)
+    port = int(match[2]) if match[2] is not None else None
+    findings = asyncio.run(look(match[1].strip("[]"), port, options))
+    if as_lines:
+        click.echo(json.dumps(as_json(findings), indent=2, ensure_ascii=False))
+    else:
+        click.echo(as_text(findings))
+    sys.exit(1 if findings.empty else 0)
+
+
+def parse_units(text: str) -> tuple[int, ...]:
+    """Unit ids from ``1,3,100-110``, in order and once each; click.BadParameter for anything else."""
+    found: dict[int, None] = {}
+    for part in text.split(","):
+        match = re.fullmatch(r"(\d{1,3})(?:-(\d{1,3}))?", part.strip())
+        first, last = (int(match[1]), int(match[2] or match[1])) if match is not None else (1, 0)
+        if not 0 <= first <= last <= 255:
+            raise click.BadParameter(f"{text!r}; expected unit ids of 0 to 255, such as 1, 1-247 or 1,3,100-110")
+        found |= dict.fromkeys(range(first, last + 1))
+    return tuple(found)
+
+
+async def look(host: str, port: int | None, options: ScanOptions) -> Findings:
+    """Everything that answers at ``host``: at ``port``, or at the usual ports when that is None."""
+    findings = Findings(host)
+    until_s = asyncio.get_running_loop().time() + options.within_s
+    await _modbus(findings, MODBUS_PORT if port is None else port, options, until_s)
+    if port is None or not findings.units:
+        server = await scan_opcua(host, OPCUA_PORT if port is None else port, OPCUA_TIMEOUTS * options.timeout_s)
+        findings.opcua += [server] if server is not None else []
+    if port is None and await _listens(host, TLS_PORT, options.timeout_s):
+        findings.remarks.append("port 802 (Modbus/TCP Security) listens; it needs certificates and was not looked into")
+    return findings
+
+
+async def _modbus(findings: Findings, port: int, options: ScanOptions, until_s: float) -> None:
+    probe = Probe(findings.host, port, timeout_s=options.timeout_s, pause_s=options.pause_s, until_s=until_s)
+    try:
+        await probe.connect()
+        units = await scan_units(probe, options.units, findings.remarks)
+    except NoAnswerError:
+        return
+    finally:
+        await probe.aclose()
+    if units:
+        findings.units[port] = units
+    else:
+        findings.remarks.append(f"port {port} listens, but no Modbus unit of those asked answers")
+
+
+async def _listens(host: str, port: int, timeout_s: float) -> bool:
+    try:
+        async with asyncio.timeout(timeout_s):
+            _, writer = await asyncio.open_connection(host, port)
+    except (OSError, TimeoutError):
+        return False
+    writer.transport.abort()
+    return True

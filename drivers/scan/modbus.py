@@ -1,0 +1,112 @@
+"""Looking for Modbus units behind one address."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from drivers.modbus.codec import READ_HOLDING, ExceptionAnswer
+from drivers.scan.findings import Match, UnitFound
+from drivers.scan.identification import identification_request, parse_identification, plain
+from drivers.scan.match import matching_profiles, sunspec_profile
+from drivers.scan.probe import NoAnswerError, Probe, TimeIsUpError
+from drivers.sunspec.chain import Chain, ChainWalk
+from drivers.sunspec.definitions import model
+
+_NOBODY = (10, 11)  # gateway path unavailable, gateway target failed to respond
+_ROUNDS_MAX = 4
+_COMMON = {"vendor": (2, 16), "product_name": (18, 16), "revision": (42, 8), "serial": (50, 16)}
+"""Mn, Md, Vr and SN of the common model: offset from its ID and registers (SunSpec model 1)."""
+
+
+async def scan_units(probe: Probe, addresses: Iterable[int], remarks: list[str]) -> list[UnitFound]:
+    """Every unit that answers; when the time is up, ``remarks`` says which were not asked."""
+    found: list[UnitFound] = []
+    left = list(addresses)
+    try:
+        while left:
+            unit = await _unit(probe, left[0])
+            left.pop(0)
+            if unit is not None:
+                found.append(unit)
+    except TimeIsUpError:
+        remarks.append(f"time is up; not finished: units {left[0]} to {left[-1]}")
+    return found
+
+
+async def _unit(probe: Probe, address: int) -> UnitFound | None:
+    texts = await _identified(probe, address)
+    if texts is None:
+        return None
+    walk = await _walked(probe, address)
+    if walk.chain is not None:
+        texts = {**await _common(probe, address, walk.chain), **texts}
+        return _sunspec_unit(address, texts, walk.chain)
+    return UnitFound(address, texts, matches=await matching_profiles(probe, address), remarks=(walk.fault,))
+
+
+async def _identified(probe: Probe, address: int) -> dict[str, str] | None:
+    """Texts of function 43/14, empty when it is not known there; None when nobody answers at all."""
+    texts: dict[str, str] = {}
+    next_id: int | None = 0
+    for _ in range(_ROUNDS_MAX):
+        if next_id is None:
+            break
+        try:
+            answer = parse_identification(await probe.ask(address, identification_request(next_id)))
+        except ExceptionAnswer as refusal:
+            return None if refusal.code in _NOBODY else texts
+        except NoAnswerError:
+            answer = None
+        if answer is None:
+            return texts if texts or await _answers_reads(probe, address) else None
+        texts |= answer.texts
+        next_id = answer.more_from
+    return texts
+
+
+async def _answers_reads(probe: Probe, address: int) -> bool:
+    """Some devices are silent to functions that they do not know; nearly all answer a read."""
+    try:
+        await probe.registers(address, READ_HOLDING, 0, 1)
+    except ExceptionAnswer as refusal:
+        return refusal.code not in _NOBODY
+    except NoAnswerError:
+        return False
+    return True
+
+
+async def _walked(probe: Probe, address: int) -> ChainWalk:
+    walk = ChainWalk()
+    while walk.wanted is not None:
+        try:
+            walk.take(await probe.registers(address, READ_HOLDING, *walk.wanted))
+        except (ExceptionAnswer, NoAnswerError) as refusal:
+            walk.refuse(str(refusal))
+    return walk
+
+
+async def _common(probe: Probe, address: int, chain: Chain) -> dict[str, str]:
+    """Maker, model, version and serial number from SunSpec model 1."""
+    if not chain.models or chain.models[0].id != 1 or chain.models[0].length < 65:
+        return {}
+    try:
+        data = await probe.registers(address, READ_HOLDING, chain.models[0].address, 66)
+    except (ExceptionAnswer, NoAnswerError):
+        return {}
+    return {name: plain(data[2 * at : 2 * (at + size)]) for name, (at, size) in _COMMON.items()}
+
+
+def _sunspec_unit(address: int, texts: dict[str, str], chain: Chain) -> UnitFound:
+    models = tuple((at.id, _label(at.id), at.address) for at in chain.models)
+    profile = sunspec_profile(chain)
+    matches = () if profile is None else (Match(profile, 10, "SunSpec models " + _ids(chain)),)
+    return UnitFound(address, texts, chain.base, models, matches)
+
+
+def _label(model_id: int) -> str:
+    definition = model(model_id)
+    return definition.label if definition is not None else "of its maker"
+
+
+def _ids(chain: Chain) -> str:
+    return ", ".join(str(at.id) for at in chain.models)
