@@ -105,7 +105,6 @@ class Station(Generic[State]):
         tasks: dict[str, Work] = {"fast loop": self._loop.run, "watchdog": partial(feed_watchdog, self._beats)}
         if self._keep is not None:
             tasks["keep memory"] = self._keep_memory
-        tasks |= {f"poll {device_id}": poller.run for device_id, poller in self._pollers.items()}
         together = {device_id for ids in self._groups.values() for device_id in ids}
         alone = [device_id for device_id in self._pollers if device_id not in together]
         tasks |= {f"poll {device_id}": self._pollers[device_id].run for device_id in alone}

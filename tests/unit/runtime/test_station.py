@@ -58,6 +58,12 @@ class Plant:
         self.step: Callable[[Site, int, Snapshot], tuple[int, CycleRecord]] = self.core.step
         self.ended_at_s = -1.0
         self.kept: list[tuple[float, int]] = []
+        self.group_ticks_s: list[float] = []
+        self.together = False
+
+    def tick(self, group: asyncio.TaskGroup) -> list[str]:
+        self.group_ticks_s.append(self.clock.now_s())
+        return []
 
     def keep(self, state: int) -> None:
         self.kept.append((self.clock.now_s(), state))
@@ -255,3 +261,11 @@ def test_the_memory_is_kept_every_minute_and_at_the_end() -> None:
     states = [state for _, state in plant.kept]
     assert states == sorted(states)
     assert states[0] > 50
+
+
+def test_devices_that_are_read_together_are_not_read_one_by_one_as_well() -> None:
+    plant = Plant()
+    plant.together = True
+    plant.run(3.5)
+    assert plant.group_ticks_s[:4] == [0.0, 1.0, 2.0, 3.0]
+    assert plant.meter.polled_at_s == plant.inverter.polled_at_s == []
