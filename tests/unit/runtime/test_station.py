@@ -79,7 +79,16 @@ class Plant:
                 loop.call_at(when_s, action)
             links = {"meter": self.meter, "inverter": self.inverter}
             station = Station(
-                self.site, self.clock, links, step=self.step, state=0, sinks=[self.sink], stretch=1.5, keep=self.keep
+                self.site,
+                self.clock,
+                links,
+                step=self.step,
+                state=0,
+                sinks=[self.sink],
+                stretch=1.5,
+                keep=self.keep,
+                can_group=lambda _: self.together,
+                make_group=lambda *_: self,
             )
             code = await station.run(stop)
             self.ended_at_s = self.clock.now_s()
