@@ -15,6 +15,7 @@ from controller.config.schema_units import ActuatorModel, DeviceModel, FailSafeM
 from controller.domain import points
 from controller.domain.limit import Limit, LimitKind
 from controller.domain.site import CycleSettings, Device, MeasurementChain, Site
+from controller.domain.thermal import Season
 from controller.domain.topology import Branch, Bus, Line, Load, Source, Topology, Transformer
 from controller.domain.unit import Actuator, FailSafe, Storage, Unit, UnitKind
 
@@ -219,9 +220,11 @@ def to_thermal_limit(item: ThermalLimitModel, branch: Branch) -> Limit:
     """
     static_a = item.i_max_a or branch.i_max_a
     seasons = tuple(to_season(season) for season in item.seasons)
+    if seasons:
+        seasons = (*seasons, Season(item.branch, (), static_a))
     short_time_a = static_a if item.i_max_a is not None else max(static_a, _short_time_a(branch))
-    highest_a = max(short_time_a, *(x.rated_a for x in seasons)) if seasons else short_time_a
-    rated_a = min(static_a, *(x.rated_a for x in seasons)) if seasons else static_a
+    highest_a = max([short_time_a, *(x.rated_a for x in seasons)])
+    rated_a = min([static_a, *(x.rated_a for x in seasons)])
     rated = rated_a if rated_a < highest_a else None
     return Limit(f"{item.branch}.thermal", LimitKind.THERMAL, item.branch, highest_a, rated=rated, seasons=seasons)
 

@@ -59,7 +59,7 @@ class OverheadModel(Strict):
     """A bare conductor in the air: its rating follows the weather (IEEE 738), as far as `load_percent_max` allows.
 
     Feed `ambient.temp_c`, and where there are sensors `ambient.wind_m_per_s`, `.wind_deg` and `.solar_w_per_m2`. While
-    the air temperature is not measured, the static rating holds.
+    the air temperature is not measured, the static rating is never exceeded.
     """
 
     diameter_mm: float = number("mm", 3, 80, "Outer diameter of the conductor.")

@@ -10,10 +10,13 @@ from controller.control.book import dump_book, load_book
 from controller.domain.record import Event
 from controller.domain.site import Site
 from controller.limits import in_force
+from controller.limits.cable import cable_ratings
 from controller.limits.calendar import CalendarReason
 from controller.limits.g100.reason import G100Reason
 from controller.limits.in_force import Reason
 from controller.limits.operator import OperatorReason
+from controller.limits.overhead import overhead_ratings
+from controller.limits.season import seasons
 from controller.limits.transformer import hot_spots
 from controller.limits.voltage_mean import VoltageMeanReason
 
@@ -43,7 +46,16 @@ def _voltage_mean(site: Site) -> Iterable[Reason[Any]]:
     return (VoltageMeanReason(site),) if site.connection.mean_bands else ()
 
 
-MAKERS: tuple[Maker, ...] = (hot_spots, _voltage_mean, _g100, _operator, _calendar)
+MAKERS: tuple[Maker, ...] = (
+    hot_spots,
+    cable_ratings,
+    overhead_ratings,
+    seasons,
+    _voltage_mean,
+    _g100,
+    _operator,
+    _calendar,
+)
 """Each finds in a site what it is responsible for; at equal values an earlier one keeps the cause."""
 
 

@@ -94,7 +94,10 @@ class DesignWeather:
 
 @dataclass(frozen=True, slots=True)
 class Season:
-    """A rating, A, for some days of the year: ``spans`` of (month, day), both ends included, New Year inside or not."""
+    """A rating, A, for some days of the year: ``spans`` of (month, day), both ends included, New Year inside or not.
+
+    Without spans it is for all days that no other season covers.
+    """
 
     name: str
     spans: tuple[tuple[tuple[int, int], tuple[int, int]], ...]

@@ -51,6 +51,10 @@ class WeatherWatch:
         local = datetime.fromtimestamp(utc_s, self._zone)
         return local.month, local.day
 
+    def year(self, utc_s: float) -> int | None:
+        """Year at the site; None when nobody knows the time."""
+        return datetime.fromtimestamp(utc_s, self._zone).year if math.isfinite(utc_s) else None
+
     def design_ambient_c(self, utc_s: float) -> float:
         """The month's design temperature, °C; the hottest of the year when nobody knows the month."""
         day = self.day(utc_s)
