@@ -23,6 +23,8 @@ from controller.ports import Clock, FieldDevice
 from controller.recording.recorder import Recorder
 from controller.recording.writer import Policy, Writer
 from controller.runtime.event_log import EventLog
+from controller.runtime.instruction_desk import InstructionDesk
+from controller.runtime.instruction_socket import InstructionSocket
 from controller.runtime.log import logging_to
 from controller.runtime.publish import Sink
 from controller.runtime.record_socket import RecordSocket
@@ -51,6 +53,7 @@ class RunOptions:
     cycle_ms: float = CYCLE_MS_MIN
     json_logs: bool = False
     state: Path | None = None
+    operate_socket: Path | None = None
 
 
 @click.command()
@@ -70,6 +73,11 @@ class RunOptions:
     help="Size of the folder of recordings; the oldest go first.",
 )
 @click.option("--state", type=click.Path(path_type=Path), help="Keep in this file what must outlive a restart.")
+@click.option(
+    "--operate-socket",
+    type=click.Path(path_type=Path),
+    help="Take operators' instructions on this Unix socket (owner and group), see `gridedge operate`.",
+)
 @click.option("--port-offset", type=int, default=0, help="Add this to the TCP port of every device.")
 @click.option(
     "--cycle-ms",
@@ -87,6 +95,7 @@ def run(
     record: Path | None,
     record_keep_mb: int,
     state: Path | None,
+    operate_socket: Path | None,
     port_offset: int,
     cycle_ms: float,
     json_logs: bool,
@@ -96,7 +105,9 @@ def run(
     Every unit is left at its fail-safe set point, by SIGINT or SIGTERM (exit status 0) as well as by a fault of the
     controller itself (exit status 1). Readers of --record-socket may come and go.
     """
-    options = RunOptions(speed, record_socket, record, record_keep_mb, port_offset, cycle_ms, json_logs, state)
+    options = RunOptions(
+        speed, record_socket, record, record_keep_mb, port_offset, cycle_ms, json_logs, state, operate_socket
+    )
     with readable_errors():
         configured = load_site(find_site(site))
         prepared = prepare(configured, options)
@@ -151,6 +162,7 @@ async def control(
             sinks = await _open_sinks(options, opened)
             recorder = _open_recorder(options, clock, opened)
             state, keep = _remembered(site, clock, options, opened)
+            desk = await _open_desk(options, clock, opened)
             station = Station(
                 site,
                 clock,
@@ -158,6 +170,7 @@ async def control(
                 step=step if recorder is None else recorder.taping(step),
                 state=state,
                 keep=keep,
+                desk=desk,
                 supported=supported_commands(site.devices),
                 sinks=sinks,
                 watched=[] if recorder is None else [recorder],
@@ -194,6 +207,15 @@ async def _open_sinks(options: RunOptions, opened: AsyncExitStack) -> list[Sink]
         await listener.open()
         sinks.append(listener)
     return sinks
+
+
+async def _open_desk(options: RunOptions, clock: Clock, opened: AsyncExitStack) -> InstructionDesk:
+    desk = InstructionDesk()
+    if options.operate_socket is not None:
+        listener = InstructionSocket(options.operate_socket, clock, desk)
+        opened.push_async_callback(listener.aclose)
+        await listener.open()
+    return desk
 
 
 def _open_recorder(options: RunOptions, clock: Clock, opened: AsyncExitStack) -> Recorder | None:

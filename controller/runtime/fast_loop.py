@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from time import perf_counter
 from typing import Generic
 
@@ -17,6 +18,7 @@ from controller.runtime.commands import CommandPlanner
 from controller.runtime.core import State, Step
 from controller.runtime.cycle_times import CycleTimes
 from controller.runtime.event_log import EventLog
+from controller.runtime.instruction_desk import InstructionDesk
 from controller.runtime.process_image import ProcessImage
 from controller.runtime.ticks import Ticks, on_grid
 from controller.runtime.writer import Writer
@@ -31,7 +33,8 @@ class FastLoop(Generic[State]):
     """Runs the core by the clock.
 
     A late tick is skipped and counted, never caught up. ``publish`` gets every record and must not wait; ``beat`` is
-    called after every cycle. An exception of the core ends the loop, and with it the process.
+    called after every cycle; operators' instructions wait at ``desk``. An exception of the core ends the loop, and with
+    it the process.
     """
 
     def __init__(
@@ -46,6 +49,7 @@ class FastLoop(Generic[State]):
         state: State,
         publish: Callable[[CycleRecord], None],
         beat: Callable[[], None],
+        desk: InstructionDesk | None = None,
     ) -> None:
         self.times = CycleTimes()
         self.last: CycleRecord | None = None
@@ -58,6 +62,7 @@ class FastLoop(Generic[State]):
         self._state = state
         self._publish = publish
         self._beat = beat
+        self._desk = desk if desk is not None else InstructionDesk()
         self._events = EventLog(clock)
         self._slipping = False
         self._halted = False
@@ -86,13 +91,15 @@ class FastLoop(Generic[State]):
     def _cycle(self) -> None:
         began = perf_counter()
         now_s = self._clock.now_s()
-        self._state, record = self._step(self._site, self._state, self._image.freeze(now_s, utc_s(self._clock)))
+        seen = replace(self._image.freeze(now_s, utc_s(self._clock)), instructions=self._desk.take())
+        self._state, record = self._step(self._site, self._state, seen)
         for request in self._planner.due(record.setpoints, now_s):
             self._writers[request.device_id].submit(request)
         self.times.add(perf_counter() - began)
         self.last = record
         self._beat()
         self._publish(record)
+        self._desk.settle(record.events)
         self._events.write(record.events)
 
     def _count_missed(self, missed: int) -> None:

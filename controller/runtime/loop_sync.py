@@ -7,7 +7,7 @@ limits and fail-safe behaviour is shown about the product; only waiting and wire
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, Protocol
 
 from controller.clock import ManualClock, utc_s
@@ -17,6 +17,7 @@ from controller.domain.record import CycleRecord
 from controller.domain.site import Site
 from controller.runtime.commands import CommandPlanner
 from controller.runtime.core import State, Step
+from controller.runtime.instruction_desk import InstructionDesk
 from controller.runtime.process_image import ProcessImage
 from controller.runtime.ticks import Ticks
 
@@ -68,6 +69,7 @@ class VirtualLoop(Generic[State]):
         self.state = state
         self.counts = LoopCounts()
         self.image = ProcessImage(site.devices)
+        self.desk = InstructionDesk()
         self._planner = CommandPlanner(site, supported)
         self._field = field
         self._step = step
@@ -97,7 +99,9 @@ class VirtualLoop(Generic[State]):
 
     def _cycle(self, now_s: float) -> CycleRecord:
         self._cycles.done(now_s)
-        self.state, record = self._step(self.site, self.state, self.image.freeze(now_s, utc_s(self.clock)))
+        seen = replace(self.image.freeze(now_s, utc_s(self.clock)), instructions=self.desk.take())
+        self.state, record = self._step(self.site, self.state, seen)
+        self.desk.settle(record.events)
         for request in self._planner.due(record.setpoints, now_s):
             outcome = self._field.write(request.device_id, request.values, request.lease_s, request.revert)
             self.counts.writes += 1

@@ -29,7 +29,7 @@ class RecordSocket:
 
     async def open(self) -> None:
         """Listen, readable for the owner's group; OSError when another process listens there or the path is bad."""
-        if _somebody_listens(self.path):
+        if somebody_listens(self.path):
             raise OSError(f"record socket {self.path}: another process listens there; expected it to be free")
         loop = asyncio.get_running_loop()
         try:
@@ -108,7 +108,8 @@ class _Reader(asyncio.Protocol):
             self._transport.close()
 
 
-def _somebody_listens(path: Path) -> bool:
+def somebody_listens(path: Path) -> bool:
+    """Whether a live process answers on a Unix socket; a file that a dead one left behind does not count."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe, contextlib.suppress(OSError):
         probe.settimeout(0.5)
         probe.connect(str(path))

@@ -12,7 +12,7 @@ from typing import Any, Generic
 import structlog
 
 from controller.domain.command import Setpoint
-from controller.domain.record import Mode
+from controller.domain.record import CycleRecord, Mode
 from controller.domain.site import Site
 from controller.ports import Clock, FieldDevice
 from controller.runtime.commands import CommandPlanner
@@ -20,6 +20,7 @@ from controller.runtime.core import State, Step
 from controller.runtime.fast_loop import FastLoop
 from controller.runtime.group_poller import CanGroup, GroupPoller, MakeGroup, groups_of
 from controller.runtime.heartbeat import Heartbeats, feed_watchdog, notify
+from controller.runtime.instruction_desk import InstructionDesk
 from controller.runtime.leave_safe import close_all, write_safe
 from controller.runtime.poller import Poller
 from controller.runtime.process_image import ProcessImage
@@ -31,6 +32,8 @@ _log = structlog.get_logger()
 
 KEEP_S = 60.0
 """Machine seconds between two times that the memory is kept: what a crash may lose."""
+KEPT_AT_ONCE = ("g100.", "instruction.")
+"""Events after which the memory is kept without waiting: counters, lock-outs and what operators have said."""
 
 
 class Station(Generic[State]):
@@ -56,6 +59,7 @@ class Station(Generic[State]):
         keep: Callable[[State], None] | None = None,
         can_group: CanGroup | None = None,
         make_group: MakeGroup | None = None,
+        desk: InstructionDesk | None = None,
     ) -> None:
         self._site = site
         self._keep = keep
@@ -80,7 +84,8 @@ class Station(Generic[State]):
             self._writers,
             step=step,
             state=state,
-            publish=self._publisher.publish,
+            publish=self._tell,
+            desk=desk,
             beat=partial(self._beats.beat, "fast loop"),
         )
 
@@ -115,6 +120,12 @@ class Station(Generic[State]):
     async def _keep_memory(self) -> None:
         while True:
             await asyncio.sleep(KEEP_S)
+            self._keep_now()
+
+    def _tell(self, record: CycleRecord) -> None:
+        """Publish a record; what must outlive a crash at once is kept before anybody is answered."""
+        self._publisher.publish(record)
+        if any(event.name.startswith(KEPT_AT_ONCE) for event in record.events):
             self._keep_now()
 
     def _keep_now(self) -> None:

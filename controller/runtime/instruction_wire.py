@@ -1,0 +1,106 @@
+"""Operators' instructions as JSON lines: strict in what is read, one line back for each.
+
+    {"id": "a1", "counter": 7, "action": "limit", "subject": "export", "value": 4e6, "for_s": 900, "reason": "works"}
+    {"id": "a1", "accepted": true, "text": "limit export by ann for 900 s: works"}
+
+``value`` and ``q_var`` are SI, as in :class:`~controller.domain.instruction.Instruction`. ``issued_utc_s`` may be left
+out by a peer on the same machine: it is then the instant of receipt. Who the issuer is, the line does not say.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from controller import documents
+from controller.documents import DocumentError
+from controller.domain.instruction import Action, Instruction
+
+LINE_BYTES_MAX = 4096
+TEXT_MAX = 200
+_REQUIRED = ("id", "counter", "action", "subject", "for_s", "reason")
+_OPTIONAL = ("value", "q_var", "issued_utc_s")
+
+
+def read_instruction(line: bytes, issuer: str, received_utc_s: float) -> Instruction:
+    """The instruction in one line. Raises DocumentError, or another ValueError for what is no JSON."""
+    try:
+        document = json.loads(line, object_pairs_hook=_unique, parse_constant=_no_constant)
+    except RecursionError as error:
+        raise DocumentError("malformed: too deep") from error
+    if not isinstance(document, dict):
+        raise DocumentError(f"malformed: {type(document).__name__}; expected an object")
+    _check_keys(document)
+    counter = document["counter"]
+    if type(counter) is not int or not 0 <= counter < 1 << 63:
+        raise DocumentError(f"counter is {str(counter)[:40]}; expected a whole number from 0")
+    return Instruction(
+        id=_text(document, "id"),
+        issuer=issuer,
+        counter=counter,
+        issued_utc_s=documents.optional_number(document, "issued_utc_s", received_utc_s),
+        lasts_s=documents.number(document, "for_s"),
+        action=_action(document),
+        subject=_text(document, "subject"),
+        value=documents.optional_number(document, "value", math.nan),
+        q_var=documents.number(document, "q_var") if "q_var" in document else None,
+        reason=_text(document, "reason"),
+    )
+
+
+def write_instruction(asked: Instruction) -> bytes:
+    """The line that :func:`read_instruction` reads, without issuer and time of issue, which the receiver knows."""
+    document: dict[str, Any] = {
+        "id": asked.id,
+        "counter": asked.counter,
+        "action": asked.action.value,
+        "subject": asked.subject,
+        "for_s": asked.lasts_s,
+        "reason": asked.reason,
+    }
+    if not math.isnan(asked.value):
+        document["value"] = asked.value
+    if asked.q_var is not None:
+        document["q_var"] = asked.q_var
+    return json.dumps(document, allow_nan=False).encode() + b"\n"
+
+
+def write_answer(instruction_id: str, accepted: bool, text: str) -> bytes:
+    """One answer as a line."""
+    return json.dumps({"id": instruction_id, "accepted": accepted, "text": text}).encode() + b"\n"
+
+
+def _check_keys(document: Mapping[str, Any]) -> None:
+    unknown = sorted(set(document) - {*_REQUIRED, *_OPTIONAL})
+    lacking = [key for key in _REQUIRED if key not in document]
+    if unknown or lacking:
+        raise DocumentError(f"malformed: unknown {unknown[:5]}, missing {lacking}; expected {', '.join(_REQUIRED)}")
+
+
+def _action(document: Mapping[str, Any]) -> Action:
+    found = _text(document, "action")
+    try:
+        return Action(found)
+    except ValueError:
+        raise DocumentError(f"action is {found!r}; expected one of {', '.join(a.value for a in Action)}") from None
+
+
+def _text(document: Mapping[str, Any], key: str) -> str:
+    """Printable text of one line."""
+    value = documents.text(document, key)
+    if not value.strip() or len(value) > TEXT_MAX or not value.isprintable():
+        raise DocumentError(f"{key} is {value[:40]!r}; expected 1…{TEXT_MAX} printable characters")
+    return value
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    out = dict(pairs)
+    if len(out) < len(pairs):
+        raise DocumentError("malformed: a key stands twice")
+    return out
+
+
+def _no_constant(word: str) -> float:
+    raise DocumentError(f"not finite: {word}")

@@ -1,0 +1,147 @@
+"""Operators on a real Unix socket: who asks is told by the kernel, what is asked is judged by the cycle."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import getpass
+import json
+import stat
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from controller.clock import SystemClock
+from controller.domain.instruction import Action, Instruction
+from controller.domain.record import Event
+from controller.runtime.instruction_desk import InstructionDesk
+from controller.runtime.instruction_socket import InstructionSocket
+from controller.runtime.operate_command import operate
+
+pytestmark = pytest.mark.socket
+
+
+@dataclass
+class Room:
+    """A socket and a loop that accepts everything but blocks."""
+
+    path: Path
+    desk: InstructionDesk
+    seen: list[Instruction] = field(default_factory=list)
+
+    async def cycles(self) -> None:
+        while True:
+            await asyncio.sleep(0.01)
+            taken = self.desk.take()
+            self.seen += taken
+            self.desk.settle([Event(self._verdict(i), i.id, f"{i.action.value} heard") for i in taken])
+
+    @staticmethod
+    def _verdict(asked: Instruction) -> str:
+        return "instruction.refused" if asked.action is Action.BLOCK else "instruction.accepted"
+
+
+@contextlib.asynccontextmanager
+async def room(tmp_path: Path) -> AsyncIterator[Room]:
+    desk = InstructionDesk()
+    made = Room(tmp_path / "operate", desk)
+    listener = InstructionSocket(made.path, SystemClock(), desk)
+    await listener.open()
+    cycles = asyncio.create_task(made.cycles())
+    try:
+        yield made
+    finally:
+        cycles.cancel()
+        await listener.aclose()
+        assert not made.path.exists()
+
+
+async def command(made: Room, *words: str) -> Result:
+    run: Callable[[], Result] = lambda: CliRunner().invoke(operate, [str(made.path), *words])  # noqa: E731
+    async with asyncio.timeout(10.0):
+        return await asyncio.to_thread(run)
+
+
+async def test_every_command_says_what_it_means(tmp_path: Path) -> None:
+    async with room(tmp_path) as made:
+        both = ("--for", "15m", "--reason", "outage 4711")
+        await command(made, "limit", "export", "--kw", "2000", *both)
+        await command(made, "limit", "T1", "--a", "300", *both)
+        await command(made, "override", "BAT1", "--generation-kw", "500", "--kvar", "-100", *both)
+        await command(made, "override", "BAT1", "--consumption-kw", "250", *both)
+        await command(made, "hold", *both)
+        await command(made, "release", "all", "--reason", "done")
+        await command(made, "reset-g100", "export", "--reason", "cause found")
+        said = [(i.action.value, i.subject, str(i.value), i.q_var, i.lasts_s) for i in made.seen]
+        assert said == [
+            ("limit", "export", "2000000.0", None, 900.0),
+            ("limit", "T1", "300.0", None, 900.0),
+            ("override", "BAT1", "-500000.0", -100e3, 900.0),
+            ("override", "BAT1", "250000.0", None, 900.0),
+            ("hold", "all", "nan", None, 900.0),
+            ("release", "all", "nan", None, 60.0),
+            ("reset-g100", "export", "nan", None, 60.0),
+        ]
+        assert {i.issuer for i in made.seen} == {getpass.getuser()}
+        assert sorted(i.counter for i in made.seen) == [i.counter for i in made.seen]
+        assert stat.S_IMODE(made.path.stat().st_mode) == 0o660
+
+
+async def test_the_answer_is_printed_and_decides_the_exit_status(tmp_path: Path) -> None:
+    async with room(tmp_path) as made:
+        good = await command(made, "hold", "--for", "90s", "--reason", "x")
+        bad = await command(made, "block", "PV1", "--for", "2h", "--reason", "x")
+        assert (good.exit_code, good.output.endswith("accepted: hold heard\n")) == (0, True)
+        assert (bad.exit_code, bad.output.endswith("refused: block heard\n")) == (1, True)
+
+
+WRONG = [
+    ("limit", "export", "--for", "15m", "--reason", "x"),
+    ("limit", "export", "--kw", "1", "--a", "1", "--for", "15m", "--reason", "x"),
+    ("limit", "export", "--kw", "1", "--for", "15", "--reason", "x"),
+    ("limit", "export", "--kw", "1", "--for", "15m"),
+    ("override", "BAT1", "--for", "15m", "--reason", "x"),
+    ("limit", "export", "--kw", "nan", "--for", "15m", "--reason", "x"),
+    ("limit", "export", "--kw", "inf", "--for", "15m", "--reason", "x"),
+]
+
+
+@pytest.mark.parametrize("words", WRONG)
+async def test_a_command_that_says_too_little_or_too_much_is_not_sent(tmp_path: Path, words: tuple[str, ...]) -> None:
+    async with room(tmp_path) as made:
+        assert (await command(made, *words)).exit_code != 0
+        assert made.seen == []
+
+
+async def test_without_a_controller_the_command_says_so(tmp_path: Path) -> None:
+    found = CliRunner().invoke(operate, [str(tmp_path / "none"), "hold", "--for", "1m", "--reason", "x"])
+    assert found.exit_code == 1
+    assert "is the controller running with --operate-socket?" in found.output
+
+
+async def test_a_line_that_cannot_be_read_is_answered_and_one_that_is_too_long_cuts_off(tmp_path: Path) -> None:
+    async with room(tmp_path) as made, asyncio.timeout(10.0):
+        reader, writer = await asyncio.open_unix_connection(str(made.path))
+        writer.write(b'{"nonsense": 1}\n')
+        assert "malformed" in json.loads(await reader.readline())["text"]
+        writer.write(b"x" * 20_000)
+        assert await reader.read() == b""
+        writer.close()
+        assert (await command(made, "hold", "--for", "1m", "--reason", "x")).exit_code == 0
+
+
+async def test_the_ninth_peer_is_turned_away_and_the_others_are_served(tmp_path: Path) -> None:
+    async with room(tmp_path) as made, asyncio.timeout(10.0):
+        peers = [await asyncio.open_unix_connection(str(made.path)) for _ in range(9)]
+        assert await peers[8][0].read() == b""
+        for _, writer in peers:
+            writer.close()
+
+
+async def test_a_second_controller_on_the_same_socket_is_refused(tmp_path: Path) -> None:
+    async with room(tmp_path) as made:
+        with pytest.raises(OSError, match="another process listens there"):
+            await InstructionSocket(made.path, SystemClock(), InstructionDesk()).open()
