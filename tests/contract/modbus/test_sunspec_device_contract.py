@@ -188,3 +188,70 @@ async def _next_usable(device: SunSpecDevice) -> float:
 
 def _like(server: HostileServer) -> Device:
     return Device("D1", "modbus", server.endpoint, 1, "sunspec_der", {}, None, 1.0, 3.0, 0.5)
+
+
+def with_heartbeat(beat: int) -> bytes:
+    device = SunSpecModels()
+    device._set_dict({"models": [*EXAMPLE["models"][:5], {"ID": 715, "DERHb": beat, "ControllerHb": 0}]})
+    for point, value in {"WMaxLimPct_SF": -1, "WMaxLimPctEna": 0}.items():
+        device.models[704][0].points[point].set_value(value)
+    return image_of(device)
+
+
+def fast(server: HostileServer, profile: str = "sunspec_der") -> SunSpecDevice:
+    """The same on a clock that runs fifty times faster."""
+    device = Device("D1", "modbus", server.endpoint, 1, profile, {}, None, poll_s=1.0, stale_s=3.0, timeout_s=25.0)
+    return SunSpecDevice(device, load_profile(profile), SystemClock(50.0), random.Random(5))
+
+
+async def test_our_heartbeat_counts_only_while_we_hold_a_lease() -> None:
+    registers = Registers(40000, with_heartbeat(7))
+    at_715 = 40000 + registers.image.index(struct.pack(">HH", 715, 7)) // 2
+    async with serving(registers) as server:
+        device = fast(server)
+        assert (await device.poll())["der_heartbeat"].value == 7
+        assert registers.writes == [], "whoever only looks is no controller"
+        outcome = await device.write({"generation_w_max": 2500.0}, 5.0, {"generation_w_max": 0.0})
+        assert outcome.state is OutcomeState.ACKNOWLEDGED, outcome
+        registers.writes.clear()
+        for _ in range(8):
+            await device.poll()
+            await asyncio.sleep(0.03)
+        beats = [int.from_bytes(data, "big") for address, data in registers.writes if address == at_715 + 5]
+        assert beats == list(range(1, len(beats) + 1))
+        assert 2 <= len(beats) <= 5, "a lease of 5 s, a beat a second"
+        await device.aclose()
+
+
+async def test_a_device_whose_own_heartbeat_stands_still_is_not_believed() -> None:
+    registers = Registers(40000, with_heartbeat(7))
+    async with serving(registers) as server:
+        device = fast(server)
+        assert (await device.poll())["p_w"].usable
+        await asyncio.sleep(0.25)
+        stuck = await device.poll()
+        assert stuck["p_w"].quality is Quality.BAD
+        assert "DER heartbeat stands still at 7" in stuck["p_w"].reason
+        registers.load(40000, with_heartbeat(8))
+        assert (await device.poll())["p_w"].usable
+        await device.aclose()
+
+
+@pytest.mark.parametrize("p_w", [3000.0, -4500.0])
+async def test_a_battery_of_2012_is_forced_by_two_opposite_rates(p_w: float) -> None:
+    source = SunSpecModels()
+    storage = {"ID": 124, "WChaMax": 6000, "WChaMax_SF": 0, "InOutWRte_SF": -2, "ChaState": 55, "ChaState_SF": 0}
+    source._set_dict({"models": [EXAMPLE["models"][0], {"ID": 103, "W": 100, "W_SF": 0}, storage]})
+    registers = Registers(0, image_of(source))
+    async with serving(registers) as server:
+        device = opened(server, "sunspec_storage")
+        outcome = await device.write({"p_w": p_w}, 60.0, {"p_w": 0.0})
+        assert outcome.state is OutcomeState.ACKNOWLEDGED, outcome
+        points = await device.poll()
+        assert points["p_set_w"].value == pytest.approx(p_w)
+        assert points["soc_frac"].value == pytest.approx(0.55)
+        await device.aclose()
+    start = registers.image.index(struct.pack(">HH", 124, 24))
+    source.models[124][0].set_mb(data=bytes(registers.image[start : start + 52]))
+    share = 100.0 * p_w / 6000.0
+    assert values_of(source, 124, "InWRte", "OutWRte", "StorCtl_Mod", "InOutWRte_RvrtTms") == [share, -share, 3, 60]
