@@ -1,0 +1,1 @@
+"""What leaves the station for others: an outbox that forgets nothing unsaid, and how it is drained."""

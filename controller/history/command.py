@@ -1,0 +1,122 @@
+"""``gridedge station``, ``gridedge ledger`` and ``gridedge verify``."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import sqlite3
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TextIO
+
+import click
+import structlog
+
+from controller.balancing.outbox import OutboxPolicy
+from controller.clock import SystemClock
+from controller.config.find import find_site
+from controller.config.loader import load_site
+from controller.history.chain import COLUMNS, verify
+from controller.history.collect import PERIOD_S, Collector
+from controller.history.intake import Intake
+from controller.history.keeper import Keeper
+from controller.history.store import Store, curtailments, open_to_read
+from controller.runtime.log import logging_to
+from controller.runtime.supervisor import stop_on_signals, supervise
+
+_log = structlog.get_logger()
+
+_STORE_S_MAX = 30.0  # of the machine, for the last periods at the end
+
+
+@click.command()
+@click.argument("site")
+@click.option("--record-socket", required=True, type=click.Path(path_type=Path), help="As given to `gridedge run`.")
+@click.option("--data", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder of the store.")
+@click.option("--period", type=click.IntRange(1, 3600), default=PERIOD_S, show_default=True, help="Seconds per sample.")
+@click.option(
+    "--outbox-mb", type=click.IntRange(min=1), default=512, show_default=True, help="Space for unsent messages."
+)
+@click.option("--json-logs", is_flag=True, help="Log JSON lines instead of text.")
+def station(site: str, *, record_socket: Path, data: Path, period: int, outbox_mb: int, json_logs: bool) -> None:
+    """Keep the history of SITE: everything that may be slow, apart from the control process.
+
+    Reads the records of `gridedge run --record-socket`, stores mean, lowest and highest of every point per period,
+    every event, and what each unit gave up for whom. May be killed at any time; the control process does not notice.
+    """
+    with _readable_errors():
+        name = load_site(find_site(site)).name
+        data.mkdir(exist_ok=True)
+        clock = SystemClock()
+        with logging_to(sys.stderr.buffer, clock, as_json=json_logs):
+            keeper_of = partial(Store, data, name, OutboxPolicy(bytes_max=outbox_mb << 20))
+            code = asyncio.run(_keep(record_socket, period, keeper_of))
+    sys.exit(code)
+
+
+async def _keep(record_socket: Path, period_s: int, open_store: partial[Store]) -> int:
+    """Until a signal (0) or a death (1)."""
+    stop = asyncio.Event()
+    keeper = Keeper(open_store)
+    known_until_s = await keeper.open()
+    intake = Intake(record_socket, Collector(period_s, known_until_s), keeper)
+
+    async def finish() -> None:
+        intake.finish()
+
+    with stop_on_signals(stop):
+        _log.info("history.opened", known_until_utc_s=known_until_s)
+        deaths = await supervise({"intake": intake.run, "keeper": keeper.run}, stop, finish)
+        async with asyncio.timeout(_STORE_S_MAX):
+            await keeper.aclose()
+        _log.info("history.closed", stored=keeper.stored)
+    return 1 if deaths else 0
+
+
+@click.command()
+@click.option("--data", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder of the store.")
+@click.option("--unit", help="Show this unit's entries only; of the others just what the chain needs.")
+@click.option("--output", type=click.File("w", encoding="utf-8", lazy=True), default="-", help="File to write.")
+def ledger(*, data: Path, unit: str | None, output: TextIO) -> None:
+    """Export the record of curtailments as CSV: who gave up how much, when, for which limit, in whose turn.
+
+    `gridedge verify` proves that nothing in it was changed or left out. With --unit, an owner can prove the same
+    without seeing what concerns others.
+    """
+    with _readable_errors(), closing(open_to_read(data)) as db:
+        lines = csv.DictWriter(output, COLUMNS, lineterminator="\n")
+        lines.writeheader()
+        lines.writerows(curtailments(db, unit))
+
+
+@click.command(name="verify")
+@click.argument("file", type=click.File("r", encoding="utf-8"))
+@click.option("--head", help="Last fingerprint that is known from elsewhere: proves that nothing was cut off.")
+def verify_command(file: TextIO, *, head: str | None) -> None:
+    """Check an exported record of curtailments (CSV, - reads standard input).
+
+    Exit status 0: every entry is as it was written, and none is missing up to the last. 1: not so.
+    """
+    with _readable_errors():
+        reader = csv.DictReader(file, restval="")
+        if tuple(reader.fieldnames or ()) != COLUMNS:
+            raise ValueError(f"{file.name} has the columns {reader.fieldnames}; expected {', '.join(COLUMNS)}")
+        rows = list(reader)
+        verdict = verify(rows)
+        if verdict.fault:
+            raise ValueError(f"{file.name}: {verdict.fault}")
+        if head is not None and head not in [row["chain"] for row in rows]:
+            raise ValueError(f"{file.name}: no entry has the fingerprint {head}; the record was cut off or rewritten")
+    click.echo(f"{verdict.entries} entries, {verdict.shown} shown in full, unbroken; head {verdict.head}")
+
+
+@contextmanager
+def _readable_errors() -> Iterator[None]:
+    """What a person can put right is said in one line, with exit status 1."""
+    try:
+        yield
+    except (OSError, ValueError, sqlite3.Error) as error:
+        raise click.ClickException(str(error)) from error

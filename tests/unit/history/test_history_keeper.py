@@ -1,0 +1,119 @@
+"""The writer beside the loop: a disk that refuses costs nothing but time, and what it cost in the end is said."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+from pathlib import Path
+
+from history_kit import BEGAN_S, batch
+from structlog.testing import capture_logs
+
+from controller.history.batch import Batch
+from controller.history.keeper import Keeper
+from controller.history.store import Store, open_to_read
+
+
+class Disk(Store):
+    """A store on a disk that can be full or hang."""
+
+    full = False
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, "demo")
+        self.free = threading.Event()
+        self.free.set()
+
+    def append(self, period: Batch) -> int:
+        self.free.wait(5.0)
+        if Disk.full:
+            raise sqlite3.OperationalError("database or disk is full")
+        return super().append(period)
+
+
+def starts(folder: Path) -> list[int]:
+    """Which minutes are stored."""
+    rows = open_to_read(folder).execute("SELECT start_utc_s FROM period ORDER BY start_utc_s, part")
+    return [(start - BEGAN_S) // 60 for (start,) in rows]
+
+
+async def until(keeper: Keeper, stored: int) -> None:
+    async with asyncio.timeout(5.0):
+        while keeper.stored < stored:
+            await keeper.more(0.05)
+
+
+async def test_batches_are_stored_in_order_and_the_last_ones_at_the_end(tmp_path: Path) -> None:
+    keeper = Keeper(lambda: Store(tmp_path, "demo"))
+    assert await keeper.open() is None
+    for k in range(5):
+        keeper.put(batch(k))
+    task = asyncio.create_task(keeper.run())
+    await until(keeper, 2)
+    keeper.put(batch(5))
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await keeper.aclose()
+    assert starts(tmp_path) == list(range(6))
+
+
+async def test_a_writer_that_is_stopped_in_the_middle_of_a_period_stores_it_once(tmp_path: Path) -> None:
+    disk = Disk(tmp_path)
+    disk.close()
+    opened: list[Disk] = []
+
+    def open_disk() -> Disk:
+        opened.append(Disk(tmp_path))
+        return opened[0]
+
+    keeper = Keeper(open_disk)
+    await keeper.open()
+    opened[0].free.clear()
+    keeper.put(batch(0))
+    task = asyncio.create_task(keeper.run())
+    await asyncio.sleep(0.05)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    opened[0].free.set()
+    await keeper.aclose()
+    assert starts(tmp_path) == [0]
+
+
+async def test_a_full_disk_is_told_once_and_what_waited_is_stored_when_there_is_room(tmp_path: Path) -> None:
+    keeper = Keeper(lambda: Disk(tmp_path), depth=3, retry_s=0.01)
+    await keeper.open()
+    Disk.full = True
+    try:
+        with capture_logs() as logs:
+            task = asyncio.create_task(keeper.run())
+            for k in range(8):
+                keeper.put(batch(k))
+                await asyncio.sleep(0.02)
+            Disk.full = False
+            await until(keeper, 3)
+    finally:
+        Disk.full = False
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await keeper.aclose()
+    assert [log["event"] for log in logs] == ["history.lost", "history.recovered"]
+    assert starts(tmp_path) == [5, 6, 7]
+    gaps = open_to_read(tmp_path).execute("SELECT from_utc_s, reason FROM gap ORDER BY from_utc_s").fetchall()
+    assert gaps == [(BEGAN_S + 60.0 * k, "the disk refused") for k in range(5)]
+
+
+async def test_the_outbox_is_asked_beside_the_loop(tmp_path: Path) -> None:
+    keeper = Keeper(lambda: Store(tmp_path, "demo"))
+    await keeper.open()
+    task = asyncio.create_task(keeper.run())
+    keeper.put(batch(0))
+    await until(keeper, 1)
+    waiting = await keeper.after(0, 1 << 20)
+    assert await keeper.newest_id() == len(waiting) == 2
+    assert await keeper.up_to(2, 1 << 20) == waiting
+    await keeper.acknowledged([m.id for m in waiting])
+    assert await keeper.after(0, 1 << 20) == []
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await keeper.aclose()
