@@ -127,7 +127,7 @@ def dispatch(problem: Problem, resources: Resources, incidence: Array, q_max_var
     a, b, penalty = _with_wishes(problem.wishes, a, b, penalty)
     h, f = _objective(problem, resources, q_max_var, tuning)
     low, high = _box(problem, base)
-    solution = qp.solve(h, f, low, high, a, b, penalty)
+    solution = qp.solve(h, f, low, high, a, b, penalty, _families(problem, keep, len(b)))
     up, down, dq = (solution.x[:n_r] * base, solution.x[n_r : 2 * n_r] * base, solution.x[2 * n_r :] * base)
     n_keep = int(keep.sum())
     violation, shadow = np.zeros(len(keep)), np.zeros(len(keep))
@@ -145,6 +145,15 @@ def _reachable(problem: Problem, by_resource: Array, by_unit_q: Array, base: flo
     worse = worse + np.maximum(-by_resource, 0.0) @ (bounds.down_w / base) + np.maximum(-by_unit_q, 0.0) @ fall_q
     out: BoolArray = worse > problem.rows.room - problem.row_pool - 1e-9
     return out
+
+
+def _families(problem: Problem, keep: BoolArray, n_row: int) -> NDArray[np.intp]:
+    """A number per row of the programme: steady rows by limit, transient ones by limit, every other one its own."""
+    limit, main = problem.rows.limit[keep], problem.rows.main[keep]
+    transient = limit[main] + limit.max(initial=0) + 1
+    alike = np.concatenate([limit, transient])
+    others = alike.max(initial=0) + 1 + np.arange(n_row - len(alike))
+    return np.concatenate([alike, others])
 
 
 def lead(resources: Resources, cycle_s: float, tuning: Tuning) -> Array:

@@ -1,0 +1,81 @@
+"""A large programme as a sequence of small ones with the same optimum (sifting: Bixby et al., Oper. Res. 40, 1992).
+
+Of hundreds of moves most end at a bound, and of thousands of rows few bind. Each round solves for the moves that seem
+to end between their bounds, under the rows that seem to bind. A move at its bound that would lower the cost by leaving
+it, and a row that the answer breaks, join the next round. When there is neither, the answer meets the optimality
+conditions (Karush-Kuhn-Tucker) of the whole programme, which is strictly convex: it is its only optimum.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controller.control.programme import SLACK_RECIPROCAL, Programme, Solution, solve_whole
+
+Array = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+IndexArray = NDArray[np.intp]
+
+ROUNDS_MAX = 40
+ROUNDS_FREE = 8  # from then on nothing leaves any more, so that rounds cannot repeat themselves
+TOLERANCE = 1e-9  # of a row, and of a reduced cost
+NEAR = 1e-3  # a row this close to its limit stays in
+ROUNDING = 1e-12
+NO_MOVE = 1e-6  # effect below which the moves of a round cannot mend a row
+
+
+def sift(p: Programme, family: IndexArray) -> Solution | None:
+    """The optimum, or None when the rounds come to no end; of a ``family`` only the worst row joins at a time."""
+    x = np.clip(np.zeros(len(p.f)), p.low, p.high)
+    inside, rows = (x > p.low) & (x < p.high), _worst(p.a @ x - p.b, -NEAR, family)
+    for number in range(ROUNDS_MAX):
+        answer = _round(p, x, inside, rows)
+        if answer is None:
+            return None
+        x, multiplier = answer
+        over = p.a @ x - p.b
+        cost = p.h * x + p.f + p.a[rows].T @ multiplier
+        leaving = ~inside & (p.high > p.low) & np.where(x <= p.low, cost < -TOLERANCE, cost > TOLERANCE)
+        outside = over.copy()
+        outside[rows] = -np.inf
+        broken = _worst(outside, TOLERANCE, family)
+        if not leaving.any() and not len(broken):
+            every = np.zeros(len(p.b))
+            every[rows] = multiplier
+            return Solution(x, np.maximum(over, 0.0), every, True)
+        if number < ROUNDS_FREE:
+            inside = inside & (x > p.low) & (x < p.high)
+            rows = rows[(multiplier > 0.0) | (over[rows] >= -NEAR)]
+        inside, rows = inside | leaving, np.concatenate([rows, broken])
+    return None
+
+
+def _round(p: Programme, x: Array, inside: BoolArray, rows: IndexArray) -> tuple[Array, Array] | None:
+    """All moves, and the multipliers of ``rows``, when only the moves ``inside`` may change; None = not solved."""
+    taken = p.a[rows]
+    a = taken[:, inside]
+    rest = p.b[rows] - taken @ np.where(inside, 0.0, x)
+    # The solver ignores a row that no move of the round touches; if it is broken, its price is known all the same.
+    live = np.abs(a).max(axis=1, initial=0.0) > NO_MOVE
+    small = solve_whole(
+        Programme(p.h[inside], p.f[inside], p.low[inside], p.high[inside], a[live], rest[live], p.penalty[rows][live])
+    )
+    if not small.ok:
+        return None
+    moved = x.copy()
+    moved[inside] = small.x
+    # The solver leaves a move at its bound a rounding error away from it.
+    moved = np.where(moved < p.low + ROUNDING, p.low, np.where(moved > p.high - ROUNDING, p.high, moved))
+    over = a @ small.x - rest
+    multiplier = np.where(over > 0.0, p.penalty[rows] + over / SLACK_RECIPROCAL, 0.0)
+    multiplier[live] = small.multiplier
+    return moved, multiplier
+
+
+def _worst(over: Array, least: float, family: IndexArray) -> IndexArray:
+    """Rows above ``least``, of every family only the one furthest above."""
+    found = np.flatnonzero(over > least)
+    ordered = found[np.lexsort((-over[found], family[found]))]
+    first: IndexArray = ordered[np.diff(family[ordered], prepend=-1) != 0]
+    return first
