@@ -239,7 +239,13 @@ def _short_time_a(branch: Branch) -> float:
 
 def to_cycle(control: ControlModel) -> CycleSettings:
     """Times of the fast loop."""
-    return CycleSettings(control.cycle_s, control.fail_safe_s, control.recovery_hold_s)
+    return CycleSettings(
+        cycle_s=control.cycle_s,
+        fail_safe_s=control.fail_safe_s,
+        recovery_hold_s=control.recovery_hold_s,
+        recovery_reads=control.recovery_reads,
+        unit_recovery_hold_s=control.unit_recovery_hold_s,
+    )
 
 
 def to_chain(chain: MeasurementModel) -> MeasurementChain:

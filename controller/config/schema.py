@@ -63,6 +63,10 @@ class ControlModel(Strict):
         "seconds", 1, 60, "Latest time from losing a meter or a unit to every dependent output being safe.", 5.0
     )
     recovery_hold_s: float = number("seconds", 0, 3600, "How long all must be well again before limits relax.", 30.0)
+    recovery_reads: int = number("readings", 1, 100, "Good readings before a lost unit is used again.", 3)
+    unit_recovery_hold_s: float = number(
+        "seconds", 0, 3600, "How long a lost unit must be heard before it is used again.", 30.0
+    )
     instruction_h_max: float = number(
         "hours", 0.1, 168, "Longest time for which an operator's instruction holds.", 24.0
     )

@@ -22,6 +22,7 @@ from controller.control.dispatch import Effects, Plan, Problem, Target, dispatch
 from controller.control.override import Book, receive
 from controller.control.persistence import Persistence, initial_persistence, persist
 from controller.control.reasons import reasons_of
+from controller.control.recovery import Recovery, initial_recovery, recover
 from controller.control.report import build_record
 from controller.control.resources import Resources
 from controller.control.storage import Surplus, observe_surplus, storage_marginal_price, stored_energy_value
@@ -118,6 +119,7 @@ class ControlState:
     surplus: Surplus
     persistence: Persistence
     given_up: BoolArray
+    recovery: Recovery
     mode: Mode
     ready_since_s: float
     flags: frozenset[tuple[str, str]]
@@ -145,6 +147,7 @@ def initial_state(site: Site, tuning: Tuning = DEFAULT) -> ControlState:
         surplus=Surplus(),
         persistence=initial_persistence(len(site.limits)),
         given_up=np.zeros(n, dtype=bool),
+        recovery=initial_recovery(n),
         mode=Mode.BOOT,
         ready_since_s=np.inf,
         flags=frozenset(),
@@ -164,7 +167,9 @@ def step(site: Site, state: ControlState, snapshot: Snapshot) -> tuple[ControlSt
     mode, ready_since_s = modes.next_mode(
         site, state.mode, state.ready_since_s, estimate, readings, engine.metered, snapshot.now_s
     )
-    lost = modes.lost_units(site, estimate)
+    silent, fresh = modes.lost_units(site, estimate), estimate.unit_age_s < 0.5 * site.cycle.cycle_s
+    recovery = recover(state.recovery, silent, fresh, engine.reverts, snapshot.now_s, site.cycle)
+    lost = recovery.lost
     excess = np.array([readings[k].loading_frac - 1.0 for k in range(len(site.limits))])
     persistence = persist(state.persistence, excess, snapshot.now_s, site.cycle.cycle_s)
     state = replace(state, persistence=persistence, given_up=_given_up(state, lost, persistence))
@@ -192,6 +197,7 @@ def step(site: Site, state: ControlState, snapshot: Snapshot) -> tuple[ControlSt
         held=held,
         probe_w=decision.reach.probe_w,
         surplus=observe_surplus(state.surplus, snapshot.now_s, engine.resources, _held_back_w(decision)),
+        recovery=recovery,
         mode=mode,
         ready_since_s=ready_since_s,
         flags=flags,

@@ -41,12 +41,16 @@ class CycleSettings:
     """Times of the fast loop, all in site seconds.
 
     ``fail_safe_s`` is the latest time from losing a limit-relevant meter or a unit to every dependent output being at
-    (or on its ramp to) its worst-case-safe value.
+    (or on its ramp to) its worst-case-safe value. ``recovery_hold_s`` is how long all must be well before the site's
+    mode is normal again; a lost unit is in use again after ``recovery_reads`` good readings and
+    ``unit_recovery_hold_s``.
     """
 
     cycle_s: float = 1.0
     fail_safe_s: float = 5.0
     recovery_hold_s: float = 30.0
+    recovery_reads: int = 3
+    unit_recovery_hold_s: float = 30.0
 
 
 @dataclass(frozen=True, slots=True)

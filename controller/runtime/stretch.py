@@ -32,7 +32,13 @@ def stretch(site: Site, speed: float, cycle_ms_min: float) -> Site:
 
 
 def _slower_cycle(cycle: CycleSettings, k: float) -> CycleSettings:
-    return CycleSettings(cycle.cycle_s * k, cycle.fail_safe_s * k, cycle.recovery_hold_s * k)
+    return replace(
+        cycle,
+        cycle_s=cycle.cycle_s * k,
+        fail_safe_s=cycle.fail_safe_s * k,
+        recovery_hold_s=cycle.recovery_hold_s * k,
+        unit_recovery_hold_s=cycle.unit_recovery_hold_s * k,
+    )
 
 
 def _slower_device(device: Device, k: float) -> Device:
