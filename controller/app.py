@@ -160,7 +160,7 @@ async def control(
     async with AsyncExitStack() as opened:
         with readable_errors():
             sinks = await _open_sinks(options, opened)
-            recorder = _open_recorder(options, clock, opened)
+            recorder = _open_recorder(options, opened)
             state, keep = _remembered(site, clock, options, opened)
             desk = await _open_desk(options, clock, opened)
             station = Station(
@@ -218,12 +218,12 @@ async def _open_desk(options: RunOptions, clock: Clock, opened: AsyncExitStack) 
     return desk
 
 
-def _open_recorder(options: RunOptions, clock: Clock, opened: AsyncExitStack) -> Recorder | None:
+def _open_recorder(options: RunOptions, opened: AsyncExitStack) -> Recorder | None:
     if options.record is None:
         return None
     keep_bytes = options.record_keep_mb << 20
     policy = Policy(file_bytes_max=min(Policy().file_bytes_max, keep_bytes // 4), folder_bytes_max=keep_bytes)
-    writer = Writer(options.record, clock.utc, policy)
+    writer = Writer(options.record, policy)
     writer.prepare()
     recorder = Recorder(writer)
     opened.callback(recorder.close)

@@ -129,7 +129,7 @@ def serve(source: IO[str], sink: IO[str], writer: Writer | None = None) -> None:
 )
 def cosim(record: Path | None) -> None:
     """Drive the control core over JSON lines on stdin/stdout (mosaik, HELICS, pandapower or any judge)."""
-    writer = None if record is None else Writer(record, lambda: None)
+    writer = None if record is None else Writer(record)
     try:
         if writer is not None:
             writer.prepare()

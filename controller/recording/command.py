@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, fields
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 
 import click
@@ -57,7 +57,7 @@ def replay_command(
     with _readable_errors():
         change = Change(load_site(find_site(site_name)) if site_name else None, _tuning(tuning))
         span = _Span.of(read(file), from_text, to_text)
-        told = _Telling(span, explain, show)
+        told = _Telling(span, explain, show, account=Account("" if explain in (None, _ALL) else explain))
         for result in replay(span.items(read(file)), change):
             if not told.tell(result):
                 break
@@ -87,24 +87,22 @@ class _Span:
 
 def _instant_s(text: str, header: Header | None, option: str) -> float:
     """Site seconds of ``text``; a time without a date is the first such time after the recording's beginning."""
+    with suppress(ValueError):
+        if math.isfinite(seconds := float(text)):
+            return seconds
+    began_utc, began_s = _label(header, option)
     try:
-        return float(text)
-    except ValueError:
-        began_utc, began_s = _label(header, option)
-    try:
-        if "T" in text or "-" in text:
-            asked = datetime.fromisoformat(text)
-            asked = asked if asked.tzinfo is not None else asked.replace(tzinfo=UTC)
-        else:
-            asked = datetime.combine(began_utc.date(), datetime.strptime(_full(text), "%H:%M:%S").time(), UTC)  # noqa: DTZ007
-            asked += timedelta(days=1) if asked < began_utc.replace(microsecond=0) else timedelta()
+        return began_s + (_asked(text, began_utc) - began_utc).total_seconds()
     except ValueError:
         raise ValueError(f"{option} is {text!r}; expected site seconds, HH:MM[:SS] or an ISO 8601 time, UTC") from None
-    return began_s + (asked - began_utc).total_seconds()
 
 
-def _full(text: str) -> str:
-    return text if text.count(":") == 2 else f"{text}:00"
+def _asked(text: str, began_utc: datetime) -> datetime:
+    if "T" in text or "-" in text:
+        asked = datetime.fromisoformat(text)
+        return asked if asked.tzinfo is not None else asked.replace(tzinfo=UTC)
+    asked = datetime.combine(began_utc.date(), time.fromisoformat(text), UTC)
+    return asked + timedelta(days=1) if asked < began_utc.replace(microsecond=0) else asked
 
 
 def _label(header: Header | None, option: str) -> tuple[datetime, float]:

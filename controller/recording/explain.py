@@ -79,7 +79,9 @@ def _move(name: str, before: float, now: float, unit: str) -> str:
 
 @dataclass
 class Account:
-    """What the cycles cost together, by cause."""
+    """What the cycles cost together, by cause; with ``subject``, for that limit or by that unit alone."""
+
+    subject: str = ""
 
     given_up_ws: dict[str, float] = field(default_factory=dict)
     bound_s: dict[str, float] = field(default_factory=dict)
@@ -91,9 +93,11 @@ class Account:
         self._last_s = record.now_s
         for unit in record.units:
             for part in unit.withheld:
+                if self.subject not in ("", part.cause, unit.id):
+                    continue
                 self.given_up_ws[part.cause] = self.given_up_ws.get(part.cause, 0.0) + part.w * lasted_s
         for limit in record.limits:
-            if limit.binding:
+            if limit.binding and self.subject in ("", limit.id):
                 self.bound_s[limit.id] = self.bound_s.get(limit.id, 0.0) + lasted_s
 
     def lines(self) -> list[str]:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import zlib
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from controller.control.cycle import ControlState
+from controller.domain.snapshot import Snapshot
 from controller.recording.codec import Tree, to_tree
 from controller.recording.format import CYCLE, GAP, HEADER, STATE, Cycle, header_of, snapshot_to_tree, state_to_tree
 from controller.recording.patch import difference
@@ -19,8 +20,6 @@ from controller.recording.patch import difference
 SUFFIX = ".jsonl.gz"
 _GZIP = 31  # zlib's wbits for a gzip member with the largest window
 _LEVEL = 6
-
-Utc = Callable[[], datetime | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +47,10 @@ class Writer:
     or a new section of the one file.
     """
 
-    def __init__(self, target: Path, utc: Utc, policy: Policy = Policy()) -> None:
+    def __init__(self, target: Path, policy: Policy = Policy()) -> None:
         self.target = target
         self.policy = policy
         self.wants_state = True
-        self._utc = utc
         self._open: _Section | None = None
 
     def prepare(self) -> None:
@@ -84,7 +82,7 @@ class Writer:
         if cycle.state is not None and self._open is not None and self._is_full(self._open, cycle):
             self.close()
         if self._open is None and cycle.state is not None:
-            self._open = self._begin(cycle.state, cycle.snapshot.now_s)
+            self._open = self._begin(cycle.state, cycle.snapshot)
         taken = self._open is not None and self._open.write(cycle)
         self.wants_state = not taken
         return taken
@@ -95,12 +93,12 @@ class Writer:
         aged = cycle.snapshot.now_s - section.began_at_s >= self.policy.file_s_max
         return aged or section.written_bytes >= self.policy.file_bytes_max
 
-    def _begin(self, state: ControlState, now_s: float) -> _Section:
-        utc = self._utc()
+    def _begin(self, state: ControlState, first: Snapshot) -> _Section:
+        utc = datetime.fromtimestamp(first.utc_s, UTC) if math.isfinite(first.utc_s) else None
         path = self.target if is_file_target(self.target) else self._new_file(state.engine.site.name, utc)
         stream = path.open("ab")
         try:
-            return _Section(stream, state, now_s, "" if utc is None else utc.isoformat(), self.policy)
+            return _Section(stream, state, first.now_s, "" if utc is None else utc.isoformat(), self.policy)
         except OSError:
             stream.close()
             raise

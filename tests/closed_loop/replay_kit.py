@@ -44,7 +44,7 @@ def cycles_of_a_bad_day() -> list[Cycle]:
 
 def written(path: Path, cycles: Iterable[Cycle], policy: Policy = POLICY) -> Path:
     """The cycles in a file, or in files in a folder."""
-    writer = Writer(path, lambda: None, policy)
+    writer = Writer(path, policy)
     writer.prepare()
     for cycle in cycles:
         writer.write(cycle)

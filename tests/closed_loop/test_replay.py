@@ -77,6 +77,19 @@ def test_replay_begins_in_the_middle(recording: Path) -> None:
     assert "5 cycles, identical" in result.output
 
 
+@pytest.mark.parametrize(
+    ("first", "last"), [("00:01:40", "00:01:44"), ("2026-01-01T00:01:40", "2026-01-01T02:01:44+02:00")]
+)
+def test_replay_begins_and_ends_at_a_time_of_day(recording: Path, first: str, last: str) -> None:
+    """The day of the test begins at midnight, UTC."""
+    result = gridedge_replay(str(recording), "--from", first, "--to", last)
+    assert "5 cycles, identical" in result.output
+    assert (
+        "cycle 100 at 100.0 s (2026-01-01 00:01:40)"
+        in gridedge_replay(str(recording), "--from", first, "--to", last, "--tuning", "pool_frac=0.03").output
+    )
+
+
 def test_a_changed_value_is_found_and_named(recording: Path, tmp_path: Path) -> None:
     lines = lines_of(recording)
     changed = next(x for x in lines[30:] if "0" in x.get("cycle", {}).get("r", {}).get("setpoints", {}))
@@ -142,7 +155,7 @@ def test_dropped_cycles_are_a_gap_and_replay_goes_on_from_the_state_after_it(
     cycles: list[Cycle], tmp_path: Path
 ) -> None:
     """Cycles 50 to 59 never came; those up to the next one that carries a state are left out too."""
-    writer = Writer(tmp_path / "gap.jsonl.gz", lambda: None, POLICY)
+    writer = Writer(tmp_path / "gap.jsonl.gz", POLICY)
     given = [cycles[0], *without_states(cycles[1:50]), *without_states(cycles[60:63]), *cycles[63:]]
     taken = [writer.write(cycle) for cycle in given]
     writer.close()
@@ -206,7 +219,9 @@ def test_explaining_one_unit_is_silent_about_the_others(recording: Path) -> None
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (("--from", "12:00"), "the recording knows none; expected site seconds"),
+        (("--from", "noon"), "--from is 'noon'; expected site seconds, HH:MM"),
+        (("--to", "nan"), "--to is 'nan'; expected site seconds, HH:MM"),
+        (("--from", "12:00"), "no cycle to replay"),
         (("--from", "100000"), "no cycle to replay"),
         (("--tuning", "pool=1"), "no number 'pool'; expected one of"),
         (("--tuning", "pool_frac=much"), "'much' is no number"),

@@ -142,7 +142,7 @@ async def test_what_is_decided_does_not_depend_on_the_disk(tmp_path: Path) -> No
         def write(self, cycle: object) -> bool:
             raise OSError(28, "No space left on device")
 
-    recorder = Recorder(FullDisk(tmp_path / "full.jsonl.gz", lambda: None), depth=4)
+    recorder = Recorder(FullDisk(tmp_path / "full.jsonl.gz"), depth=4)
     alone = await decided(tmp_path / "a", nobody)
     assert await decided(tmp_path / "b", nobody, recorder.taping(step)) == alone
     recorder.close()

@@ -20,6 +20,8 @@ def test_a_course_with_two_resets_is_two_sections_of_one_file_and_both_come_out_
     result = CliRunner().invoke(replay_command, [str(file)])
     assert result.output.splitlines()[-1] == "16 cycles, identical"
     assert result.exit_code == 0
+    by_clock = CliRunner().invoke(replay_command, [str(file), "--from", "12:00"])
+    assert "--from is a time of day, but the recording knows none; expected site seconds" in by_clock.output
 
 
 def test_a_place_that_cannot_be_is_refused_before_the_course(tmp_path: Path) -> None:
