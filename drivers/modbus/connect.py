@@ -4,28 +4,96 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from datetime import datetime, timedelta
 from typing import Any
+
+import structlog
 
 from drivers.modbus.endpoint import Endpoint
 from drivers.modbus.link import Link, LinkError
+from drivers.modbus.serial_port import GAP_S, open_port
 from drivers.modbus.sockets import SocketTransport
+from drivers.modbus.tls import EXPIRES_SOON, TlsError, explain, load_tls
+
+_log = structlog.get_logger()
+_DAY = timedelta(days=1)
 
 
-async def connect(endpoint: Endpoint, deadline: float, user_timeout_s: float, outstanding_max: int = 1) -> Link:
-    """Open a connection before ``deadline`` (loop time); :class:`LinkError` says why there is none."""
-    if endpoint.tls or endpoint.serial is not None:
-        raise LinkError(f"no connection to {endpoint}: only TCP is served", "refused")
-    link = Link(endpoint.rtu, outstanding_max)
-    try:
-        async with asyncio.timeout_at(deadline):
-            sock = await _connected(endpoint, user_timeout_s)
-    except TimeoutError:
-        raise LinkError(f"no connection to {endpoint} within the time-out", "timeout") from None
-    except OSError as error:
-        raise LinkError(f"no connection to {endpoint}: {error.strerror or error}", "refused") from error
-    SocketTransport(sock, link, asyncio.get_running_loop())
-    return link
+class Connector:
+    """Opens connections to one endpoint, one after the other, and warns of certificates that expire soon."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        user_timeout_s: float,
+        options: Mapping[str, str] | None = None,
+        utc: Callable[[], datetime] | None = None,
+    ) -> None:
+        """``user_timeout_s``: how long TCP waits for an acknowledgement before it gives the peer up, seconds.
+
+        TLS needs ``options`` (files, see the site file) and ``utc``, which says whether our certificate has expired.
+        """
+        self._endpoint = endpoint
+        self._options = options or {}
+        self._utc = utc
+        self._user_timeout_s = user_timeout_s
+        self._warned: dict[str, datetime] = {}
+
+    async def connect(self, deadline: float, outstanding_max: int = 1) -> Link:
+        """A connection before ``deadline`` (loop time); :class:`LinkError` says why there is none."""
+        endpoint = self._endpoint
+        serial = endpoint.serial
+        link = Link(endpoint.rtu, outstanding_max, None if serial is None else GAP_S)
+        try:
+            async with asyncio.timeout_at(deadline):
+                await self._open(link)
+        except TimeoutError:
+            fault = LinkError(f"no connection to {endpoint} within the time-out", "timeout")
+        except TlsError as error:
+            fault = LinkError(f"no connection to {endpoint}: {error}", "untrusted")
+        except ssl.SSLError as error:
+            fault = LinkError(f"no connection to {endpoint}: {explain(error)}", "untrusted")
+        except OSError as error:
+            said = error.strerror or str(error) or "the other side broke it off"
+            fault = LinkError(f"no connection to {endpoint}: {said}", "refused")
+        else:
+            return link
+        link.abort(fault)  # the connection may have come up in the very moment of the time-out
+        raise fault
+
+    async def _open(self, link: Link) -> None:
+        endpoint, loop = self._endpoint, asyncio.get_running_loop()
+        if endpoint.serial is not None:
+            open_port(endpoint.host, endpoint.serial, link, loop)
+            return
+        if not endpoint.tls:
+            SocketTransport(await _connected(endpoint, self._user_timeout_s), link, loop)
+            return
+        await self._open_tls(link)
+
+    async def _open_tls(self, link: Link) -> None:
+        if self._utc is None:
+            raise TlsError("nobody says what time it is")
+        tls = load_tls(self._options, self._utc())
+        self._warn("ours", tls.own_expiry, self._utc())
+        sock = await _connected(self._endpoint, self._user_timeout_s)
+        transport, _ = await asyncio.get_running_loop().create_connection(
+            lambda: link, sock=sock, ssl=tls.context, server_hostname=tls.server_name or self._endpoint.host
+        )
+        shown = transport.get_extra_info("ssl_object").getpeercert(binary_form=True)
+        self._warn("the device's", tls.check_peer(shown), self._utc())
+
+    def _warn(self, whose: str, expiry: datetime, now: datetime) -> None:
+        """Say once a day that a certificate expires soon."""
+        last = self._warned.get(whose)
+        if expiry - now > EXPIRES_SOON or (last is not None and now - last < _DAY):
+            return
+        self._warned[whose] = now
+        until = expiry.isoformat(timespec="minutes")
+        _log.warning("certificate.expiring", endpoint=str(self._endpoint), whose=whose, until=until)
 
 
 async def _connected(endpoint: Endpoint, user_timeout_s: float) -> socket.socket:

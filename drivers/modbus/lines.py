@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from controller.ports import Clock
+from drivers.modbus.connect import Connector
 from drivers.modbus.endpoint import Endpoint
 from drivers.modbus.session import Session
 from drivers.modbus.unit_health import Backoff
@@ -75,7 +76,7 @@ class Lines:
         """
         line = self._lines.get(endpoint.line)
         if line is None:
-            session = self._open(endpoint, timeout_s)
+            session = self._open(endpoint, options, timeout_s)
             line = self._lines[endpoint.line] = _Line(session, endpoint, dict(options), device)
         if line.endpoint != endpoint or dict(line.options) != dict(options):
             raise ValueError(
@@ -87,12 +88,13 @@ class Lines:
         line.session.outstanding_max = max(line.session.outstanding_max, outstanding_max)
         return Member(device, line)
 
-    def _open(self, endpoint: Endpoint, timeout_s: float) -> Session:
+    def _open(self, endpoint: Endpoint, options: Mapping[str, str], timeout_s: float) -> Session:
         return Session(
             endpoint,
             self._clock.now_s,
             backoff=Backoff(cap_s=max(self._clock.real_s(BACKOFF_CAP_S), 0.1)),
             settle_s=timeout_s if endpoint.rtu else 0.0,
-            user_timeout_s=timeout_s,
+            turnaround_s=0.0 if endpoint.serial is None else endpoint.serial.silence_s,
             rng=self._rng,
+            connector=Connector(endpoint, timeout_s, dict(options), self._clock.utc),
         )

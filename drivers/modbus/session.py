@@ -17,11 +17,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from drivers.modbus.codec import ExceptionAnswer, Request
-from drivers.modbus.connect import connect
+from drivers.modbus.connect import Connector
 from drivers.modbus.endpoint import Endpoint
 from drivers.modbus.link import Done, Link, LinkError
+from drivers.modbus.serial_port import RESYNC_S
 from drivers.modbus.turns import Turns
 from drivers.modbus.unit_health import PROBE_REST, Backoff, UnitHealth, step_request
+
+USER_TIMEOUT_S = 2.0
+"""How long TCP waits for an acknowledgement where nobody says otherwise."""
 
 
 @dataclass(slots=True)
@@ -56,8 +60,8 @@ class Session:
         backoff: Backoff | None = None,
         turnaround_s: float = 0.0,
         settle_s: float = 0.0,
-        user_timeout_s: float = 2.0,
         rng: random.Random | None = None,
+        connector: Connector | None = None,
     ) -> None:
         """``settle_s``: listen and discard this long on a new connection (RTU answers carry no transaction id)."""
         self.counters = Counters()
@@ -68,7 +72,7 @@ class Session:
         self.now_s = now_s
         self._backoff = backoff if backoff is not None else Backoff()
         self._settle_s = settle_s
-        self._user_timeout_s = user_timeout_s
+        self._connector = connector or Connector(endpoint, USER_TIMEOUT_S)
         # Not for secrecy: a random start makes answers left over from an earlier process unlikely to match.
         self._transaction = (rng if rng is not None else random.Random()).randrange(1, 0x10000)
         self.turns = Turns()
@@ -240,7 +244,7 @@ class Session:
         if wait_s > 0.0:
             raise LinkError(f"next connection in {wait_s:.1f} s, after: {self._line.fault}", "back-off")
         try:
-            link = await connect(self.endpoint, deadline, self._user_timeout_s, self.outstanding_max)
+            link = await self._connector.connect(deadline, self.outstanding_max)
         except LinkError as fault:
             self._blame(fault)
             raise
@@ -249,6 +253,8 @@ class Session:
         self.generation += 1
         if not self._line.answered:  # later, each unit that was late is brought into step by itself
             link.discard_until = self.quiet_until = loop.time() + self._settle_s
+        elif self.endpoint.serial is not None:
+            link.discard_until = self.quiet_until = loop.time() + RESYNC_S
         return link
 
     async def _bury(self) -> None:

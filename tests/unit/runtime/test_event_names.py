@@ -35,7 +35,7 @@ def names_under(nodes: Iterable[ast.AST]) -> Iterator[str]:
 
 
 def names_in_code() -> set[str]:
-    paths = sorted((ROOT / "controller").rglob("*.py"))
+    paths = sorted(path for folder in ("controller", "drivers") for path in (ROOT / folder).rglob("*.py"))
     return {name for path in paths for name in names_in(path.read_text("utf-8")) if "." in name or name == "library"}
 
 

@@ -1,0 +1,162 @@
+"""Modbus/TCP Security: both sides prove who they are, and nobody else is spoken to."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import ssl
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from hostile_peer import on_socket
+from hostile_table import registers
+from modbus_certificates import ROLE_OID, Authority
+from structlog.testing import capture_logs
+
+from controller.clock import SystemClock
+from drivers.modbus.codec import read_registers
+from drivers.modbus.connect import Connector
+from drivers.modbus.endpoint import Endpoint
+from drivers.modbus.link import LinkError
+from drivers.modbus.session import Session
+from drivers.modbus.unit_health import Backoff
+
+pytestmark = pytest.mark.socket
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    return Authority(tmp_path)
+
+
+@pytest.fixture
+def impostors(tmp_path: Path) -> Authority:
+    folder = tmp_path / "impostors"
+    folder.mkdir()
+    return Authority(folder, "impostors")
+
+
+async def read(endpoint: str, options: dict[str, str]) -> bytes:
+    where, clock = Endpoint.parse(endpoint), SystemClock()
+    session = Session(
+        where,
+        clock.now_s,
+        backoff=Backoff(0.001, 0.001),
+        rng=random.Random(1),
+        connector=Connector(where, 1.0, options, clock.utc),
+    )
+    try:
+        return (await session.request(read_registers(1, 3, 100, 2), asyncio.get_running_loop().time() + 2.0)).data
+    finally:
+        await session.aclose()
+
+
+async def test_a_device_that_both_sides_trust_is_read_and_learns_our_role(authority: Authority) -> None:
+    seen: list[bytes] = []
+    context = authority.server_context("device")
+    options = authority.options(role=b"\x0c\x08operator")
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        seen.append(writer.get_extra_info("ssl_object").getpeercert(binary_form=True))
+        frame = await reader.readexactly(12)
+        writer.write(frame[:5] + b"\x07\x01\x03\x04" + registers(100, 2))
+        await writer.drain()
+        await reader.read()
+        writer.transport.abort()
+
+    listener = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
+    port = listener.sockets[0].getsockname()[1]
+    assert await read(f"modbus+tls://127.0.0.1:{port}", options) == registers(100, 2)
+    role = x509.load_der_x509_certificate(seen[0]).extensions.get_extension_for_oid(ROLE_OID).value
+    assert isinstance(role, x509.UnrecognizedExtension)
+    assert role.value == b"\x0c\x08operator"
+    listener.close()
+    await listener.wait_closed()
+
+
+async def test_a_pinned_certificate_needs_no_authority_and_no_name(authority: Authority) -> None:
+    async with on_socket([], authority.server_context("device", host="10.9.8.7")) as peer:
+        options = authority.options()
+        del options["ca_file"]
+        options["server_certificate_file"] = str(authority.folder / "device.pem")
+        assert await read(peer.endpoint, options) == registers(100, 2)
+
+
+REFUSED = {
+    "an impostor's certificate": "certificate is refused",
+    "a certificate for another host": "certificate is refused: IP address mismatch",
+    "an expired certificate": "certificate has expired",
+    "another certificate than the pinned one": "proved another certificate",
+    "no TLS at all": "TLS: ",
+    "a TLS that is too old": "TLS: |the other side broke it off",
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+async def test_whoever_is_not_the_device_gets_no_request(what: str, authority: Authority, impostors: Authority) -> None:
+    options = authority.options()
+    context: ssl.SSLContext | None = authority.server_context("device")
+    if what == "an impostor's certificate":
+        context = impostors.server_context("device")
+    elif what == "a certificate for another host":
+        context = authority.server_context("device", host="10.9.8.7")
+    elif what == "an expired certificate":
+        context = authority.server_context("device", days=-1)
+    elif what == "another certificate than the pinned one":
+        options["server_certificate_file"] = authority.issue("other")[0]
+    elif what == "no TLS at all":
+        context = None
+    elif context is not None:
+        context.set_ciphers("ALL:@SECLEVEL=0")
+        with pytest.warns(DeprecationWarning, match="TLSv1_1"):
+            context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_1
+    async with on_socket([lambda _: (bytes(20),)], context) as peer:
+        endpoint = peer.endpoint if context is not None else f"modbus+tls://{peer.endpoint}"
+        with pytest.raises(LinkError, match=REFUSED[what]) as caught:
+            await read(endpoint, options)
+        assert caught.value.reason in ("untrusted", "refused")
+        assert not [ask for ask in peer.asked if ask.pdu[:1] == b"\x03"]
+
+
+async def test_a_device_that_does_not_know_us_says_so(authority: Authority, impostors: Authority) -> None:
+    async with on_socket([], authority.server_context("device")) as peer:
+        options = impostors.options() | {"ca_file": authority.ca_file}
+        with pytest.raises(LinkError, match=r"(?i)lost.*(alert|unknown|certificate)|closed by the device"):
+            await read(peer.endpoint, options)
+        assert not peer.asked
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"certificate_file": "/nowhere/c.pem"}, "certificate_file /nowhere/c.pem cannot be read"),
+        ({"private_key_file": "/nowhere/k.pem"}, "certificates cannot be used"),
+        ({"ca_file": "/nowhere/ca.pem"}, "certificates cannot be used"),
+    ],
+)
+async def test_a_file_that_cannot_be_read_is_named(change: dict[str, str], said: str, authority: Authority) -> None:
+    with pytest.raises(LinkError, match=said):
+        await read("modbus+tls://127.0.0.1:9", authority.options() | change)
+
+
+async def test_our_own_expired_certificate_is_not_shown_to_anybody(authority: Authority) -> None:
+    with pytest.raises(LinkError, match="our certificate expired on"):
+        await read("modbus+tls://127.0.0.1:9", authority.options(days=-2))
+
+
+async def test_certificates_that_expire_soon_are_told_once_a_day(authority: Authority) -> None:
+    where = Endpoint.parse("modbus+tls://127.0.0.1:9")
+    now = datetime.now(UTC)
+    async with on_socket([], authority.server_context("device", days=20)) as peer:
+        where = Endpoint.parse(peer.endpoint)
+        connector = Connector(where, 1.0, authority.options(days=10), lambda: now)
+        with capture_logs() as logs:
+            for hours in (0, 1, 25):
+                now += timedelta(hours=hours)
+                link = await connector.connect(asyncio.get_running_loop().time() + 1.0)
+                link.abort(LinkError("enough", "closed"))
+                await link.closed
+        told = [(entry["event"], entry["whose"]) for entry in logs]
+        assert told == [("certificate.expiring", "ours"), ("certificate.expiring", "the device's")] * 2
