@@ -11,9 +11,13 @@ from simulators.seeds import stream
 from simulators.units import loads, pv, wind
 from simulators.units.course import DAY_S, Array, by_hour, noise
 
+WIND_FROM_DEG = 225.0
+SUN_W_PER_M2 = 1000.0
+
 
 class Exogenous:
-    """Columns: source voltage (pu), ambient (°C), P of each load, Q of each load, available power of each unit.
+    """Columns: source voltage (pu), weather (air °C, wind m/s and where from, sun W/m²), P of each load, Q of each
+    load, available power of each unit.
 
     Available power is a magnitude in W, NaN for a battery; a charging hub's column is its rating (the hub itself
     knows what its cars ask for). One row per second of the day, linear in between.
@@ -32,12 +36,13 @@ class Exogenous:
         ]
         reactive = [p * loads.reactive_ratio(load) for p, load in zip(active, site.topology.loads, strict=True)]
         available = [weather.available_w(unit) for unit in site.units]
-        columns = [source, by_hour(scenario.ambient_c), *active, *reactive, *available]
+        columns = [source, by_hour(scenario.ambient_c), *weather.at_the_site(), *active, *reactive, *available]
         self._table = np.ascontiguousarray(np.stack(columns, axis=1))
         count = len(active)
-        self.active = slice(2, 2 + count)
-        self.reactive = slice(2 + count, 2 + 2 * count)
-        self.available = slice(2 + 2 * count, 2 + 2 * count + len(available))
+        self.weather = slice(1, 5)
+        self.active = slice(5, 5 + count)
+        self.reactive = slice(5 + count, 5 + 2 * count)
+        self.available = slice(5 + 2 * count, 5 + 2 * count + len(available))
 
     def at(self, now_s: float) -> Array:
         """All columns at that world second."""
@@ -60,6 +65,10 @@ class _Weather:
         self._clouds = pv.cloud_field(cover, stream(seed, "clouds"))
         self._mean_m_s = np.maximum(by_hour(scenario.wind_m_s, 1800.0), 0.0)
         self.sun = pv.available_frac(self._clear_w_m2, self._clouds, pv.PvSettings(extent_m=3000.0))
+
+    def at_the_site(self) -> tuple[Array, Array, Array]:
+        """Wind speed, where it comes from (degrees east of north), sun on the horizontal."""
+        return self._mean_m_s, np.full(DAY_S, WIND_FROM_DEG), SUN_W_PER_M2 * self.sun
 
     def available_w(self, unit: Unit) -> Array:
         """What the unit could generate, or what its process would consume, W."""

@@ -1,22 +1,27 @@
 """What really happened: true limit keeping and what it cost the units, counted at every plant step.
 
 Fractions: current or power over its limit; a voltage's distance from the middle of its band over half the band. A
-limit is exceeded above 1.0.
+limit is exceeded above 1.0. A transformer with thermal characteristics is judged by its true temperatures, as rises
+over the ambient air that its limits leave, and by its short-time cap; other moving limits by their cap.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from controller.domain import points
 from controller.domain.limit import Limit, LimitKind
 from controller.domain.site import Site
 from controller.domain.unit import Unit, UnitKind
-from simulators.signals import Signals
+from simulators.signals import AMBIENT, Signals
 from simulators.units.course import Array
+
+Places = NDArray[np.intp]
 
 
 class Score:
@@ -38,6 +43,7 @@ class Score:
         self.over_s: Array = np.zeros(count)
         self.longest_over_s: Array = np.zeros(count)
         self._running_s: Array = np.zeros(count)
+        self._hot = _Hot.of(site, signals)
         self._battery = np.array([unit.kind is UnitKind.BATTERY for unit in site.units], dtype=bool)
         self._generates = np.array([unit.kind.generates for unit in site.units], dtype=bool)
         self.curtailed_wh: Array = np.zeros(len(site.units))
@@ -62,7 +68,7 @@ class Score:
         deviation = (row[self._place] - self._middle) * self._direction
         magnitude = np.where(self._one_sided, np.maximum(deviation, 0.0), np.abs(deviation))
         out: Array = magnitude / self._half
-        return out
+        return self._hot.judged(out, row)
 
     def _count_units(self, row: Array, hours: float) -> None:
         p_w = row[self._signals.unit_p]
@@ -95,6 +101,44 @@ class Score:
     def to_dict(self) -> dict[str, Any]:
         """Both, with the time scored."""
         return {"duration_s": self.duration_s, "limits": self.limits(), "units": self.units()}
+
+
+@dataclass(frozen=True, slots=True)
+class _Hot:
+    """Places and limits of what transformers with thermal characteristics are judged by; one row per limit."""
+
+    limit: Places
+    top_oil: Places
+    hot_spot: Places
+    top_oil_c_max: Array
+    hot_spot_c_max: Array
+    ambient: int
+
+    @staticmethod
+    def of(site: Site, signals: Signals) -> _Hot:
+        heats = {item.id: item.thermal for item in site.topology.transformers if item.thermal is not None}
+        chosen = [(k, x.element) for k, x in enumerate(site.limits) if x.element in heats]
+        found = [heats[name] for _, name in chosen]
+
+        def places(quantity: str) -> Places:
+            return np.array([signals.index[points.branch(name, quantity)] for _, name in chosen], dtype=np.intp)
+
+        return _Hot(
+            limit=np.array([k for k, _ in chosen], dtype=np.intp),
+            top_oil=places("top_oil_c"),
+            hot_spot=places("hot_spot_c"),
+            top_oil_c_max=np.array([x.top_oil_c_max for x in found]),
+            hot_spot_c_max=np.array([x.hot_spot_c_max for x in found]),
+            ambient=signals.index[AMBIENT],
+        )
+
+    def judged(self, fractions: Array, row: Array) -> Array:
+        """The fractions, with the worst of current, top oil and hot spot where temperatures count."""
+        ambient_c = row[self.ambient]
+        oil = (row[self.top_oil] - ambient_c) / (self.top_oil_c_max - ambient_c)
+        hot = (row[self.hot_spot] - ambient_c) / (self.hot_spot_c_max - ambient_c)
+        fractions[self.limit] = np.maximum(fractions[self.limit], np.maximum(oil, hot))
+        return fractions
 
 
 def curtailed_total_wh(score: Score, units: Sequence[Unit]) -> float:

@@ -16,7 +16,10 @@ from simulators.units.course import Array
 from simulators.units.fleet import Fleet
 
 ONE = "one"
-AMBIENT = "ambient_c"
+AMBIENT = points.ambient("temp_c")
+WEATHER = tuple(points.ambient(name) for name in points.AMBIENT_QUANTITIES)
+FULL_SCALE = {"top_oil_c": 100.0, "hot_spot_c": 100.0, "tap_pos": 100.0}
+WEATHER_FULL_SCALE = dict(zip(WEATHER, (100.0, 50.0, 360.0, 1500.0), strict=True))
 
 
 class Signals:
@@ -40,16 +43,23 @@ class Signals:
         self.unit_s = self._block([points.unit(unit.id, "s_va") for unit in units])
         self.unit_i = self._block([points.unit(unit.id, "i_a") for unit in units])
         self.oil = self._block([points.branch(item, "top_oil_c") for item in transformers])
+        self.hot_spot = self._block([points.branch(item, "hot_spot_c") for item in transformers])
         self.tap = self._block([points.branch(item, "tap_pos") for item in transformers])
-        self.rest = self._block([AMBIENT, ONE])
+        self.weather = self._block(list(WEATHER))
+        self.rest = self._block([ONE])
         self.index = {name: k for k, name in enumerate(self.names)}
         place = {bus: k for k, bus in enumerate(buses)}
         self.unit_bus = np.array([place[unit.bus] for unit in units], dtype=np.intp)
         self._sign = np.array([-1.0 if unit.kind.generates else 1.0 for unit in units])
         self.full_scale = np.array([_full_scale(name, topology, units) for name in self.names])
 
-    def row(self, flow: Flow, fleet: Fleet, oil_c: Array, tap_pos: Sequence[int], ambient_c: float) -> Array:
-        """All signals of one instant. Available power has the house's sign (generation negative), NaN for a battery."""
+    def row(
+        self, flow: Flow, fleet: Fleet, heat_c: tuple[Array, Array], tap_pos: Sequence[int], weather: Array
+    ) -> Array:
+        """All signals of one instant; ``heat_c`` is top oil and hot spot, ``weather`` in the order of ``WEATHER``.
+
+        Available power has the house's sign (generation negative), NaN for a battery.
+        """
         out = np.empty(len(self.names))
         out[self.bus_u], out[self.branch_i] = flow.bus_u_v, flow.branch_i_a
         out[self.branch_p], out[self.branch_q] = flow.branch_p_w, flow.branch_q_var
@@ -61,8 +71,8 @@ class Signals:
         s_va = np.hypot(fleet.p_w, fleet.q_var)
         out[self.unit_s] = s_va
         out[self.unit_i] = s_va / (SQRT3 * flow.bus_u_v[self.unit_bus])
-        out[self.oil], out[self.tap] = oil_c, tap_pos
-        out[self.rest] = ambient_c, 1.0
+        out[self.oil], out[self.hot_spot] = heat_c
+        out[self.tap], out[self.weather], out[self.rest] = tap_pos, weather, 1.0
         return out
 
     def _block(self, names: list[str]) -> slice:
@@ -87,6 +97,7 @@ class Truth:
     unit_available_w: Mapping[str, float]
     unit_soc_frac: Mapping[str, float]
     top_oil_c: Mapping[str, float]
+    hot_spot_c: Mapping[str, float]
     tap_pos: Mapping[str, int]
     converged: bool
 
@@ -111,6 +122,7 @@ def truth_from(t_s: float, signals: Signals, row: Array, converged: bool) -> Tru
         unit_available_w={unit: abs(value) for unit, value in named(signals.unit_avail).items()},
         unit_soc_frac=named(signals.unit_soc),
         top_oil_c=named(signals.oil),
+        hot_spot_c=named(signals.hot_spot),
         tap_pos={item: round(value) for item, value in named(signals.tap).items()},
         converged=converged,
     )
@@ -130,12 +142,12 @@ def _full_scale(name: str, topology: Topology, units: Sequence[Unit]) -> float:
         unit = next(unit for unit in units if unit.id == identity)
         u_v = next(bus.u_rated_v for bus in topology.buses if bus.id == unit.bus)
         return {"soc_frac": 1.0, "i_a": unit.s_rated_va / (SQRT3 * u_v)}.get(quantity, unit.s_rated_va)
-    return 100.0 if name == AMBIENT else 1.0
+    return WEATHER_FULL_SCALE.get(name, 1.0)
 
 
 def _branch_full_scale(branch_id: str, quantity: str, topology: Topology) -> float:
-    if quantity in ("top_oil_c", "tap_pos"):
-        return 100.0
+    if quantity in FULL_SCALE:
+        return FULL_SCALE[quantity]
     branch = next(branch for branch in topology.branches if branch.id == branch_id)
     if quantity == "i_a":
         return branch.i_max_a

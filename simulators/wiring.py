@@ -66,7 +66,7 @@ def _branch_signals(branch_id: str, site: Site) -> dict[str, str]:
     names = {name: f"branch.{branch_id}.{name}" for name in ("p_w", "q_var", "s_va", "i_a")}
     if not isinstance(branch, Transformer):
         return {**names, "u_v": f"bus.{branch.from_bus}.u_v"}
-    extra = {name: f"branch.{branch_id}.{name}" for name in ("top_oil_c", "tap_pos")}
+    extra = {name: f"branch.{branch_id}.{name}" for name in ("top_oil_c", "hot_spot_c", "tap_pos")}
     return {**names, **extra, "u_v": f"bus.{branch.lv_bus}.u_v"}
 
 

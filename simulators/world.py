@@ -19,8 +19,8 @@ from simulators.exogenous import Exogenous
 from simulators.faults import Fault, FaultBoard, FaultKind
 from simulators.field_device import PlantDevice
 from simulators.field_setup import build_devices
+from simulators.plant.heat import TransformerHeat
 from simulators.plant.network import Flow, PlantNetwork
-from simulators.plant.oil import TopOil
 from simulators.plant.perturb import perturbed
 from simulators.plant.taps import TapControl
 from simulators.scenario import Scenario, UnitSettings
@@ -61,8 +61,8 @@ class World:
         true = perturbed(site.topology, seed, scenario.tolerances)
         self._network = PlantNetwork(true, [unit.bus for unit in site.units])
         self._taps = TapControl(true, scenario.avc, self._network)
-        self._oil = TopOil(np.array([item.i_max_a for item in site.topology.transformers]))
-        self._oil_places = slice(len(site.topology.lines), len(site.topology.branches))
+        self._heat = TransformerHeat(true.transformers)
+        self._transformer_places = slice(len(site.topology.lines), len(site.topology.branches))
         self._exogenous = Exogenous(site, scenario, seed)
         actuators = ActuatorBank(site.units, seed, scenario.spread)
         self._fleet = Fleet(site.units, actuators, _hubs(site, scenario, seed), _curves(site, scenario))
@@ -127,7 +127,7 @@ class World:
             if not self._taps.settle(self._flow.bus_u_v / self._u_rated_v):
                 break
             self._flow = self._solve(outside)
-        self._record(float(outside[1]), 1.0)
+        self._record(outside[self._exogenous.weather], 1.0)
         self._apply_faults()
 
     def _advance(self, end_s: float, dt_s: float) -> None:
@@ -140,7 +140,7 @@ class World:
         self._taps.step(u_pu, dt_s)
         self._flow = self._solve(outside)
         self._clock.now_s = end_s
-        self._record(float(outside[1]), dt_s)
+        self._record(outside[self._exogenous.weather], dt_s)
         self.score.count(self._row, dt_s)
         self.steps += 1
         self.diverged += not self._flow.converged
@@ -158,9 +158,9 @@ class World:
         q_var = np.concatenate((outside[self._exogenous.reactive], self._fleet.q_var))
         return self._network.solve(float(outside[0]), p_w, q_var)
 
-    def _record(self, ambient_c: float, dt_s: float) -> None:
-        oil_c = self._oil.step(self._flow.branch_i_a[self._oil_places], ambient_c, dt_s)
-        self._row = self.signals.row(self._flow, self._fleet, oil_c, self._taps.positions, ambient_c)
+    def _record(self, weather: Array, dt_s: float) -> None:
+        heat_c = self._heat.step(self._flow.branch_i_a[self._transformer_places], float(weather[0]), dt_s)
+        self._row = self.signals.row(self._flow, self._fleet, heat_c, self._taps.positions, weather)
         self._field.meters.push(self.now_s, self._row)
 
     def _apply_faults(self) -> None:

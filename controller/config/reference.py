@@ -23,6 +23,7 @@ reason, and proves that every limit that can be judged by sums holds when every 
 |---|---|
 | `demo_primary.yaml` | 33/11 kV primary substation with more wind and solar behind it than its transformers can carry |
 | `secondary_rooftop.yaml` | 11/0.4 kV secondary substation with rooftop solar on every feeder and a community battery |
+| `cold_transformer.yaml` | 33/11 kV wind farm whose transformer carries more when cold and less when hot |
 | `ev_charging.yaml` | depot with two EV hubs, a roof and a battery behind an import limit at the connection point |
 
 ## How values are written

@@ -1,1 +1,1 @@
-"""The network that the simulated units stand in: power flow, tap changers, oil."""
+"""The network that the simulated units stand in: power flow, tap changers, heat."""

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from sim_world_kit import topology
 
+from controller.domain.thermal import TransformerThermal
 from controller.domain.topology import Bus, Line, Load, Source, Topology
 from simulators.plant.avc import Avc, AvcSettings
+from simulators.plant.heat import TransformerHeat
 from simulators.plant.network import PlantNetwork
-from simulators.plant.oil import TopOil
 from simulators.plant.perturb import NONE, Tolerances, perturbed
 
 R_OHM, X_OHM, U_V = 0.8, 1.1, 11e3
@@ -103,9 +104,43 @@ def test_a_tap_changer_at_its_end_does_not_move() -> None:
 
 
 def test_oil_warms_towards_the_rise_of_its_load_over_hours() -> None:
-    oil = TopOil(np.array([330.0]))
-    start_c = oil.step(np.array([0.0]), 20.0, 1.0)[0]
+    heat = TransformerHeat(topology().transformers)
+    rated_a = np.array([topology().transformers[0].i_rated_a])
+    start_c = heat.step(np.array([0.0]), 20.0, 1.0)[0][0]
     for _ in range(3 * 3600):
-        now_c = oil.step(np.array([330.0]), 20.0, 1.0)[0]
+        now_c = heat.step(rated_a, 20.0, 1.0)[0][0]
     assert start_c < 35.0 < now_c < 75.0
     assert now_c - start_c == pytest.approx((75.0 - start_c) * (1.0 - math.exp(-1.0)), rel=0.01)
+
+
+# IEC 60076-7, example of step loads, 250 MVA ONAF (published table): until minute, load, top oil °C, hot spot °C.
+STEP_LOADS = [(190, 1.0, 61.9, 83.8), (365, 0.6, 44.4, 54.0), (500, 1.5, 89.2, 127.0), (705, 0.3, 35.0, 37.5)]
+
+
+def test_the_true_temperatures_follow_the_published_step_load_example() -> None:
+    onaf = TransformerThermal(38.3, 1.4 * 14.5, 1000.0, 0.8, 1.3, 0.5, 2.0, 2.0, 9000.0, 420.0)
+    transformer = replace(topology().transformers[0], thermal=onaf)
+    heat, rated_a = TransformerHeat((transformer,)), transformer.i_rated_a
+    # In balance with a load that raises the oil by 12.7 K; the table begins with a winding as warm as its oil.
+    start_pu = (((12.7 / 38.3) ** 1.25 * 1001.0 - 1.0) / 1000.0) ** 0.5
+    heat.step(np.array([start_pu * rated_a]), 25.6, 0.0)
+    minute = 0
+    for until, load_pu, oil_c, hot_c in STEP_LOADS:
+        for _ in range(60 * (until - minute)):
+            oil, hot = heat.step(np.array([load_pu * rated_a]), 25.6, 1.0)
+        minute = until
+        assert oil[0] == pytest.approx(oil_c, abs=0.7)
+        assert hot[0] == pytest.approx(hot_c, abs=1.1)
+
+
+def test_true_transformers_warm_up_no_more_than_their_heat_run_says() -> None:
+    given = TransformerThermal(60.0, 22.0, 6.0, 0.8, 1.3, 0.5, 2.0, 2.0, 12600.0, 600.0)
+    base = topology()
+    base = replace(base, transformers=(replace(base.transformers[0], thermal=given),))
+    for seed in range(20):
+        true = perturbed(base, seed, Tolerances()).transformers[0].thermal
+        assert true is not None
+        assert 0.84 <= true.top_oil_rise_k / given.top_oil_rise_k <= 1.0
+        assert 0.84 <= true.hot_spot_gradient_k / given.hot_spot_gradient_k <= 1.0
+        assert 0.92 <= true.tau_oil_s / given.tau_oil_s <= 1.08
+    assert perturbed(base, 1, NONE) == base

@@ -84,7 +84,7 @@ def test_a_scenario_with_a_mistake_is_refused_with_its_place(text: str, place: s
 
 
 def test_a_scenario_that_does_not_exist_is_answered_with_those_that_do() -> None:
-    with pytest.raises(ScenarioError, match="no scenario is called 'x'; expected one of demo_primary"):
+    with pytest.raises(ScenarioError, match="no scenario is called 'x'; expected one of cold_transformer"):
         load_scenario("x")
 
 
