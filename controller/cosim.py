@@ -87,7 +87,7 @@ def snapshot_of(message: Mapping[str, Any]) -> Snapshot:
         point, house = _to_house(name, float(value))
         at_s = now_s - float(stale[name]) if name in stale else sample_s
         points[point] = Measurement(house, Quality.GOOD, at_s, now_s)
-    return Snapshot(now_s, points)
+    return Snapshot(now_s, points, float(message.get("utc_s", math.nan)))
 
 
 def _to_house(name: str, value: float) -> tuple[str, float]:

@@ -1,5 +1,7 @@
 """From the neutral co-simulation format to a :class:`~controller.domain.site.Site`.
 
+What a network may say about temperatures and seasons is described in ``cosim_thermal``.
+
 The format counts DER in generator convention; every DER sign is flipped here and in ``cosim.py`` and nowhere else.
 """
 
@@ -9,6 +11,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from controller import cosim_thermal as thermal
 from controller.domain.limit import Limit, LimitKind
 from controller.domain.site import CycleSettings, Device, MeasurementChain, ReactiveRequest, Site
 from controller.domain.topology import Bus, Line, Load, Source, Topology, Transformer
@@ -39,6 +42,8 @@ def site_from_reset(network: Json, scenario: Json) -> Site:
         cycle=_cycle(float(scenario["control_period_s"])),
         chain=_chain(scenario.get("measurement", {})),
         principle="merit",
+        timezone=str(network.get("timezone", "UTC")),
+        weather=thermal.weather(network),
         horizon_s=float(scenario["duration_s"]) if "duration_s" in scenario else None,
         soc_deficit_eur_per_mwh=float(scenario.get("objective", {}).get("soc_deficit_eur_per_mwh", 0.0)),
         reactive_requests=tuple(_request(r) for r in scenario.get("q_requests", ())),
@@ -79,7 +84,7 @@ def _topology(net: Json) -> Topology:
 
 def _line(x: Json) -> Line:
     r_ohm, x_ohm, b_s, i_max_a = float(x["r_ohm"]), float(x["x_ohm"]), float(x.get("b_s", 0.0)), float(x["i_max_a"])
-    return Line(x["id"], x["from"], x["to"], r_ohm, x_ohm, b_s, i_max_a)
+    return Line(x["id"], x["from"], x["to"], r_ohm, x_ohm, b_s, i_max_a, thermal.overhead(x), thermal.cable(x))
 
 
 def _transformer(x: Json) -> Transformer:
@@ -99,6 +104,7 @@ def _transformer(x: Json) -> Transformer:
         tap_min=int(x.get("tap_min", 0)),
         tap_max=int(x.get("tap_max", 0)),
         tap_size_pu=float(x.get("tap_size_pu", 0.0)),
+        thermal=thermal.transformer_thermal(x),
     )
 
 
@@ -150,8 +156,9 @@ def _storage(d: Json) -> Storage:
 
 
 def _limits(net: Json, topology: Topology) -> tuple[Limit, ...]:
-    thermal = [Limit(f"{b.id}.thermal", LimitKind.THERMAL, b.id, b.i_max_a) for b in topology.branches]
-    return (*thermal, *_voltage_limits(net["buses"]))
+    items = [*net["lines"], *net["transformers"]]
+    currents = [thermal.thermal_limit(b, x) for b, x in zip(topology.branches, items, strict=True)]
+    return (*currents, *_voltage_limits(net["buses"]))
 
 
 def _voltage_limits(buses: Sequence[Json]) -> list[Limit]:
