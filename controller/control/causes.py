@@ -38,18 +38,30 @@ def verdicts(
     engine: Engine, decision: Decision, set_p_w: Array, held: BoolArray, safe: BoolArray, mode: Mode, lost: BoolArray
 ) -> list[Verdict]:
     """One verdict per unit, in the site's order."""
-    r, plan = engine.resources, decision.plan
-    weight = plan.shadow[:, None] * np.maximum(decision.effects.by_resource, 0.0) * r.base_w
+    plan, by_weight = decision.plan, _limits_by_weight(engine, decision)
     out: list[Verdict] = []
     for k in range(engine.layout.n_unit):
         if safe[k]:
             out.append(Verdict(Owner.FAIL_SAFE, ("unit.lost",) if lost[k] else (f"mode.{mode.value}",)))
             continue
-        mine = np.abs(weight[:, r.unit == k]).max(axis=1, initial=0.0)
-        order = [int(i) for i in np.argsort(-mine) if mine[i] > WEIGHT_MIN]
-        names = tuple(dict.fromkeys(engine.site.limits[int(decision.rows.limit[i])].id for i in order))[:LIMITS_MAX]
         moved = abs(plan.q_var[k]) > 0.02 * max(engine.units.q_max_var[k], 1.0)
-        out.append(_verdict(engine, decision, k, float(set_p_w[k]), names if held[k] or moved else ()))
+        names = tuple(by_weight[k])[:LIMITS_MAX] if held[k] or moved else ()
+        out.append(_verdict(engine, decision, k, float(set_p_w[k]), names))
+    return out
+
+
+def _limits_by_weight(engine: Engine, decision: Decision) -> list[dict[str, None]]:
+    """Per unit: the limits that weigh on it, heaviest first, each once."""
+    r, limits = engine.resources, engine.site.limits
+    binding = np.flatnonzero(decision.plan.shadow > 0.0)
+    pull = np.maximum(decision.effects.by_resource[binding], 0.0)
+    by_unit = np.zeros((engine.layout.n_unit, len(binding)))
+    np.maximum.at(by_unit, r.unit, (decision.plan.shadow[binding, None] * pull * r.base_w).T)
+    unit, row = np.nonzero(by_unit > WEIGHT_MIN)
+    heaviest_first = np.lexsort((-by_unit[unit, row], unit))
+    out: list[dict[str, None]] = [{} for _ in by_unit]
+    for k, limit in zip(unit[heaviest_first], decision.rows.limit[binding[row[heaviest_first]]], strict=True):
+        out[k].setdefault(limits[limit].id)
     return out
 
 

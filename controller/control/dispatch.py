@@ -39,14 +39,22 @@ def effects(rows: Rows, incidence: Array, resources: Resources) -> Effects:
     times as much (the sensitivity threshold of active network management schemes).
     """
     n_w = incidence.shape[0]
-    by_unit_p = _effective(rows.sensitivity[:, :n_w] @ incidence)
-    by_unit_q = _effective(rows.sensitivity[:, n_w:] @ incidence)
+    by_unit_p = _effective(_at_units(rows.sensitivity[:, :n_w], incidence))
+    by_unit_q = _effective(_at_units(rows.sensitivity[:, n_w:], incidence))
     return Effects(by_unit_p[:, resources.unit] * resources.sign, by_unit_q)
 
 
+def _at_units(sensitivity: Array, incidence: Array) -> Array:
+    """``sensitivity @ incidence``: a unit stands at one bus or, at the source, at none, so that columns are picked."""
+    out: Array = sensitivity[:, incidence.argmax(axis=0)]
+    out[:, ~incidence.any(axis=0)] = 0.0
+    return out
+
+
 def _effective(by_unit: Array) -> Array:
-    strongest = np.abs(by_unit).max(axis=1, initial=0.0, keepdims=True)
-    return np.where(np.abs(by_unit) < EFFECT_MIN_FRAC * strongest, 0.0, by_unit)
+    size = np.abs(by_unit)
+    by_unit[size < EFFECT_MIN_FRAC * size.max(axis=1, initial=0.0, keepdims=True)] = 0.0
+    return by_unit
 
 
 @dataclass(frozen=True, slots=True)

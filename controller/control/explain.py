@@ -57,16 +57,19 @@ def attributed(
     """
     out: list[tuple[Withheld, ...]] = []
     names = [limit.id for limit in engine.site.limits]
+    known = frozenset(names)
     for k, unit in enumerate(engine.site.units):
         least_w, all_w = WORTH_SAYING_FRAC * unit.p_rated_w, float(curtailed[k])
         if all_w < least_w:
             out.append(())
             continue
-        if causes[k] and causes[k][0] not in names:
+        if causes[k] and causes[k][0] not in known:
             out.append((Withheld(causes[k][0], all_w),))
             continue
         column = by_limit[:, k]
-        parts = [(names[i], float(column[i])) for i in np.argsort(-column, kind="stable") if column[i] >= least_w]
+        worth_saying = np.flatnonzero(column >= least_w)
+        order = worth_saying[np.argsort(-column[worth_saying], kind="stable")]
+        parts = [(names[i], float(column[i])) for i in order]
         rest_w = all_w - sum(w for _, w in parts)
         if not parts or rest_w >= least_w:
             parts.append((RELEASING, rest_w))

@@ -12,8 +12,8 @@ from controller.estimation.actuator import ActuatorState, CommandHistory, UnitAr
 from controller.estimation.estimate import Estimate
 from controller.estimation.flows import FlowModel
 from controller.estimation.layout import LOAD_RATE_FRAC, Layout
-from controller.estimation.plausibility import FreezeWatch, initial_watch, watch
-from controller.estimation.readings import Reading, SitePoints
+from controller.estimation.plausibility import FreezeWatch
+from controller.estimation.readings import Reading, Sample, SitePoints, sample
 from controller.estimation.response import LAG_ALLOWANCE, Look, Response, initial_response, observe
 from controller.estimation.sensitivities import Sensitivities, first_sensitivities, refreshed
 from controller.estimation.state_filter import (
@@ -111,7 +111,7 @@ class Estimator:
         open_p = np.where(self.units.is_battery, 0.0, self.units.p_rated_w)
         return EstimatorState(
             filter=initial_filter(x0, sigma0, lay.partition),
-            watch=initial_watch(),
+            watch=self.points.initial_watch(),
             actuator=ActuatorState(now_s, open_p, np.zeros(n)),
             response=initial_response(self.units),
             sensitivities=first_sensitivities(lay, lay.injection(x0), now_s),
@@ -133,10 +133,12 @@ class Estimator:
         """One cycle. ``held`` marks units whose set point (not their nature) decided their output last cycle."""
         lay, now_s = self.layout, snapshot.now_s
         dt_s = max(now_s - state.now_s, 0.0)
-        frozen = watch(state.watch, self.points.groups, snapshot)
-        rows = self.points.rows.take(snapshot, frozen, state.rows_used_at_s)
-        currents = self.points.currents.take(snapshot, frozen, state.currents_used_at_s)
-        available = self._available(snapshot, frozen)
+        taken = sample(self.points.names, snapshot)
+        watched = self.points.watch(state.watch, taken)
+        frozen = watched.frozen
+        rows = self.points.rows.take(taken, frozen, state.rows_used_at_s)
+        currents = self.points.currents.take(taken, frozen, state.currents_used_at_s)
+        available = self._available(taken, frozen)
         view = self._view(state, rows, available, history, held, now_s)
         before = _moved_by_command(predict(state.filter, lay.partition, self._motion(view), dt_s), view.step)
         grid = state.sensitivities.grid.grid
@@ -151,15 +153,15 @@ class Estimator:
         if sensitivities.grid is not state.sensitivities.grid:
             grid = sensitivities.grid.grid
             predicted = grid.predict(injection)
-        voltages = self.points.voltages.take(snapshot, frozen, state.voltages_used_at_s)
+        voltages = self.points.voltages.take(taken, frozen, state.voltages_used_at_s)
         estimated_v = predicted[grid.rows_u()] + state.offset_v
         offset_v = self.voltages.update(state.offset_v, voltages.value, estimated_v, state.voltages_used_at_s)
         stacked = self.flows.stacked(grid, predicted, offset_flow, offset_v)
-        contents = self.points.contents.take(snapshot, frozen, np.full(lay.n_unit, -np.inf)).value
+        contents = self.points.contents.take(taken, frozen, self.points.contents.never()).value
         new = replace(
             state,
             filter=after,
-            watch=frozen,
+            watch=watched,
             actuator=view.actuator,
             response=view.response,
             sensitivities=sensitivities,
@@ -257,9 +259,9 @@ class Estimator:
         low, high = self.layout.load_box
         return replace(state, x=np.concatenate([np.clip(state.x[: len(low)], low, high), state.x[len(low) :]]))
 
-    def _available(self, snapshot: Snapshot, frozen: FreezeWatch) -> Array:
+    def _available(self, taken: Sample, frozen: BoolArray) -> Array:
         """What units say they could give (magnitude, W); NaN where they do not say it."""
-        said = self.points.available.take(snapshot, frozen, np.full(self.layout.n_unit, -np.inf)).value
+        said = self.points.available.take(taken, frozen, self.points.available.never()).value
         return np.where(self.units.is_battery, np.nan, said * self.units.sign)
 
     def _estimate(

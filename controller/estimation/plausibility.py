@@ -10,12 +10,14 @@ a meter that repeats even zeros before it ever moved may well repeat itself.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from controller.domain.snapshot import Snapshot
+Array = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+IndexArray = NDArray[np.intp]
 
 CHANCE = 1e-7
 SAME_PRIOR = 0.5
@@ -25,44 +27,52 @@ LEARN_SAMPLES = 200
 
 @dataclass(frozen=True, slots=True)
 class FreezeWatch:
-    """Per element: last values, fresh samples without any change, how often unchanged is normal, samples seen."""
+    """Per element: last values (NaN = none), fresh samples without any change, how often unchanged is normal, samples
+    seen alive, and when the last one was taken.
+    """
 
-    last: Mapping[str, tuple[float, ...]]
-    same: Mapping[str, int]
-    same_frac: Mapping[str, float]
-    seen: Mapping[str, int]
-    sampled_at_s: Mapping[str, float]
+    last: Array
+    same: Array
+    same_frac: Array
+    seen: Array
+    sampled_at_s: Array
 
-    def frozen(self, element: str) -> bool:
-        """True when the element's readings stopped moving."""
-        usual = min(max(self.same_frac.get(element, SAME_PRIOR), SAME_LOW), SAME_HIGH)
-        return self.same.get(element, 0) * math.log(usual) < math.log(CHANCE)
+    @property
+    def frozen(self) -> BoolArray:
+        """Elements whose readings stopped moving."""
+        usual = np.clip(self.same_frac, SAME_LOW, SAME_HIGH)
+        out: BoolArray = self.same * np.log(usual) < math.log(CHANCE)
+        return out
 
 
-def initial_watch() -> FreezeWatch:
+def initial_watch(n_element: int, n_quantity: int) -> FreezeWatch:
     """Nothing seen yet."""
-    return FreezeWatch({}, {}, {}, {}, {})
+    zero = np.zeros(n_element)
+    never = np.full(n_element, -np.inf)
+    return FreezeWatch(np.full((n_element, n_quantity), np.nan), zero, np.full(n_element, SAME_PRIOR), zero, never)
 
 
-def watch(previous: FreezeWatch, groups: Mapping[str, Sequence[str]], snapshot: Snapshot) -> FreezeWatch:
-    """Compare the element's readings with the last fresh sample; only GOOD, newly sampled readings count."""
-    last, same = dict(previous.last), dict(previous.same)
-    frac, seen, sampled = dict(previous.same_frac), dict(previous.seen), dict(previous.sampled_at_s)
-    get = snapshot.points.get
-    for element, names in groups.items():
-        readings = [m for name in names if (m := get(name)) is not None and m.usable]
-        if not readings or readings[0].measured_at_s <= sampled.get(element, -np.inf):
-            continue
-        values, before = tuple([m.value for m in readings]), last.get(element)
-        idle = not any(values) or before is None or not any(before)
-        unchanged = values == before and not idle
-        run = same.get(element, 0)
-        if idle and values == before and element not in seen:
-            frac[element] = SAME_HIGH
-        elif not idle and not unchanged:
-            seen[element] = min(seen.get(element, 0) + run + 1, LEARN_SAMPLES)
-            old = frac.get(element, SAME_PRIOR)
-            frac[element] = old + (run - (run + 1) * old) / max(seen[element], run + 1)
-        same[element] = run + 1 if unchanged else 0
-        last[element], sampled[element] = values, readings[0].measured_at_s
-    return FreezeWatch(last, same, frac, seen, sampled)
+def watch(previous: FreezeWatch, value: Array, at_s: Array) -> FreezeWatch:
+    """Compare every element's readings with its last fresh sample.
+
+    ``value`` (element, quantity) is NaN where there is no usable reading, ``at_s`` says when each was sampled; a
+    sample counts once, by the instant of its first usable reading.
+    """
+    usable = np.isfinite(value)
+    sampled_at_s = np.where(usable.any(axis=1), at_s[np.arange(len(at_s)), usable.argmax(axis=1)], -np.inf)
+    new = sampled_at_s > previous.sampled_at_s
+    run, frac = previous.same, previous.same_frac
+    repeated = ((value == previous.last) | (~usable & np.isnan(previous.last))).all(axis=1)
+    idle = ~(usable & (value != 0.0)).any(axis=1) | ~(np.nan_to_num(previous.last) != 0.0).any(axis=1)
+    unchanged = repeated & ~idle
+    quiet_from_the_start = new & idle & repeated & (previous.seen == 0.0)
+    moved = new & ~idle & ~repeated
+    seen = np.where(moved, np.minimum(previous.seen + run + 1.0, LEARN_SAMPLES), previous.seen)
+    learned = frac + (run - (run + 1.0) * frac) / np.maximum(seen, run + 1.0)
+    return FreezeWatch(
+        last=np.where(new[:, None], value, previous.last),
+        same=np.where(new, np.where(unchanged, run + 1.0, 0.0), run),
+        same_frac=np.where(quiet_from_the_start, SAME_HIGH, np.where(moved, learned, frac)),
+        seen=seen,
+        sampled_at_s=np.where(new, sampled_at_s, previous.sampled_at_s),
+    )
