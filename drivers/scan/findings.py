@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from drivers.sunspec.curves import Curve
+
 
 @dataclass(frozen=True, slots=True)
 class Match:
@@ -17,7 +19,7 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class UnitFound:
-    """One Modbus unit: texts about itself, SunSpec models with their addresses, profiles that fit, best first."""
+    """One Modbus unit: texts about itself, SunSpec models and where they are, curves, profiles that fit, best first."""
 
     address: int
     texts: Mapping[str, str]
@@ -25,6 +27,7 @@ class UnitFound:
     models: tuple[tuple[int, str, int], ...] = ()
     matches: tuple[Match, ...] = ()
     remarks: tuple[str, ...] = ()
+    curves: tuple[Curve, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from drivers.modbus.codec import READ_HOLDING, ExceptionAnswer
+from drivers.modbus.codec import READ_HOLDING, REGISTERS_MAX, ExceptionAnswer
 from drivers.scan.findings import Match, UnitFound
 from drivers.scan.identification import identification_request, parse_identification, plain
 from drivers.scan.match import matching_profiles, sunspec_profile
 from drivers.scan.probe import NoAnswerError, Probe, TimeIsUpError
 from drivers.sunspec.chain import Chain, ChainWalk
+from drivers.sunspec.curves import CURVE_MODELS, Curve, read_curve
 from drivers.sunspec.definitions import model
 
 _NOBODY = (10, 11)  # gateway path unavailable, gateway target failed to respond
 _ROUNDS_MAX = 4
+CURVE_REGISTERS_MAX = 1500
 _COMMON = {"vendor": (2, 16), "product_name": (18, 16), "revision": (42, 8), "serial": (50, 16)}
 """Mn, Md, Vr and SN of the common model: offset from its ID and registers (SunSpec model 1)."""
 
@@ -40,7 +42,7 @@ async def _unit(probe: Probe, address: int) -> UnitFound | None:
     walk = await _walked(probe, address)
     if walk.chain is not None:
         texts = {**await _common(probe, address, walk.chain), **texts}
-        return _sunspec_unit(address, texts, walk.chain)
+        return _sunspec_unit(address, texts, walk.chain, await _curves(probe, address, walk.chain))
     return UnitFound(address, texts, matches=await matching_profiles(probe, address), remarks=(walk.fault,))
 
 
@@ -96,11 +98,29 @@ async def _common(probe: Probe, address: int, chain: Chain) -> dict[str, str]:
     return {name: plain(data[2 * at : 2 * (at + size)]) for name, (at, size) in _COMMON.items()}
 
 
-def _sunspec_unit(address: int, texts: dict[str, str], chain: Chain) -> UnitFound:
+async def _curves(probe: Probe, address: int, chain: Chain) -> tuple[Curve, ...]:
+    """The curves in force of every curve model that can be read in one request after the other."""
+    found = []
+    for at in chain.models:
+        if at.id not in CURVE_MODELS or at.length > CURVE_REGISTERS_MAX:
+            continue
+        data = b""
+        try:
+            for start in range(at.address, at.end, REGISTERS_MAX):
+                count = min(REGISTERS_MAX, at.end - start)
+                data += await probe.registers(address, READ_HOLDING, start, count)
+        except (ExceptionAnswer, NoAnswerError):
+            continue
+        curve = read_curve(at.id, data)
+        found += [curve] if curve is not None else []
+    return tuple(found)
+
+
+def _sunspec_unit(address: int, texts: dict[str, str], chain: Chain, curves: tuple[Curve, ...]) -> UnitFound:
     models = tuple((at.id, _label(at.id), at.address) for at in chain.models)
     profile = sunspec_profile(chain)
     matches = () if profile is None else (Match(profile, 10, "SunSpec models " + _ids(chain)),)
-    return UnitFound(address, texts, chain.base, models, matches)
+    return UnitFound(address, texts, chain.base, models, matches, curves=curves)
 
 
 def _label(model_id: int) -> str:

@@ -72,6 +72,9 @@ def _unit_lines(port: int, unit: UnitFound) -> Iterator[str]:
     if unit.sunspec_base is not None:
         yield f"    SunSpec at {unit.sunspec_base}:"
         yield from (f"      {model_id} {label} at {address}" for model_id, label, address in unit.models)
+    for curve in unit.curves:
+        corners = " ".join(f"({x:g}, {y:g})" for x, y in curve.corners) or "no corners"
+        yield f"    curve {curve.model_id} {'in force' if curve.enabled else 'not enabled'}: {corners}"
     for match in unit.matches[:3]:
         yield f"    fits {match.profile}: {match.why}"
     if not unit.matches:

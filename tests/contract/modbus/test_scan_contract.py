@@ -105,6 +105,10 @@ async def test_a_sunspec_device_is_listed_with_all_its_models_and_its_maker() ->
     assert [model_id for model_id, _, _ in unit.models] == [item["ID"] for item in EXAMPLE["models"][:-1]]
     assert unit.texts["vendor"] == "SunSpecTest"
     assert unit.matches[0].profile == "sunspec_battery"
+    volt_var, volt_watt = unit.curves[:2]
+    assert volt_var.corners == ((92.0, 30.0), (96.7, 0.0), (103.0, 0.0), (107.0, -30.0))
+    assert (volt_watt.enabled, volt_watt.corners) == (False, ((106.0, 100.0), (110.0, 0.0)))
+    assert "curve 705 in force: (92, 30) (96.7, 0) (103, 0) (107, -30)" in as_text(found)
 
 
 async def test_only_reads_and_identification_ever_leave() -> None:
