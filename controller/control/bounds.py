@@ -78,7 +78,8 @@ def _withheld(
     cap = np.maximum(set_p_w[r.unit] * r.sign, 0.0)
     in_force = np.minimum(np.maximum(estimate.modelled_p_w[r.unit] * r.sign, 0.0), cap)
     known = np.isfinite(avail) | r.is_storage
-    capped = ~known & (cap < 0.995 * r.rated_w) & (output > in_force - tuning.at_cap_frac * r.rated_w)
+    near = np.where(probe_w > 0.0, tuning.still_at_cap_frac, tuning.at_cap_frac) * r.rated_w
+    capped = ~known & (cap < 0.995 * r.rated_w) & (output > in_force - near)
     smallest = tuning.slack_min_frac * r.rated_w
     largest = np.maximum(tuning.probe_frac * r.rated_w, r.ramp_up_w_per_s * cycle_s)
     probe = np.where(capped, np.clip(2.0 * probe_w, smallest, largest), 0.0)

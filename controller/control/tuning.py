@@ -29,7 +29,8 @@ class Tuning:
     q_move_cost: float = 0.1
     free_frac: float = 0.015
     at_cap_frac: float = 0.006
-    probe_frac: float = 0.03
+    still_at_cap_frac: float = 0.02
+    probe_frac: float = 0.15
     slack_min_frac: float = 0.005
     limited_frac: float = 0.01
     quiet_frac: float = 0.003
