@@ -290,7 +290,7 @@ class Estimator:
             branch_excess_a=self.flows.excess_a(magnitude, sigma, currents.value),
             branch_age_s=np.minimum(state.now_s - state.currents_used_at_s, rows_age[:nb]),
             bus_u_v=stacked[grid.rows_u()],
-            bus_sigma_v=self.voltages.sigma_v(bus_age),
+            bus_sigma_v=self.voltages.sigma_v(bus_age, stacked[grid.rows_u()], sigma),
             bus_age_s=bus_age,
             interface_p_w=float(interface[0]),
             interface_q_var=float(interface[1]),
