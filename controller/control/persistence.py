@@ -1,8 +1,8 @@
 """Excess that does not go away: integral action for what the model did not expect.
 
-A limit that stays exceeded longer than an obedient fleet needs is proof that somebody does not do what the dispatch
-counts on. From then on its room shrinks with the integral of the excess, so that others are asked too, and comes back
-slowly once the limit is kept.
+A limit that stays exceeded longer than an obedient fleet needs, and does not fall either, is proof that somebody does
+not do what the dispatch counts on. From then on its room shrinks with the integral of the excess, so that others are
+asked too, and comes back slowly once the limit is kept. While it falls the fleet is doing what its ramps allow.
 """
 
 from __future__ import annotations
@@ -18,28 +18,32 @@ GRACE_S = 4.0  # at least; and never less than 2.5 cycles
 GAIN_PER_S = 0.4
 EXTRA_MAX_FRAC = 0.1
 RELEASE_S = 20.0
+FALLING_PER_S = 0.15  # of the excess: what goes at least this fast is on its way
 TOLERANCE_FRAC = 0.003
 
 
 @dataclass(frozen=True, slots=True)
 class Persistence:
-    """Per limit: since when it is exceeded (inf = it is not) and how much its room is reduced (fraction)."""
+    """Per limit: since when it is exceeded (inf = it is not), by how much (fraction), and how much its room is reduced
+    (fraction)."""
 
     since_s: Array
+    excess_frac: Array
     extra_frac: Array
 
 
 def initial_persistence(n: int) -> Persistence:
     """Nothing is exceeded."""
-    return Persistence(np.full(n, np.inf), np.zeros(n))
+    return Persistence(np.full(n, np.inf), np.zeros(n), np.zeros(n))
 
 
 def persist(previous: Persistence, excess_frac: Array, now_s: float, cycle_s: float) -> Persistence:
     """Update with how far each limit is exceeded now (fraction of the limit, negative = room)."""
     over = excess_frac > TOLERANCE_FRAC
     since = np.where(over, np.minimum(previous.since_s, now_s), np.inf)
-    stubborn = over & (now_s - since >= max(GRACE_S, 2.5 * cycle_s))
+    falling = excess_frac < previous.excess_frac * (1.0 - min(FALLING_PER_S * cycle_s, 0.5))
+    stubborn = over & ~falling & (now_s - since >= max(GRACE_S, 2.5 * cycle_s))
     grown = previous.extra_frac + GAIN_PER_S * cycle_s * np.maximum(excess_frac, 0.0)
     released = previous.extra_frac * np.exp(-cycle_s / RELEASE_S)
     extra = np.where(stubborn, np.minimum(grown, EXTRA_MAX_FRAC), np.where(over, previous.extra_frac, released))
-    return Persistence(since, extra)
+    return Persistence(since, np.where(over, excess_frac, 0.0), extra)
