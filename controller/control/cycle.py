@@ -26,6 +26,7 @@ from controller.control.recovery import Recovery, initial_recovery, recover
 from controller.control.report import build_record
 from controller.control.resources import Resources
 from controller.control.storage import Surplus, observe_surplus, storage_marginal_price, stored_energy_value
+from controller.control.trust import Trust, initial_trust, lent_share, observe_trust
 from controller.control.tuning import DEFAULT, Tuning
 from controller.domain.limit import Limit, LimitKind
 from controller.domain.record import CycleRecord, Mode
@@ -120,6 +121,7 @@ class ControlState:
     persistence: Persistence
     given_up: BoolArray
     recovery: Recovery
+    trust: Trust
     mode: Mode
     ready_since_s: float
     flags: frozenset[tuple[str, str]]
@@ -148,6 +150,7 @@ def initial_state(site: Site, tuning: Tuning = DEFAULT) -> ControlState:
         persistence=initial_persistence(len(site.limits)),
         given_up=np.zeros(n, dtype=bool),
         recovery=initial_recovery(n),
+        trust=initial_trust(n),
         mode=Mode.BOOT,
         ready_since_s=np.inf,
         flags=frozenset(),
@@ -172,7 +175,8 @@ def step(site: Site, state: ControlState, snapshot: Snapshot) -> tuple[ControlSt
     lost = recovery.lost
     excess = np.array([readings[k].loading_frac - 1.0 for k in range(len(site.limits))])
     persistence = persist(state.persistence, excess, snapshot.now_s, site.cycle.cycle_s)
-    state = replace(state, persistence=persistence, given_up=_given_up(state, lost, persistence))
+    trust = _trust(engine, state, estimate, lost)
+    state = replace(state, persistence=persistence, given_up=_given_up(state, lost, persistence), trust=trust)
     decision = _decide(engine, state, estimate, in_force, snapshot, lost)
     set_p, set_q, held, decided = _settle(engine, state, estimate, decision, mode, lost)
     record, flags, bound_at_s = build_record(
@@ -244,6 +248,8 @@ def _decide(
         bounds=bound.bounds,
         marginal_price=gain,
         curvature=curvature,
+        lent_share=lent_share(state.trust)[r.unit],
+        insist=state.persistence.insist[rows.limit],
         target=_reactive_target(site, estimate, snapshot.now_s),
         cycle_s=site.cycle.cycle_s,
         wishes=wishes.wishes(span, bound.output_w, estimate.unit_q_var, r) if span.asks else None,
@@ -275,10 +281,17 @@ def _prices(
     return gain + engine.curvature * share, engine.curvature * r.base_w / could
 
 
+def _trust(engine: Engine, state: ControlState, estimate: Estimate, lost: BoolArray) -> Trust:
+    """Who has shown by now that it follows: judged against the set points in force, whose way has been waited for."""
+    units, p_w = engine.units, estimate.unit_p_w
+    told = np.where(units.is_battery, p_w - state.set_p_w, np.maximum((p_w - state.set_p_w) * units.sign, 0.0))
+    return observe_trust(state.trust, p_w, np.abs(told), units.p_rated_w, estimate.deaf | lost)
+
+
 def _given_up(state: ControlState, lost: BoolArray, persistence: Persistence) -> BoolArray:
-    """Units that hold their last set point, are not heard and are sent to their safe one: a limit stays exceeded."""
-    stubborn = bool((persistence.extra_frac > 0.0).any())
-    out: BoolArray = lost & ~state.engine.reverts & (state.given_up | stubborn)
+    """Units that hold their last set point, are not heard and are sent to their safe one: a limit is at stake."""
+    at_stake = bool((persistence.insist | (persistence.extra_frac > 0.0)).any())
+    out: BoolArray = lost & ~state.engine.reverts & (state.given_up | at_stake)
     return out
 
 

@@ -109,7 +109,8 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Everything one dispatch needs, already in arrays."""
+    """Everything one dispatch needs, already in arrays; ``lent_share`` (per resource): see
+    ``trust.py``; ``insist`` (per row) marks limits that stay exceeded."""
 
     rows: Rows
     effects: Effects
@@ -120,6 +121,8 @@ class Problem:
     bounds: Bounds
     marginal_price: Array
     curvature: Array
+    lent_share: Array
+    insist: BoolArray
     target: Target | None
     cycle_s: float
     wishes: Wishes | None = None
@@ -174,19 +177,26 @@ def lead(resources: Resources, cycle_s: float, tuning: Tuning) -> Array:
 def _assemble(
     problem: Problem, keep: BoolArray, by_resource: Array, by_unit_q: Array, resources: Resources, tuning: Tuning
 ) -> tuple[Array, Array, Array]:
-    """Steady rows of all kept, transient rows of the kept main ones."""
+    """Steady rows of all kept; transient rows of the kept main ones, again with no more trust than was earned."""
     g, gq = by_resource[keep], by_unit_q[keep]
     room, main = problem.rows.room[keep], problem.rows.main[keep]
     steady = np.hstack([g, -g, gq])
     k = lead(resources, problem.cycle_s, tuning)
-    gm = g[main]
-    up = np.where(gm > 0.0, gm, gm * k)
-    down = np.where(gm > 0.0, -gm * k, -gm)
-    transient = np.hstack([up, down, gq[main]])
-    b = np.concatenate([room - problem.row_pool[keep], room[main]])
-    penalty = problem.row_penalty[keep]
     share = tuning.transient_penalty / tuning.thermal_penalty
-    return np.vstack([steady, transient]), b, np.concatenate([penalty, share * penalty[main]])
+    penalty = problem.row_penalty[keep]
+    parts = [(steady, room - problem.row_pool[keep], penalty)]
+    parts.append((_transient(g[main], gq[main], k), room[main], share * penalty[main]))
+    if (problem.lent_share < 1.0).any():
+        release = _transient(g[main], gq[main], k * problem.lent_share)
+        at_once = np.where(problem.insist[keep][main], room[main], np.maximum(room[main], 0.0))
+        parts.append((release, at_once, share * penalty[main]))
+    a, b, weight = zip(*parts, strict=True)
+    return np.vstack(a), np.concatenate(b), np.concatenate(weight)
+
+
+def _transient(g: Array, gq: Array, k: Array) -> Array:
+    """Rows in which a move for the worse counts in full and relief only by its share ``k``."""
+    return np.hstack([np.where(g > 0.0, g, g * k), np.where(g > 0.0, -g * k, -g), gq])
 
 
 def _with_target(
