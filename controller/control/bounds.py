@@ -19,18 +19,26 @@ BoolArray = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
+class Probe:
+    """Per resource: how far it was tried beyond its output in the last cycle (0 = it was not), and that output, W."""
+
+    step_w: Array
+    output_w: Array
+
+
+@dataclass(frozen=True, slots=True)
 class Reach:
     """Bounds for the dispatch and what lies behind them, per resource.
 
     ``withheld_w`` is how much more the resource could give now (0 when it is free), ``probing`` marks resources whose
-    limit is unknown and that are only tried a little further, by ``probe_w``; ``fixed`` those that get no credit.
+    limit is unknown and that are only tried a little further (``probe``); ``fixed`` those that get no credit.
     """
 
     bounds: Bounds
     output_w: Array
     withheld_w: Array
     probing: BoolArray
-    probe_w: Array
+    probe: Probe
     fixed: BoolArray
 
 
@@ -40,18 +48,18 @@ def reach(
     resources: Resources,
     estimate: Estimate,
     set_p_w: Array,
-    probe_w: Array,
+    last: Probe,
     lost: BoolArray,
     tuning: Tuning,
 ) -> Reach:
     """Bounds of every resource from the estimate and the set points in force (``set_p_w``, load convention).
 
-    ``probe_w`` is how far a capped resource that does not report what it has was tried in the last cycle.
+    ``last`` is how capped resources that do not report what they have were tried in the last cycle.
     """
     r = resources
     output = r.output_w(estimate.unit_p_w)
     fixed = (estimate.deaf | lost)[r.unit]
-    withheld, probing, probe = _withheld(r, estimate, output, set_p_w, probe_w, site.cycle.cycle_s, tuning)
+    withheld, probing, probe = _withheld(r, estimate, output, set_p_w, last, site.cycle.cycle_s, tuning)
     content = _storage_room(site, r, estimate, tuning)
     creep = output + tuning.limited_frac * r.rated_w
     content = np.where(estimate.limited_sign[r.unit] == r.sign, np.minimum(content, creep), content)
@@ -67,26 +75,28 @@ def reach(
 
 
 def _withheld(
-    r: Resources, estimate: Estimate, output: Array, set_p_w: Array, probe_w: Array, cycle_s: float, tuning: Tuning
-) -> tuple[Array, BoolArray, Array]:
+    r: Resources, estimate: Estimate, output: Array, set_p_w: Array, last: Probe, cycle_s: float, tuning: Tuning
+) -> tuple[Array, BoolArray, Probe]:
     """What a capped resource could give beyond its output, whether that is a guess, and the guess.
 
     A resource that does not say what it has and sits at the cap that is in force inside it is tried further, twice as
-    far each time it follows; as soon as it stays behind its cap it is free and what it gives is all it has.
+    far each time it follows. While it rises it may lag behind its cap; as soon as it stays behind it without rising it
+    is free, and what it gives is all it has.
     """
     avail = estimate.avail_w[r.unit]
     cap = np.maximum(set_p_w[r.unit] * r.sign, 0.0)
     in_force = np.minimum(np.maximum(estimate.modelled_p_w[r.unit] * r.sign, 0.0), cap)
     known = np.isfinite(avail) | r.is_storage
-    near = np.where(probe_w > 0.0, tuning.still_at_cap_frac, tuning.at_cap_frac) * r.rated_w
+    rising = (last.step_w > 0.0) & (output - last.output_w > tuning.rising_frac * r.rated_w)
+    near = np.where(rising, tuning.still_at_cap_frac, tuning.at_cap_frac) * r.rated_w
     capped = ~known & (cap < 0.995 * r.rated_w) & (output > in_force - near)
     smallest = tuning.slack_min_frac * r.rated_w
     largest = np.maximum(tuning.probe_frac * r.rated_w, r.ramp_up_w_per_s * cycle_s)
-    probe = np.where(capped, np.clip(2.0 * probe_w, smallest, largest), 0.0)
+    probe = np.where(capped, np.clip(2.0 * last.step_w, smallest, largest), 0.0)
     reported = np.where(avail - output > tuning.free_frac * r.rated_w, avail - output, 0.0)
     room = np.maximum(r.rated_w - output, 0.0)
     withheld = np.where(known, np.where(r.is_storage, 0.0, reported), np.minimum(probe, room))
-    return withheld, capped, probe
+    return withheld, capped, Probe(probe, output)
 
 
 def _storage_room(site: Site, r: Resources, estimate: Estimate, tuning: Tuning) -> Array:

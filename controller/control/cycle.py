@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from controller.control import modes, wishes
 from controller.control.access import access_prices
-from controller.control.bounds import Reach, reach
+from controller.control.bounds import Probe, Reach, reach
 from controller.control.caps import share_room
 from controller.control.causes import Verdict, verdicts
 from controller.control.dispatch import Effects, Plan, Problem, Target, dispatch, effects, lead
@@ -116,7 +116,7 @@ class ControlState:
     set_p_w: Array
     set_q_var: Array
     held: BoolArray
-    probe_w: Array
+    probe: Probe
     surplus: Surplus
     persistence: Persistence
     given_up: BoolArray
@@ -133,7 +133,7 @@ def initial_state(site: Site, tuning: Tuning = DEFAULT) -> ControlState:
     engine = Engine(site, tuning)
     n = len(site.units)
     history = CommandHistory(np.array([-np.inf]), engine.open_p_w[None, :], np.zeros((1, n)))
-    held, probe = engine.units.is_battery.copy(), np.zeros(len(engine.resources.unit))
+    held, n_r = engine.units.is_battery.copy(), len(engine.resources.unit)
     return ControlState(
         engine=engine,
         seq=0,
@@ -145,7 +145,7 @@ def initial_state(site: Site, tuning: Tuning = DEFAULT) -> ControlState:
         set_p_w=engine.open_p_w,
         set_q_var=np.zeros(n),
         held=held,
-        probe_w=probe,
+        probe=Probe(np.zeros(n_r), np.zeros(n_r)),
         surplus=Surplus(),
         persistence=initial_persistence(len(site.limits)),
         given_up=np.zeros(n, dtype=bool),
@@ -199,7 +199,7 @@ def step(site: Site, state: ControlState, snapshot: Snapshot) -> tuple[ControlSt
         set_p_w=sent_p,
         set_q_var=sent_q,
         held=held,
-        probe_w=decision.reach.probe_w,
+        probe=decision.reach.probe,
         surplus=observe_surplus(state.surplus, snapshot.now_s, engine.resources, _held_back_w(decision)),
         recovery=recovery,
         mode=mode,
@@ -231,7 +231,7 @@ def _decide(
     site, incidence = engine.site, engine.layout.incidence
     rows = engine.rows(estimate, in_force)
     effect = effects(rows, incidence, r)
-    bound = reach(site, engine.units, r, estimate, state.set_p_w, state.probe_w, lost, t)
+    bound = reach(site, engine.units, r, estimate, state.set_p_w, state.probe, lost, t)
     span = wishes.span_of(in_force.units, r)
     bound = replace(bound, bounds=wishes.within_caps(bound.bounds, bound.output_w, span))
     rows = replace(rows, room=rows.room - engine.extra_scale[rows.limit] * state.persistence.extra_frac[rows.limit])
@@ -250,6 +250,7 @@ def _decide(
         curvature=curvature,
         lent_share=lent_share(state.trust)[r.unit],
         insist=state.persistence.insist[rows.limit],
+        is_current=~voltage,
         target=_reactive_target(site, estimate, snapshot.now_s),
         cycle_s=site.cycle.cycle_s,
         wishes=wishes.wishes(span, bound.output_w, estimate.unit_q_var, r) if span.asks else None,

@@ -109,8 +109,11 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Everything one dispatch needs, already in arrays; ``lent_share`` (per resource): see
-    ``trust.py``; ``insist`` (per row) marks limits that stay exceeded."""
+    """Everything one dispatch needs, already in arrays.
+
+    ``lent_share`` (per resource): see ``trust.py``; ``insist`` (per row) marks limits that stay exceeded,
+    ``is_current`` those of currents and powers, not voltages.
+    """
 
     rows: Rows
     effects: Effects
@@ -123,6 +126,7 @@ class Problem:
     curvature: Array
     lent_share: Array
     insist: BoolArray
+    is_current: BoolArray
     target: Target | None
     cycle_s: float
     wishes: Wishes | None = None
@@ -140,11 +144,26 @@ def dispatch(problem: Problem, resources: Resources, incidence: Array, q_max_var
     low, high = _box(problem, base)
     solution = qp.solve(h, f, low, high, a, b, penalty, _families(problem, keep, len(b)))
     up, down, dq = (solution.x[:n_r] * base, solution.x[n_r : 2 * n_r] * base, solution.x[2 * n_r :] * base)
+    up = _within_earned_room(problem, up, down, dq, lead(resources, problem.cycle_s, tuning))
     n_keep = int(keep.sum())
     violation, shadow = np.zeros(len(keep)), np.zeros(len(keep))
     violation[keep], shadow[keep] = solution.violation[:n_keep], solution.multiplier[:n_keep]
     output = np.maximum(problem.output_w + up - down, 0.0)
     return Plan(output, problem.q_var + dq, up, down, violation, shadow, solution.ok)
+
+
+def _within_earned_room(problem: Problem, up: Array, down: Array, dq: Array, k: Array) -> Array:
+    """Upward moves cut to the room that is there and that trusted units make within the lead horizon."""
+    if (problem.lent_share >= 1.0).all():
+        return up
+    rows = problem.rows.main & problem.is_current
+    g, gq = problem.effects.by_resource[rows], problem.effects.by_unit_q[rows]
+    worse, better, relied = np.maximum(g, 0.0), np.maximum(-g, 0.0), k * problem.lent_share
+    room = np.maximum(problem.rows.room[rows], 0.0) + worse @ (relied * down) + better @ (relied * up) - gq @ dq
+    wanted = worse @ up
+    share = np.where(wanted > room, np.maximum(room, 0.0) / np.maximum(wanted, 1e-12), 1.0)
+    out: Array = up * np.where(g > 0.0, share[:, None], 1.0).min(axis=0, initial=1.0)
+    return out
 
 
 def _reachable(problem: Problem, by_resource: Array, by_unit_q: Array, base: float) -> BoolArray:
@@ -177,7 +196,7 @@ def lead(resources: Resources, cycle_s: float, tuning: Tuning) -> Array:
 def _assemble(
     problem: Problem, keep: BoolArray, by_resource: Array, by_unit_q: Array, resources: Resources, tuning: Tuning
 ) -> tuple[Array, Array, Array]:
-    """Steady rows of all kept; transient rows of the kept main ones, again with no more trust than was earned."""
+    """Steady rows of all kept; transient rows of the main ones; of those that stay exceeded again with earned trust."""
     g, gq = by_resource[keep], by_unit_q[keep]
     room, main = problem.rows.room[keep], problem.rows.main[keep]
     steady = np.hstack([g, -g, gq])
@@ -186,10 +205,10 @@ def _assemble(
     penalty = problem.row_penalty[keep]
     parts = [(steady, room - problem.row_pool[keep], penalty)]
     parts.append((_transient(g[main], gq[main], k), room[main], share * penalty[main]))
-    if (problem.lent_share < 1.0).any():
-        release = _transient(g[main], gq[main], k * problem.lent_share)
-        at_once = np.where(problem.insist[keep][main], room[main], np.maximum(room[main], 0.0))
-        parts.append((release, at_once, share * penalty[main]))
+    urgent = main & problem.insist[keep]
+    if urgent.any() and (problem.lent_share < 1.0).any():
+        earned = _transient(g[urgent], gq[urgent], k * problem.lent_share)
+        parts.append((earned, room[urgent], share * penalty[urgent]))
     a, b, weight = zip(*parts, strict=True)
     return np.vstack(a), np.concatenate(b), np.concatenate(weight)
 

@@ -30,6 +30,7 @@ class Tuning:
     free_frac: float = 0.015
     at_cap_frac: float = 0.006
     still_at_cap_frac: float = 0.02
+    rising_frac: float = 0.004
     probe_frac: float = 0.15
     slack_min_frac: float = 0.005
     limited_frac: float = 0.01

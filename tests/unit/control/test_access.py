@@ -55,10 +55,35 @@ def relieved(
         bounds=Bounds(np.zeros(2), OUTPUT_W, np.zeros(2), np.zeros(2), np.zeros(2)),
         marginal_price=price,
         curvature=curvature * resources.base_w / could,
+        lent_share=np.ones(2),
+        insist=np.zeros(1, dtype=bool),
+        is_current=np.ones(1, dtype=bool),
         target=None,
         cycle_s=1.0,
     )
     return dispatch(problem, resources, np.eye(3, 2), units.q_max_var, DEFAULT)
+
+
+def exchange_problem(lent: float, room_pu: float) -> tuple[Problem, Resources, np.ndarray]:
+    """WIND is dear and held 2 MW below what it has, PV is cheap; both load one limit with ``room_pu`` left."""
+    resources, units = resources_of(station("merit"))
+    problem = Problem(
+        rows=Rows(np.zeros(1, np.intp), np.zeros((1, 6)), np.array([room_pu]), np.array([True])),
+        effects=Effects(np.array([[1e-7, 1e-7]]), np.zeros((1, 2))),
+        row_penalty=np.array([DEFAULT.thermal_penalty]),
+        row_pool=np.zeros(1),
+        output_w=OUTPUT_W,
+        q_var=np.zeros(2),
+        bounds=Bounds(np.array([2e6, 0.0]), OUTPUT_W, np.zeros(2), np.zeros(2), np.zeros(2)),
+        marginal_price=access_prices(station("merit"), resources)[0],
+        curvature=np.zeros(2),
+        lent_share=np.full(2, lent),
+        insist=np.zeros(1, dtype=bool),
+        is_current=np.ones(1, dtype=bool),
+        target=None,
+        cycle_s=1.0,
+    )
+    return problem, resources, units.q_max_var
 
 
 def test_by_merit_the_cheapest_gives_way_first() -> None:
