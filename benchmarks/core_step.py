@@ -28,7 +28,8 @@ from fleet.plant import FleetPlant
 from fleet.site import build_site
 
 from controller.control import cycle
-from controller.control.cycle import initial_state, step
+from controller.control.cycle import step
+from controller.control.state import initial_state
 from controller.domain.record import CycleRecord
 
 SIZES = (5, 20, 50, 100, 200)

@@ -16,8 +16,9 @@ import structlog
 from controller.clock import SystemClock
 from controller.config.find import find_site
 from controller.config.loader import load_site
-from controller.control.cycle import ControlState, initial_state, step
+from controller.control.cycle import step
 from controller.control.reasons import dump_memory, restore_memory
+from controller.control.state import ControlState, initial_state
 from controller.domain.site import Device, Site
 from controller.ports import Clock, FieldDevice
 from controller.recording.recorder import Recorder

@@ -16,7 +16,8 @@ from typing import IO, Any
 
 import click
 
-from controller.control.cycle import ControlState, initial_state, step
+from controller.control.cycle import step
+from controller.control.state import ControlState, initial_state
 from controller.cosim_planning import CosimPlanning
 from controller.cosim_site import site_from_reset
 from controller.domain.measurement import Measurement, Quality

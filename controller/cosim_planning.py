@@ -5,7 +5,7 @@ In the field the plan comes from the station process; here nothing but the excha
 
 from __future__ import annotations
 
-from controller.control.cycle import ControlState
+from controller.control.state import ControlState
 from controller.domain.plan import StoragePlan
 from controller.domain.site import Site
 from controller.planning.calendar import QUARTER_S, Calendar

@@ -15,7 +15,8 @@ from controller.domain.record import Mode
 from controller.limits.unit_ranges import UnitRange
 
 if TYPE_CHECKING:
-    from controller.control.cycle import Decision, Engine
+    from controller.control.decision import Decision
+    from controller.control.engine import Engine
 
 Array = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from controller.domain.record import Withheld
 
 if TYPE_CHECKING:
-    from controller.control.cycle import Decision, Engine
+    from controller.control.decision import Decision
+    from controller.control.engine import Engine
 
 Array = NDArray[np.float64]
 

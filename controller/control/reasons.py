@@ -21,7 +21,7 @@ from controller.limits.transformer import hot_spots
 from controller.limits.voltage_mean import VoltageMeanReason
 
 if TYPE_CHECKING:
-    from controller.control.cycle import ControlState
+    from controller.control.state import ControlState
 
 
 Maker = Callable[[Site], Iterable[Reason[Any]]]

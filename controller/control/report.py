@@ -18,7 +18,9 @@ from controller.limits.base import Reading
 from controller.limits.in_force import InForce
 
 if TYPE_CHECKING:
-    from controller.control.cycle import ControlState, Decision, Engine
+    from controller.control.decision import Decision
+    from controller.control.engine import Engine
+    from controller.control.state import ControlState
 
 Array = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]

@@ -12,6 +12,7 @@ from controller.domain.topology import SQRT3
 from controller.estimation.bus_tree import BusTree
 
 Array = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
 
 TAU_S = 4.0
 JUMP_SIGMA = 5.0  # an error beyond this is a step and is taken over at once
@@ -50,12 +51,13 @@ class VoltageOffsets:
         Without a fresh one it is that of the nearest bus that has one, plus what the drop between them may be off:
         its own size times the impedances' error, and the uncertainty of the currents in it.
         """
-        fresh = age_s <= self._fresh_s
+        fresh: BoolArray = age_s <= self._fresh_s
         if fresh.all():
             return self._noise_left * self._sigma_pu * self._rated_v
         known_pu = self._noise_left * self._sigma_pu if fresh.any() else BLIND_SIGMA_PU
         tree, u_pu = self._tree, u_v / self._rated_v
-        between = tree.between(tree.nearest(fresh if fresh.any() else ~tree.from_root.any(axis=1)))
+        root: BoolArray = ~tree.from_root.any(axis=1)
+        between = tree.between(tree.nearest(fresh if fresh.any() else root))
         ends = tree.ends
         drop = np.abs(u_pu[ends[:, 0]] - u_pu[ends[:, 1]])
         unsure = SQRT3 * tree.z_ohm * branch_sigma_a / self._rated_v[ends[:, 1]]

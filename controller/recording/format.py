@@ -15,7 +15,8 @@ from dataclasses import dataclass, fields, replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from controller.control.cycle import ControlState, Engine
+from controller.control.engine import Engine
+from controller.control.state import ControlState
 from controller.control.tuning import Tuning
 from controller.domain.measurement import Measurement, Quality
 from controller.domain.record import CycleRecord

@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 
-from controller.control.cycle import ControlState
+from controller.control.state import ControlState
 from controller.domain.record import CycleRecord
 from controller.domain.site import Site
 from controller.domain.snapshot import Snapshot

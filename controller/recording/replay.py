@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from controller.control.cycle import ControlState, Engine, initial_state, step
+from controller.control.cycle import step
+from controller.control.engine import Engine
+from controller.control.state import ControlState, initial_state
 from controller.domain.record import CycleRecord
 from controller.domain.site import Site
 from controller.recording.codec import CodecError, Tree, to_tree

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from controller.control.cycle import ControlState
+from controller.control.state import ControlState
 from controller.domain.snapshot import Snapshot
 from controller.recording.codec import Tree, to_tree
 from controller.recording.format import CYCLE, GAP, HEADER, STATE, Cycle, header_of, snapshot_to_tree, state_to_tree

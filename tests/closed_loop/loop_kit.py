@@ -12,7 +12,8 @@ import numpy as np
 
 from controller.clock import ManualClock
 from controller.config.loader import load_site
-from controller.control.cycle import ControlState, initial_state, step
+from controller.control.cycle import step
+from controller.control.state import ControlState, initial_state
 from controller.domain.record import CycleRecord
 from controller.domain.site import Site
 from controller.domain.unit import Unit

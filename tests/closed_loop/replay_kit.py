@@ -8,7 +8,8 @@ from pathlib import Path
 
 from loop_kit import ClosedLoop
 
-from controller.control.cycle import ControlState, step
+from controller.control.cycle import step
+from controller.control.state import ControlState
 from controller.domain.record import CycleRecord
 from controller.domain.site import Site
 from controller.domain.snapshot import Snapshot

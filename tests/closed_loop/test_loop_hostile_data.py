@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from loop_kit import ClosedLoop, site_of
 
-from controller.control.cycle import ControlState, initial_state, step
+from controller.control.cycle import step
+from controller.control.state import ControlState, initial_state
 from controller.domain.measurement import Measurement, Quality
 from controller.domain.record import CycleRecord
 from controller.domain.site import Site

@@ -18,8 +18,9 @@ import pytest
 from loop_kit import HOUR_S, site_of
 
 from controller.clock import ManualClock
-from controller.control.cycle import ControlState, initial_state, step
+from controller.control.cycle import step
 from controller.control.reasons import dump_memory, restore_memory
+from controller.control.state import ControlState, initial_state
 from controller.domain.record import CycleRecord, LimitState
 from controller.runtime.loop_sync import VirtualLoop
 from simulators.adapters.in_process import InProcessField

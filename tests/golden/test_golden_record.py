@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from controller.config.loader import load_site
-from controller.control.cycle import initial_state, step
+from controller.control.cycle import step
+from controller.control.state import initial_state
 from controller.domain.snapshot import Snapshot
 
 HERE = Path(__file__).resolve().parent

@@ -20,7 +20,8 @@ from field_processes import SITE, Bench, bench, end
 from controller.clock import ManualClock
 from controller.config.find import find_site
 from controller.config.loader import load_site
-from controller.control.cycle import ControlState, initial_state, step
+from controller.control.cycle import step
+from controller.control.state import ControlState, initial_state
 from controller.history.chain import verify
 from controller.history.store import curtailments, open_to_read
 from controller.recording.codec import Tree, to_tree

@@ -12,7 +12,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from controller.control.cycle import ControlState, initial_state, step
+from controller.control.cycle import step
+from controller.control.state import ControlState, initial_state
 from controller.domain.limit import Limit, LimitKind
 from controller.domain.measurement import Measurement, Quality
 from controller.domain.record import CycleRecord

@@ -7,8 +7,8 @@ from dataclasses import replace
 import core_kit as kit
 import numpy as np
 
-from controller.control.cycle import Engine
 from controller.control.dispatch import EFFECT_MIN_FRAC, effects
+from controller.control.engine import Engine
 from controller.limits.base import Rows
 
 

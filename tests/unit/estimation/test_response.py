@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from controller.control.cycle import Engine
+from controller.control.engine import Engine
 from controller.domain.site import Site
 from controller.domain.unit import Actuator, Unit, UnitKind
 from controller.estimation.actuator import CommandHistory, UnitArrays

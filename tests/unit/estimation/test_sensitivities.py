@@ -8,7 +8,7 @@ import core_kit as kit
 import numpy as np
 import pytest
 
-from controller.control.cycle import ControlState
+from controller.control.state import ControlState
 from controller.domain.record import CycleRecord
 from controller.estimation.layout import Layout
 from controller.estimation.sensitivities import RELINEARISE_S, Sensitivities, first_sensitivities, refreshed

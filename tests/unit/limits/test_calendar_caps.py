@@ -8,7 +8,8 @@ from datetime import UTC, date, datetime
 import core_kit as kit
 import pytest
 
-from controller.control.cycle import initial_state, step
+from controller.control.cycle import step
+from controller.control.state import initial_state
 from controller.domain.connection import Calendar, CalendarCap, Connection
 from controller.domain.snapshot import Snapshot
 from controller.limits.calendar import holds

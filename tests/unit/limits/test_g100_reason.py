@@ -9,8 +9,9 @@ from dataclasses import replace
 import core_kit as kit
 import pytest
 
-from controller.control.cycle import initial_state, step
+from controller.control.cycle import step
 from controller.control.reasons import dump_memory, restore_memory
+from controller.control.state import initial_state
 from controller.domain.connection import Connection, G100Settings
 from controller.domain.instruction import Action, Instruction
 from controller.domain.record import CycleRecord

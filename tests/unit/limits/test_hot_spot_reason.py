@@ -13,7 +13,7 @@ import thermal_kit as kit
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from controller.control.cycle import initial_state
+from controller.control.state import initial_state
 from controller.domain.measurement import Quality
 from controller.domain.thermal import TransformerThermal
 from controller.estimation.transformer_state import parameters_of

@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from controller.control.cycle import initial_state, step
+from controller.control.cycle import step
+from controller.control.state import initial_state
 from controller.domain.limit import Limit, LimitKind
 from controller.domain.record import Event
 from controller.domain.snapshot import Snapshot

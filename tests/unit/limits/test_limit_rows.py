@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from controller.control.cycle import Engine
+from controller.control.engine import Engine
 from controller.domain.limit import Limit, LimitKind
 from controller.domain.site import Site
 from controller.estimation.estimate import Estimate

@@ -11,7 +11,8 @@ import pytest
 
 from controller.config.find import find_site
 from controller.config.loader import load_site
-from controller.control.cycle import ControlState, initial_state, step
+from controller.control.cycle import step
+from controller.control.state import ControlState, initial_state
 from controller.domain.snapshot import Snapshot
 from controller.recording.format import Cycle
 from controller.recording.reader import Checkpoint, Gap, Item, RecordedCycle, read

@@ -1,0 +1,150 @@
+"""What to aim at: rows of all limits, reach of all units, the programme, and the room that is left to share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controller.control import wishes
+from controller.control.bounds import Reach, reach
+from controller.control.caps import share_room
+from controller.control.dispatch import Effects, Plan, Problem, Target, dispatch, effects, lead
+from controller.control.engine import Engine
+from controller.control.resources import Resources
+from controller.control.state import ControlState
+from controller.control.storage import storage_marginal_price, stored_energy_value
+from controller.control.trust import lent_share
+from controller.control.tuning import Tuning
+from controller.domain.site import Site
+from controller.domain.snapshot import Snapshot
+from controller.estimation.estimate import Estimate
+from controller.limits.base import Rows
+from controller.limits.in_force import InForce
+
+Array = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+VOLTAGE_POOL_PU = 0.001
+VOLTAGE_RISE_PU = 0.002  # reactive power takes back within a cycle what a free unit's rise adds
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What the dispatch came to, before hysteresis and modes."""
+
+    in_force: InForce
+    span: wishes.Span
+    rows: Rows
+    effects: Effects
+    reach: Reach
+    plan: Plan
+    slack_w: Array
+    held: BoolArray
+
+
+def decide(
+    engine: Engine, state: ControlState, estimate: Estimate, in_force: InForce, snapshot: Snapshot, lost: BoolArray
+) -> Decision:
+    t, r = engine.tuning, engine.resources
+    site, incidence = engine.site, engine.layout.incidence
+    rows = engine.rows(estimate, in_force)
+    effect = effects(rows, incidence, r)
+    bound = reach(site, engine.units, r, estimate, state.set_p_w, state.probe, lost, t)
+    span = wishes.span_of(in_force.units, r)
+    bound = replace(bound, bounds=wishes.within_caps(bound.bounds, bound.output_w, span))
+    rows = replace(rows, room=rows.room - engine.extra_scale[rows.limit] * state.persistence.extra_frac[rows.limit])
+    rows = _without_trust_in_lost(rows, effect, bound.output_w, state.set_p_w, lost, r)
+    voltage = engine.is_voltage[rows.limit]
+    gain, curvature = _prices(engine, state, estimate, bound, snapshot)
+    problem = Problem(
+        rows=rows,
+        effects=effect,
+        row_penalty=np.where(voltage, t.voltage_penalty, t.thermal_penalty),
+        row_pool=np.where(voltage, VOLTAGE_POOL_PU, t.pool(site.cycle.cycle_s)),
+        output_w=bound.output_w,
+        q_var=estimate.unit_q_var,
+        bounds=bound.bounds,
+        marginal_price=gain,
+        curvature=curvature,
+        lent_share=lent_share(state.trust)[r.unit],
+        insist=state.persistence.insist[rows.limit],
+        is_current=~voltage,
+        target=_reactive_target(site, estimate, snapshot.now_s),
+        cycle_s=site.cycle.cycle_s,
+        wishes=wishes.wishes(span, bound.output_w, estimate.unit_q_var, r) if span.asks else None,
+    )
+    plan = dispatch(problem, r, incidence, engine.units.q_max_var, t)
+    held = _held(bound, plan, r, t)
+    return Decision(in_force, span, rows, effect, bound, plan, _slack(engine, problem, bound, plan, held), held)
+
+
+def held_back_w(decision: Decision) -> Array:
+    """What limits keep back per resource after this decision, W."""
+    plan = decision.plan
+    room = np.maximum(decision.span.cap_w - decision.reach.output_w, 0.0)
+    withheld = np.where(decision.reach.probing, 0.0, np.minimum(decision.reach.withheld_w, room))
+    return np.where(decision.held, withheld - plan.up_w + plan.down_w, 0.0)
+
+
+def _prices(
+    engine: Engine, state: ControlState, estimate: Estimate, bound: Reach, snapshot: Snapshot
+) -> tuple[Array, Array]:
+    """Gain of one more W per resource, and how it grows with the share withheld."""
+    site, r, now_s = engine.site, engine.resources, snapshot.now_s
+    started_s = state.estimator.started_at_s if state.estimator else now_s
+    value = stored_energy_value(site, now_s, started_s, state.surplus, estimate.soc_frac, snapshot.storage_plan)
+    storage = storage_marginal_price(site, r, value)
+    gain = np.where(r.is_storage, storage, engine.price)
+    could = np.maximum(bound.output_w + bound.withheld_w, 0.02 * r.rated_w)
+    share = bound.withheld_w / could
+    return gain + engine.curvature * share, engine.curvature * r.base_w / could
+
+
+def _without_trust_in_lost(
+    rows: Rows, effect: Effects, output_w: Array, set_p_w: Array, lost: BoolArray, r: Resources
+) -> Rows:
+    """Room less what units without telemetry may do behind our back: anything between zero and their cap.
+
+    It forbids others to move closer; it does not cut them for what has not happened.
+    """
+    blind = lost[r.unit]
+    if not blind.any():
+        return rows
+    cap = np.maximum(np.where(r.is_storage, r.rated_w, set_p_w[r.unit] * r.sign), 0.0)
+    g = effect.by_resource[:, blind]
+    jump = np.maximum(np.maximum(g * (cap - output_w)[blind], -g * output_w[blind]), 0.0)
+    return replace(rows, room=np.maximum(rows.room - jump.sum(axis=1), np.minimum(rows.room, 0.0)))
+
+
+def _reactive_target(site: Site, estimate: Estimate, now_s: float) -> Target | None:
+    """The transmission operator's wish at the interface, if one is in force."""
+    for request in site.reactive_requests:
+        if request.t0_s <= now_s < request.t1_s:
+            row = estimate.grid.jacobian[estimate.grid.rows_interface()][1]
+            gap = request.q_var - estimate.interface_q_var
+            return Target(row, gap, 0.5 * request.tolerance_var, request.penalty_eur_per_mvarh)
+    return None
+
+
+def _held(bound: Reach, plan: Plan, r: Resources, t: Tuning) -> BoolArray:
+    """Resources whose set point, not their nature, decides their output from now on."""
+    withheld = bound.withheld_w - plan.up_w + plan.down_w
+    tolerance = np.where(bound.probing, 0.05 * t.probe_frac, t.free_frac) * r.rated_w
+    out: BoolArray = r.is_storage | (plan.down_w > t.deadband_p_frac * r.rated_w) | (withheld > tolerance)
+    return out
+
+
+def _slack(engine: Engine, problem: Problem, bound: Reach, plan: Plan, held: BoolArray) -> Array:
+    """Room for free resources to rise by themselves, W: what every limit leaves after the moves just decided."""
+    r, t = engine.resources, engine.tuning
+    g, k = problem.effects.by_resource, lead(r, problem.cycle_s, t)
+    rise = np.maximum(g, 0.0) @ plan.up_w + np.maximum(-g, 0.0) @ plan.down_w
+    relief = np.maximum(g, 0.0) @ (k * plan.down_w) + np.maximum(-g, 0.0) @ (k * plan.up_w)
+    reactive = problem.effects.by_unit_q @ (plan.q_var - problem.q_var)
+    left = problem.rows.room - rise + relief - reactive
+    left = np.where(engine.is_voltage[problem.rows.limit], left + VOLTAGE_RISE_PU, left)
+    wish = np.where(held | bound.fixed, 0.0, np.maximum(r.rated_w - plan.output_w, 0.0))
+    shared = share_room(left, np.maximum(g, 0.0), wish)
+    out: Array = np.where(held | bound.fixed, 0.0, np.minimum(np.maximum(shared, t.slack_min_frac * r.rated_w), wish))
+    return out
