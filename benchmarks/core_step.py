@@ -27,7 +27,7 @@ import numpy as np
 from fleet.plant import FleetPlant
 from fleet.site import build_site
 
-from controller.control import cycle
+from controller.control import cycle, decision
 from controller.control.cycle import step
 from controller.control.state import initial_state
 from controller.domain.record import CycleRecord
@@ -67,11 +67,11 @@ def measure(n_unit: int, cycles: int, seed: int) -> Json:
     """Percentiles of every stage for one size, ms."""
     site = build_site(n_unit, seed)
     plant, state, watch = FleetPlant(site, seed), initial_state(site), Stopwatch()
-    plain = cycle.dispatch, cycle.build_record
+    plain = decision.dispatch, cycle.build_record
     watch.wrap(state.engine.estimator, "update", "estimate")
     watch.wrap(state.engine, "rows", "limits")
     watch.wrap(state.engine, "readings", "limits")
-    watch.wrap(cycle, "dispatch", "dispatch")
+    watch.wrap(decision, "dispatch", "dispatch")
     watch.wrap(cycle, "build_record", "record")
     gc.collect()
     gc.freeze()
@@ -88,7 +88,7 @@ def measure(n_unit: int, cycles: int, seed: int) -> Json:
             binding += _bound(record)
         plant.obey(record)
         plant.step()
-    cycle.dispatch, cycle.build_record = plain
+    decision.dispatch, cycle.build_record = plain
     gc.unfreeze()
     return {
         "units": n_unit,

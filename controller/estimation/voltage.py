@@ -51,12 +51,12 @@ class VoltageOffsets:
         Without a fresh one it is that of the nearest bus that has one, plus what the drop between them may be off:
         its own size times the impedances' error, and the uncertainty of the currents in it.
         """
-        fresh: BoolArray = age_s <= self._fresh_s
+        fresh: BoolArray = np.less_equal(age_s, self._fresh_s)
         if fresh.all():
             return self._noise_left * self._sigma_pu * self._rated_v
         known_pu = self._noise_left * self._sigma_pu if fresh.any() else BLIND_SIGMA_PU
         tree, u_pu = self._tree, u_v / self._rated_v
-        root: BoolArray = ~tree.from_root.any(axis=1)
+        root: BoolArray = tree.from_root.sum(axis=1) == 0.0
         between = tree.between(tree.nearest(fresh if fresh.any() else root))
         ends = tree.ends
         drop = np.abs(u_pu[ends[:, 0]] - u_pu[ends[:, 1]])
