@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controller.planning.calendar import SLOTS
-from controller.planning.history import DEVIATION_MAX, History
+from controller.planning.history import DEVIATION_MAX, History, Prior
 
 Array = NDArray[np.float64]
 
@@ -60,10 +60,10 @@ def _between(quarters: int) -> Array:
     return np.stack([np.interp(np.arange(quarters), knots, row) for row in np.eye(len(knots))], axis=1)
 
 
-def typical_coefficients(horizon: float, memory_quarters: Array) -> tuple[Array, Array]:
+def typical_coefficients(horizon: float, prior: Prior) -> tuple[Array, Array]:
     """Share of the present and of the lasting deviation that is expected to be left after so many quarter hours."""
-    quick: Array = np.exp(-horizon / memory_quarters)
-    return quick, (1.0 - quick) * np.exp(-horizon / LASTING_QUARTERS)
+    quick: Array = np.exp(-horizon / prior.memory_quarters)
+    return quick, (1.0 - quick) * prior.lasting_share * np.exp(-horizon / LASTING_QUARTERS)
 
 
 def _learned(history: History, levels: tuple[float, ...]) -> tuple[Array, Array]:
@@ -80,7 +80,7 @@ def _learned(history: History, levels: tuple[float, ...]) -> tuple[Array, Array]
 
 def _at(history: History, horizon: int, levels: tuple[float, ...]) -> tuple[Array, Array]:
     """Coefficients (2, n) and error quantiles (level, n) at one horizon."""
-    a, b = typical_coefficients(horizon, history.prior.memory_quarters)
+    a, b = typical_coefficients(horizon, history.prior)
     now, slow, later = history.deviation[:-horizon], history.slow[:-horizon], history.deviation[horizon:]
     known = np.isfinite(now) & np.isfinite(later)
     x, s, y = (np.where(known, v, 0.0) for v in (now, slow, later))

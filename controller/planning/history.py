@@ -19,7 +19,6 @@ Array = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
 RATE_MIN = 0.1
-PRIOR_DAYS = 1.0  # what the typical shape counts for
 SPREAD_MIN_FRAC = 0.01  # of the scale: a series is never better known than this
 DEVIATION_MAX = 6.0
 SLOW_QUARTERS = 24.0  # memory of the slow part of the deviation: six hours
@@ -33,8 +32,8 @@ SMOOTH_VARIANCE = np.array([1.0, 2.0, 3.0, 2.0, 1.0]) / 9.0
 class Prior:
     """What is expected of n series before anything was seen.
 
-    Mean and spread per slot (96, n), range (n), and for how many quarter hours (n) a deviation stays what it is before
-    it turns into the mean deviation of the last hours.
+    Mean and spread per slot (96, n), range (n), for how many quarter hours (n) a deviation stays what it is, and what
+    share (n) of the mean deviation of the last hours it then turns into; and how many days all of it counts for.
     """
 
     mean: Array
@@ -42,6 +41,8 @@ class Prior:
     low: Array
     high: Array
     memory_quarters: Array
+    lasting_share: Array
+    days: float = 1.0
 
     @property
     def scale(self) -> Array:
@@ -153,7 +154,7 @@ def _with_profile(history: History, kind: int, slot: int, value: Array) -> Histo
     """Profiles after a value; a kind of day that was never seen follows the other."""
     known = np.isfinite(value)
     mean, variance, seen = history.mean.copy(), history.variance.copy(), history.seen.copy()
-    rate = np.where(known, np.maximum(1.0 / (PRIOR_DAYS + seen[kind, slot] + 1.0), RATE_MIN), 0.0)
+    rate = np.where(known, np.maximum(1.0 / (history.prior.days + seen[kind, slot] + 1.0), RATE_MIN), 0.0)
     step = np.where(known, value - mean[kind, slot], 0.0)
     variance[slot] += rate * (step**2 * (1.0 - rate) - variance[slot])
     mean[kind, slot] += rate * step

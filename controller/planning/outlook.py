@@ -23,7 +23,10 @@ IntArray = NDArray[np.intp]
 
 FINE_QUARTERS = 16  # four hours in quarters, the rest in hours
 COARSE = 4
-TANGENTS_RAD = np.radians([-48.0, -32.0, -16.0, 0.0, 16.0, 32.0, 48.0])
+# Around the present phasor, dense near it; the far side counts where storage can turn the flow round.
+TANGENTS_RAD = np.radians(
+    [0, 8, -8, 20, -20, 40, -40, 65, -65, 90, -90, 115, -115, 140, -140, 160, -160, 172, -172, 180]
+)
 THERMAL_MARGIN_FRAC = 0.015  # what the fast loop keeps free for noise
 VOLTAGE_MARGIN_FRAC = 0.002
 
@@ -58,13 +61,15 @@ def scenarios(layout: Layout, seen: Forecast, when: Periods) -> list[Scenario]:
     n_w = layout.n_w
     generates = np.array([u.kind.generates for u in layout.site.units], dtype=bool)
     rises = np.concatenate([np.zeros(2 * n_w, dtype=bool), generates])
-    total = np.concatenate([np.zeros_like(seen.value[:, :1]), np.cumsum(seen.value, axis=1)], axis=1)
-    mean = (total[:, when.end] - total[:, when.first]) / (when.end - when.first)[None, :, None]
-    out = []
-    for k in range(len(seen.levels)):
-        value = np.where(rises, mean[k], mean[-1 - k])
-        out.append(Scenario(value[:, : 2 * n_w], value[:, 2 * n_w :]))
-    return out
+    paths = (np.where(rises, rising, falling) for rising, falling in zip(seen.value, seen.value[::-1], strict=True))
+    return [averaged(path, when, 2 * n_w) for path in paths]
+
+
+def averaged(path: Array, when: Periods, n_injection: int) -> Scenario:
+    """A scenario from values per quarter hour (quarter, series), of which the first ``n_injection`` are injections."""
+    total = np.concatenate([np.zeros_like(path[:1]), np.cumsum(path, axis=0)])
+    mean = (total[when.end] - total[when.first]) / (when.end - when.first)[:, None]
+    return Scenario(mean[:, :n_injection], mean[:, n_injection:])
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,34 +113,46 @@ def flows(layout: Layout, grid: LinearGrid, scenario: Scenario, offsets: Offsets
     return out
 
 
-def room(layout: Layout, grid: LinearGrid, scenario: Scenario, offsets: Offsets) -> Room:
-    """Rows of all limits that full output breaks, or that storage could break."""
+def room(
+    layout: Layout,
+    grid: LinearGrid,
+    scenario: Scenario,
+    offsets: Offsets,
+    thermal_margin_frac: float = THERMAL_MARGIN_FRAC,
+) -> Room:
+    """Rows of all limits."""
     base = flows(layout, grid, scenario, offsets)
     n_w = layout.n_w
     p, q = grid.jacobian[:, :n_w] @ layout.incidence, grid.jacobian[:, n_w:] @ layout.incidence
-    parts = [*_thermal(layout.site, grid, base, p, q), *_voltage(layout.site, grid, base, p, q)]
+    parts = [*_thermal(layout.site, grid, base, p, q, thermal_margin_frac), *_voltage(layout.site, grid, base, p, q)]
     parts += _interface(layout.site, grid, base, p, q)
     stacked = [np.concatenate([part[k] for part in parts]) for k in range(4)]
-    power = np.array([u.p_rated_w if u.storage is not None else 0.0 for u in layout.site.units])
-    keep = stacked[3] < np.abs(stacked[1]) @ power + 1e-6
-    return Room(stacked[0][keep].astype(np.intp), stacked[1][keep], stacked[2][keep], stacked[3][keep])
+    return Room(stacked[0].astype(np.intp), stacked[1], stacked[2], stacked[3])
+
+
+def tight(site: Site, rows: Room) -> Room:
+    """The rows that full output breaks, or that storage and reactive power could break."""
+    power = np.array([u.p_rated_w if u.storage is not None else 0.0 for u in site.units])
+    reactive = np.array([u.q_max_var for u in site.units])
+    keep = rows.room < np.abs(rows.effect_p) @ power + np.abs(rows.effect_q) @ reactive
+    return Room(rows.period[keep], rows.effect_p[keep], rows.effect_q[keep], rows.room[keep])
 
 
 Part = tuple[Array, Array, Array, Array]
 
 
-def _thermal(site: Site, grid: LinearGrid, base: Array, p: Array, q: Array) -> list[Part]:
+def _thermal(site: Site, grid: LinearGrid, base: Array, p: Array, q: Array, margin_frac: float) -> list[Part]:
     order = [b.id for b in site.topology.branches]
     rows_p, rows_q = grid.rows_branch("i_p_a"), grid.rows_branch("i_q_a")
     out = []
     for limit in (x for x in site.limits if x.kind is LimitKind.THERMAL):
         k = order.index(limit.element)
         ip, iq = base[:, rows_p][:, k] / limit.high, base[:, rows_q][:, k] / limit.high
-        angle = np.where(ip < 0.0, np.pi, 0.0)[:, None] + TANGENTS_RAD
+        angle = np.arctan2(iq, ip)[:, None] + TANGENTS_RAD
         cos, sin = np.cos(angle)[:, :, None], np.sin(angle)[:, :, None]
         effect_p = (cos * p[rows_p][k] + sin * p[rows_q][k]) / limit.high
         effect_q = (cos * q[rows_p][k] + sin * q[rows_q][k]) / limit.high
-        left = 1.0 - THERMAL_MARGIN_FRAC - (cos[:, :, 0] * ip[:, None] + sin[:, :, 0] * iq[:, None])
+        left = 1.0 - margin_frac - (cos[:, :, 0] * ip[:, None] + sin[:, :, 0] * iq[:, None])
         out.append(_part(effect_p, effect_q, left))
     return out
 

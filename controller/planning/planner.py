@@ -12,11 +12,12 @@ from controller.domain.site import Site
 from controller.estimation.estimator import EstimatorState
 from controller.estimation.layout import Layout
 from controller.planning.calendar import QUARTER_S, Calendar
+from controller.planning.dispatch_programme import NOTHING_ELSE, Costs
 from controller.planning.forecast import forecast
 from controller.planning.history import History, new_history, see
 from controller.planning.lookahead import price_stored_energy
 from controller.planning.observation import observed_series
-from controller.planning.outlook import Offsets, periods, room, scenarios
+from controller.planning.outlook import Offsets, periods, room, scenarios, tight
 from controller.planning.priors import site_prior
 
 BoolArray = NDArray[np.bool_]
@@ -53,18 +54,20 @@ def plan_storage(planner: Planner, state: EstimatorState, ends_s: float | None =
     site, history = planner.layout.site, planner.history
     if history.next_quarter is None or not any(u.storage is not None for u in site.units):
         return None
-    quarters, deficit_eur_per_mwh = _until(site, history, history.next_quarter, ends_s)
+    quarters, costs = _until(site, history, history.next_quarter, ends_s)
     when = periods(quarters)
     futures = scenarios(planner.layout, forecast(history, quarters), when)
     offsets = Offsets(state.offset_v, state.offset_flow)
-    limited = [(s, room(planner.layout, state.sensitivities.grid.grid, s, offsets)) for s in futures]
-    prices = price_stored_energy(site.units, limited, when, state.soc_frac, deficit_eur_per_mwh)
+    limited = [(s, tight(site, room(planner.layout, state.sensitivities.grid.grid, s, offsets))) for s in futures]
+    prices = price_stored_energy(site.units, limited, when, state.soc_frac, costs)
     return StoragePlan(state.now_s, state.now_s + LIFE_S, prices) if prices else None
 
 
-def _until(site: Site, history: History, quarter: int, ends_s: float | None) -> tuple[int, float]:
-    """Quarter hours to look ahead from ``quarter`` on, and what missing energy costs behind them, EUR/MWh."""
+def _until(site: Site, history: History, quarter: int, ends_s: float | None) -> tuple[int, Costs]:
+    """Quarter hours to look ahead from ``quarter`` on, and what counts behind them."""
     if ends_s is None:
-        return HORIZON_QUARTERS, 0.0
+        return HORIZON_QUARTERS, NOTHING_ELSE
     left = max(int(np.ceil((ends_s - history.calendar.start_s(quarter)) / QUARTER_S)), 1)
-    return (left, site.soc_deficit_eur_per_mwh) if left <= HORIZON_QUARTERS else (HORIZON_QUARTERS, 0.0)
+    if left > HORIZON_QUARTERS:
+        return HORIZON_QUARTERS, NOTHING_ELSE
+    return left, Costs(deficit_eur_per_mwh=site.soc_deficit_eur_per_mwh)

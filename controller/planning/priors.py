@@ -17,7 +17,7 @@ from controller.planning.history import Prior
 Array = NDArray[np.float64]
 
 DEMAND_SPREAD_FRAC, REACTIVE_SPREAD_FRAC = 0.12, 0.06  # of the bus' largest demand
-WIND_MEAN_FRAC, WIND_SPREAD_FRAC = 0.45, 0.2
+WIND_MEAN_FRAC, WIND_SPREAD_FRAC = 0.4, 0.25
 SUN_MEAN_FRAC, SUN_SPREAD_FRAC = 0.75, 0.2  # of the rating, times the shape of a clear day: fine days are what matters
 OTHER_MEAN_FRAC, OTHER_SPREAD_FRAC = 0.5, 0.25
 MEMORY_QUARTERS, WIND_MEMORY_QUARTERS = 6.0, 40.0  # a cloud or a kettle, and a front
@@ -56,6 +56,7 @@ def site_prior(layout: Layout, hour_known: bool) -> Prior:
         low=np.concatenate([low, np.zeros(len(units))]),
         high=np.concatenate([high, rated]),
         memory_quarters=np.concatenate([np.full(len(expected), MEMORY_QUARTERS), memory]),
+        lasting_share=np.concatenate([np.ones(len(expected)), np.where(windy, 0.0, 1.0)]),
     )
 
 

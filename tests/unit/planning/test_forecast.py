@@ -16,7 +16,7 @@ HUMP = np.exp(-(((SLOT - 48) / 12.0) ** 2))
 def prior(n: int = 1, low: float = 0.0, high: float = 10.0) -> Prior:
     """A flat expectation of 3 ± 2."""
     shape = np.ones((SLOTS, n))
-    return Prior(3.0 * shape, 2.0 * shape, np.full(n, low), np.full(n, high), np.full(n, 6.0))
+    return Prior(3.0 * shape, 2.0 * shape, np.full(n, low), np.full(n, high), np.full(n, 6.0), np.ones(n))
 
 
 def taught(values: np.ndarray, calendar: Calendar = Calendar(), n: int = 1) -> History:  # noqa: B008
@@ -69,7 +69,7 @@ def test_a_deviation_that_always_lasts_is_learned_to_last() -> None:
         calm = see(calm, history.now_s + k * QUARTER_S, np.array([6.5]))
     ahead = forecast(calm, 33).value[2, 32, 0]
     mean = calm.expected(np.array([calm.calendar.quarter(calm.now_s) + 32]))[0][0, 0]
-    a, b = typical_coefficients(32, np.array([6.0]))
+    a, b = typical_coefficients(32, prior())
     assert ahead - mean > 1.3 * float(a[0] + b[0]) * (6.5 - mean)
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from controller.domain.plan import StoragePlan, StoredEnergyPrice
 from controller.domain.unit import Actuator, FailSafe, Storage, Unit, UnitKind
+from controller.planning.dispatch_programme import Costs
 from controller.planning.lookahead import opinion, price_stored_energy
 from controller.planning.outlook import Periods, Room, Scenario, periods
 
@@ -54,7 +55,7 @@ def hourly(n: int) -> Periods:
 
 
 def price(futures: list[tuple[Scenario, Room]], n: int, deficit: float = 0.0, soc: float = 0.5) -> StoredEnergyPrice:
-    [found] = price_stored_energy(UNITS, futures, hourly(n), np.array([np.nan, soc, np.nan]), deficit)
+    [found] = price_stored_energy(UNITS, futures, hourly(n), np.array([np.nan, soc, np.nan]), Costs(deficit))
     return found
 
 
