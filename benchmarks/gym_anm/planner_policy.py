@@ -110,7 +110,7 @@ class PlannerPolicy:
         low, high = np.concatenate([low, 0.0 * rated]), np.concatenate([high, rated])
         mean, spread = np.repeat(series[None], SLOTS, axis=0), np.repeat(0.1 * (high - low)[None], SLOTS, axis=0)
         n = len(series)
-        return Prior(mean, spread, low, high, np.full(n, 6.0), np.ones(n), days=0.0)
+        return Prior(mean, spread, low, high, np.full(n, 6.0), np.ones(n), np.ones(n, dtype=bool), days=0.0)
 
     def _ahead(self) -> Array:
         """Median of the coming quarter hours (quarter, series), the next one first."""

@@ -1,9 +1,9 @@
 """What the next two days may bring: the usual day, plus what is left of today's deviation from it, with quantiles.
 
-The deviation of a quarter hour ahead is predicted from the present one and from its mean over the last hours, each
-with a coefficient per horizon; coefficients and errors are those that would have served best in the past (ridge
-regression toward typical ones, then the quantiles of what it missed), so a wind park learns that its deviation lasts
-half a day and a roof that its deviation does not.
+The deviation of a quarter hour ahead is predicted from the present one, from its mean over the last hours and from that
+of the same quarter hour a day before, each with a coefficient per horizon; coefficients and errors are those that
+would have served best in the past (ridge regression toward typical ones, then the quantiles of what it missed), so a
+wind park learns that its deviation lasts half a day and a roof that its deviation does not.
 """
 
 from __future__ import annotations
@@ -48,10 +48,24 @@ def forecast(history: History, quarters: int, levels: tuple[float, ...] = LEVELS
     now = np.where(np.isfinite(now), now, history.slow_now)
     coefficient, error = _learned(history, levels)
     at = _between(quarters)
-    centre = np.einsum("kb,bfn,fn->kn", at, coefficient, np.stack([now, history.slow_now]))
+    steady = (np.tile(x, (quarters, 1)) for x in (now, history.slow_now))
+    features = np.stack([*steady, _day_before(history, now, quarters)])
+    centre = np.einsum("kb,bfn,fkn->kn", at, coefficient, features)
     deviation = centre[None] + np.einsum("kb,lbn->lkn", at, error)
     value = np.clip(mean + spread * deviation, history.prior.low, history.prior.high)
     return Forecast(first, levels, value)
+
+
+def _day_before(history: History, now: Array, quarters: int) -> Array:
+    """Deviation (quarter, n) of the same quarter hour in the last day that is known; 0 where nobody saw it."""
+    past = np.vstack([history.deviation[-SLOTS:], now[None]])
+    row = len(past) - 1 + _a_day_back(np.arange(quarters))
+    return np.where((row >= 0)[:, None], np.nan_to_num(past[np.maximum(row, 0)]), 0.0)
+
+
+def _a_day_back(horizon: NDArray[np.int64]) -> NDArray[np.int64]:
+    """From now to the quarter hour that lies whole days before the one at this horizon, and not in the future."""
+    return np.asarray(horizon - SLOTS * np.maximum(np.ceil(horizon / SLOTS), 1).astype(np.int64))
 
 
 def _between(quarters: int) -> Array:
@@ -67,9 +81,9 @@ def typical_coefficients(horizon: float, prior: Prior) -> tuple[Array, Array]:
 
 
 def _learned(history: History, levels: tuple[float, ...]) -> tuple[Array, Array]:
-    """Coefficients (horizon, 2, n) and error quantiles (level, horizon, n) from now (which knows itself) onward."""
+    """Coefficients (horizon, feature, n) and error quantiles (level, horizon, n); the first is now itself."""
     n = history.deviation.shape[1]
-    coefficients = [np.stack([np.ones(n), np.zeros(n)])]
+    coefficients = [np.stack([np.ones(n), np.zeros(n), np.zeros(n)])]
     errors = [np.zeros((len(levels), n))]
     for horizon in HORIZONS:
         coefficient, error = _at(history, horizon, levels)
@@ -79,19 +93,23 @@ def _learned(history: History, levels: tuple[float, ...]) -> tuple[Array, Array]
 
 
 def _at(history: History, horizon: int, levels: tuple[float, ...]) -> tuple[Array, Array]:
-    """Coefficients (2, n) and error quantiles (level, n) at one horizon."""
+    """Coefficients (feature, n) and error quantiles (level, n) at one horizon."""
     a, b = typical_coefficients(horizon, history.prior)
-    now, slow, later = history.deviation[:-horizon], history.slow[:-horizon], history.deviation[horizon:]
-    known = np.isfinite(now) & np.isfinite(later)
-    x, s, y = (np.where(known, v, 0.0) for v in (now, slow, later))
-    xx, xs, ss = ((p * q).sum(axis=0) for p, q in ((x, x), (x, s), (s, s)))
-    xy, sy = ((p * (y - a * x - b * s)).sum(axis=0) for p in (x, s))
-    xx, ss = xx + PRIOR_SAMPLES, ss + PRIOR_SAMPLES
-    det = xx * ss - xs**2
-    first, second = a + (ss * xy - xs * sy) / det, b + (xx * sy - xs * xy) / det
-    missed = np.where(known, y - first * x - second * s, np.nan)
+    typical = np.stack([a, b, np.zeros_like(a)])
+    back = int(_a_day_back(np.array([horizon]))[0])
+    start = max(-back, 0)
+    z, slow = history.deviation, history.slow
+    end = max(len(z) - horizon, start)
+    features = np.stack([z[start:end], slow[start:end], z[start + back : end + back]])
+    later = z[start + horizon : end + horizon]
+    known = np.isfinite(features).all(axis=0) & np.isfinite(later)
+    x, y = np.where(known, features, 0.0), np.where(known, later, 0.0)
+    gram = np.einsum("ftn,gtn->nfg", x, x) + PRIOR_SAMPLES * np.eye(len(x))
+    rest = np.einsum("ftn,tn->nf", x, y - np.einsum("fn,ftn->tn", typical, x))
+    coefficient = typical + np.linalg.solve(gram, rest[:, :, None])[:, :, 0].T
+    missed = np.where(known, y - np.einsum("fn,ftn->tn", coefficient, x), np.nan)
     prior = np.sqrt(np.maximum(1.0 - (a + b) ** 2, ERROR_MIN**2))
-    return np.stack([first, second]), _quantiles(missed, known.sum(axis=0), prior, levels)
+    return coefficient, _quantiles(missed, known.sum(axis=0), prior, levels)
 
 
 def _quantiles(missed: Array, count: Array, prior: Array, levels: tuple[float, ...]) -> Array:

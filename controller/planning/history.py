@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from controller.planning.calendar import QUARTER_S, SLOTS, Calendar
 
 Array = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
 IntArray = NDArray[np.int64]
 
 RATE_MIN = 0.1
@@ -33,7 +34,8 @@ class Prior:
     """What is expected of n series before anything was seen.
 
     Mean and spread per slot (96, n), range (n), for how many quarter hours (n) a deviation stays what it is, and what
-    share (n) of the mean deviation of the last hours it then turns into; and how many days all of it counts for.
+    share (n) of the mean deviation of the last hours it then turns into; which of them know the hour of the day at all
+    (``daily``); and how many days all of it counts for.
     """
 
     mean: Array
@@ -42,6 +44,7 @@ class Prior:
     high: Array
     memory_quarters: Array
     lasting_share: Array
+    daily: BoolArray
     days: float = 1.0
 
     @property
@@ -83,6 +86,8 @@ class History:
         around = quarters[:, None] % SLOTS + np.arange(-2, 3)
         mean = np.einsum("kmn,m->kn", self.mean[kinds, around % SLOTS], SMOOTH_MEAN)
         variance = np.einsum("kmn,m->kn", self.variance[around % SLOTS], SMOOTH_VARIANCE)
+        mean = np.where(self.prior.daily, mean, self.mean.mean(axis=(0, 1)))
+        variance = np.where(self.prior.daily, variance, self.variance.mean(axis=0))
         return mean, np.maximum(np.sqrt(variance), SPREAD_MIN_FRAC * self.prior.scale)
 
 

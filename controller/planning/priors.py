@@ -57,6 +57,7 @@ def site_prior(layout: Layout, hour_known: bool) -> Prior:
         high=np.concatenate([high, rated]),
         memory_quarters=np.concatenate([np.full(len(expected), MEMORY_QUARTERS), memory]),
         lasting_share=np.concatenate([np.ones(len(expected)), np.where(windy, 0.0, 1.0)]),
+        daily=np.concatenate([np.ones(len(expected), dtype=bool), ~np.array(windy, dtype=bool)]),
     )
 
 

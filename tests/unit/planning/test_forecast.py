@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -16,7 +18,9 @@ HUMP = np.exp(-(((SLOT - 48) / 12.0) ** 2))
 def prior(n: int = 1, low: float = 0.0, high: float = 10.0) -> Prior:
     """A flat expectation of 3 ± 2."""
     shape = np.ones((SLOTS, n))
-    return Prior(3.0 * shape, 2.0 * shape, np.full(n, low), np.full(n, high), np.full(n, 6.0), np.ones(n))
+    return Prior(
+        3.0 * shape, 2.0 * shape, np.full(n, low), np.full(n, high), np.full(n, 6.0), np.ones(n), np.ones(n, dtype=bool)
+    )
 
 
 def taught(values: np.ndarray, calendar: Calendar = Calendar(), n: int = 1) -> History:  # noqa: B008
@@ -104,6 +108,26 @@ def test_a_series_that_was_never_known_keeps_its_typical_shape() -> None:
     values = np.stack([np.full(2 * SLOTS, 4.0), np.full(2 * SLOTS, np.nan)], axis=1)
     value = forecast(taught(values, n=2), SLOTS).value
     assert value[2, :, 1] == pytest.approx(np.full(SLOTS, 3.0))
+
+
+def test_what_does_not_know_the_hour_is_expected_alike_at_every_hour() -> None:
+    """Wind that blew at one noon is no reason to expect it at the next."""
+    calm = replace(prior(), daily=np.zeros(1, dtype=bool))
+    history = new_history(Calendar(), calm)
+    for k in range(3 * SLOTS):
+        history = learn_quarter(history, k, np.array([2.0 + 5.0 * HUMP[k % SLOTS]]))
+    mean, spread = history.expected(np.arange(SLOTS))
+    assert np.ptp(mean) == np.ptp(spread) == 0.0
+
+
+def test_what_was_missed_at_this_hour_yesterday_is_expected_today() -> None:
+    """A profile that moves every day (the sun in spring): the usual day lags, the day before does not."""
+    days = [1.0 + 0.2 * d for d in range(25)]
+    history = taught(np.concatenate([d * (1.0 + HUMP) for d in days]))
+    noon = forecast(history, SLOTS).value[2, 48, 0]
+    usual = history.expected(np.array([25 * SLOTS + 48]))[0][0, 0]
+    truth = (1.0 + 0.2 * 25) * 2.0
+    assert abs(noon - min(truth, 10.0)) < 0.5 * abs(usual - min(truth, 10.0))
 
 
 def test_a_look_from_the_past_is_ignored() -> None:
