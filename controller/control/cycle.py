@@ -49,7 +49,9 @@ def step(site: Site, state: ControlState, snapshot: Snapshot) -> tuple[ControlSt
     excess = np.array([readings[k].loading_frac - 1.0 for k in range(len(site.limits))])
     persistence = persist(state.persistence, excess, snapshot.now_s, site.cycle.cycle_s)
     trust = _trust(engine, state, estimate, lost)
-    state = replace(state, persistence=persistence, given_up=_given_up(state, lost, persistence), trust=trust)
+    pace = engine.paces.advance(state.pace, estimate, snapshot.now_s)
+    given_up = _given_up(state, lost, persistence)
+    state = replace(state, persistence=persistence, given_up=given_up, trust=trust, pace=pace)
     decision = decide(engine, state, estimate, in_force, snapshot, lost)
     set_p, set_q, held, decided = settle(engine, state, estimate, decision, mode, lost)
     record, flags, bound_at_s = build_record(

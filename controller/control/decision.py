@@ -55,6 +55,8 @@ def decide(
     bound = replace(bound, bounds=wishes.within_caps(bound.bounds, bound.output_w, span))
     rows = replace(rows, room=rows.room - engine.extra_scale[rows.limit] * state.persistence.extra_frac[rows.limit])
     rows = _without_trust_in_lost(rows, effect, bound.output_w, state.set_p_w, lost, r)
+    slowed = engine.paces.slowed(bound.bounds, state.pace, estimate, rows, effect, incidence)
+    bound = replace(bound, bounds=slowed)
     voltage = engine.is_voltage[rows.limit]
     gain, curvature = _prices(engine, state, estimate, bound, snapshot)
     problem = Problem(

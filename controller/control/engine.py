@@ -8,6 +8,7 @@ import numpy as np
 
 from controller.control import modes
 from controller.control.access import access_prices
+from controller.control.pace import Paces
 from controller.control.reasons import reasons_of
 from controller.control.resources import Resources
 from controller.control.tuning import DEFAULT, Tuning
@@ -50,6 +51,7 @@ class Engine:
         self.layout = Layout(site, self.grid)
         self.units = UnitArrays.of(site)
         self.resources = Resources.of(site, self.units)
+        self.paces = Paces(site, self.resources)
         self.estimator = Estimator(self.layout, self.units)
         self.limits = (ThermalLimits(site), VoltageLimits(site), InterfaceLimits(site))
         self.reasons, self.arbiter = reasons_of(site), Arbiter(site.limits, [u.id for u in site.units])

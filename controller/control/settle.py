@@ -37,6 +37,7 @@ def settle(
     share = np.where(r.is_storage, t.quiet_storage_frac, t.quiet_move_frac)
     small = np.abs(value - previous) < share * r.rated_w
     value = np.where(_quiet(engine, decision) & decision.held & small, previous, value)
+    value = engine.paces.at_most(value, state.pace, output)
     value = wishes.settle_within(value, cap, decision.plan, decision.span, decision.reach.fixed)
     set_p = np.clip(r.unit_p_w(value, n), engine.p_low_w, engine.p_high_w)
     still = engine.units.is_battery & (np.abs(set_p - state.set_p_w) < t.deadband_p_frac * engine.units.p_rated_w)
@@ -44,11 +45,11 @@ def settle(
     set_q = _reactive(engine, state, decision, set_p, estimate)
     set_q = np.where(estimate.deaf, state.set_q_var, set_q)
     held_unit = np.bincount(r.unit, weights=decision.held, minlength=n) > 0
+    kept_p = r.unit_p_w(np.minimum(r.output_w(state.set_p_w), decision.span.cap_w), n)
     if not decision.plan.ok:
-        kept = np.minimum(r.output_w(state.set_p_w), decision.span.cap_w)
-        set_p, set_q, held_unit = r.unit_p_w(kept, n), state.set_q_var, state.held
+        set_p, set_q, held_unit = kept_p, state.set_q_var, state.held
     all_safe = mode in (Mode.FAIL_SAFE, Mode.BOOT, Mode.STOPPING)
-    set_p, set_q = np.where(lost, state.set_p_w, set_p), np.where(lost, state.set_q_var, set_q)
+    set_p, set_q = np.where(lost, kept_p, set_p), np.where(lost, state.set_q_var, set_q)
     safe = (lost & engine.reverts) | state.given_up | all_safe
     capped_safe = r.unit_p_w(
         np.where(r.is_storage, np.inf, decision.span.cap_w).clip(max=r.output_w(engine.safe_p_w)), n

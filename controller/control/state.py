@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from controller.control.bounds import Probe
 from controller.control.engine import Engine
 from controller.control.override import Book
+from controller.control.pace import Pace, initial_pace
 from controller.control.persistence import Persistence, initial_persistence
 from controller.control.recovery import Recovery, initial_recovery
 from controller.control.storage import Surplus
@@ -48,6 +49,7 @@ class ControlState:
     persistence: Persistence
     given_up: BoolArray
     recovery: Recovery
+    pace: Pace
     trust: Trust
     mode: Mode
     ready_since_s: float
@@ -77,6 +79,7 @@ def initial_state(site: Site, tuning: Tuning = DEFAULT) -> ControlState:
         persistence=initial_persistence(len(site.limits)),
         given_up=np.zeros(n, dtype=bool),
         recovery=initial_recovery(n),
+        pace=initial_pace(engine.resources, n),
         trust=initial_trust(n),
         mode=Mode.BOOT,
         ready_since_s=np.inf,

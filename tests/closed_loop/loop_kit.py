@@ -14,6 +14,7 @@ from controller.clock import ManualClock
 from controller.config.loader import load_site
 from controller.control.cycle import step
 from controller.control.state import ControlState, initial_state
+from controller.domain.connection import Connection
 from controller.domain.record import CycleRecord
 from controller.domain.site import Site
 from controller.domain.unit import Unit
@@ -73,12 +74,23 @@ class Observer:
 
 
 class ClosedLoop:
-    """Controller and world, a second at a time; ``core`` is the step of the fast loop, or one around it."""
+    """Controller and world, a second at a time.
+
+    ``core`` is the step of the fast loop, or one around it; ``connection`` what the site's agreement asks for instead.
+    """
 
     def __init__(
-        self, name: str, start_h: float, seed: int, with_faults: bool = True, core: Step[ControlState] = step
+        self,
+        name: str,
+        start_h: float,
+        seed: int,
+        with_faults: bool = True,
+        core: Step[ControlState] = step,
+        connection: Connection | None = None,
     ) -> None:
         self.site = site_of(name)
+        if connection is not None:
+            self.site = replace(self.site, connection=connection)
         self.seed = seed
         self.world = World(self.site, scenario_of(name, start_h, with_faults), seed)
         clock = ManualClock()

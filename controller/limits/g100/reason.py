@@ -19,6 +19,7 @@ from controller.domain.limit import LimitKind
 from controller.domain.owner import Owner
 from controller.domain.record import Event
 from controller.domain.site import Site
+from controller.estimation.estimate import Estimate
 from controller.limits.g100 import scheme
 from controller.limits.g100.scheme import Course, Stage
 from controller.limits.in_force import Proposal, Situation
@@ -57,6 +58,7 @@ class G100Reason:
         lockout = {LimitKind.EXPORT: settings.lockout_export_w, LimitKind.IMPORT: settings.lockout_import_w}
         self.settings = settings
         self.units = site.units
+        self.n_line = len(site.topology.lines)
         self.directions = tuple(
             Direction(x.kind.value, k, x.high, SIGN[x.kind], lockout[x.kind])
             for k, x in enumerate(site.limits)
@@ -72,7 +74,7 @@ class G100Reason:
     ) -> tuple[Memory, Sequence[Proposal | UnitRange], Sequence[Event]]:
         """Advance both directions by one look and say what they allow."""
         now_s, estimate = situation.now_s, situation.estimate
-        blind = not estimate.interface_age_s <= self.settings.meter_lost_s
+        blind = not self._unmeasured_s(estimate) <= self.settings.meter_lost_s
         events = _blind_event(memory.blind, blind)
         courses: list[tuple[str, Course]] = []
         before = dict(memory.courses)
@@ -84,6 +86,11 @@ class G100Reason:
         courses, answers = self._reset(courses, situation.acts, now_s)
         new = Memory(now_s, tuple(courses), blind)
         return new, self._proposals(new), (*events, *answers)
+
+    def _unmeasured_s(self, estimate: Estimate) -> float:
+        """How long the point of supply has not been measured: by its own meter, or by those of all transformers."""
+        transformers_s = float(estimate.branch_age_s[self.n_line :].max(initial=0.0))
+        return min(estimate.interface_age_s, transformers_s if self.n_line < len(estimate.branch_age_s) else math.inf)
 
     def _reset(
         self, courses: list[tuple[str, Course]], acts: Sequence[Standing], now_s: float
