@@ -1,110 +1,131 @@
-"""CPU time of one Modbus poll, our driver against pymodbus' client, in one run against one server.
+"""CPU time of one Modbus poll: our driver, a C epoll loop, pymodbus and two Node clients, in one run on one server.
 
-One poll is one request for 60 holding registers, decoded to 30 float32 values; ours also checks range and quality of
-every value. "link" is the exchange alone, without decoding on either side. Server and client are separate processes;
-only the client's CPU time counts.
+One poll is FC3 for 60 registers, decoded to 30 float32, each one checked. Every client is a process of its own and is
+measured by getrusage; the clients take turns, so that what else runs on the machine hits them alike, and ratios are
+those within a turn, of which the median is printed.
+
+    python benchmarks/modbus_poll.py                   back to back with 1, 10, 50 and 200 devices, then 200 at 10 Hz
+    python benchmarks/modbus_poll.py --fifo            the same under SCHED_FIFO, which gives the machine without others
+    npm install --prefix build/node jsmodbus modbus-serial     once, to include the Node clients
+
+Needs gcc for the server and the yardstick.
 """
 
 from __future__ import annotations
 
-import asyncio
-import multiprocessing
+import argparse
+import os
+import shutil
 import statistics
-import struct
-import time
-from collections.abc import Awaitable, Callable
-from multiprocessing.connection import Connection
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
-from pymodbus.client import AsyncModbusTcpClient
-
-from controller.clock import SystemClock
-from controller.domain.site import Device
-from drivers.modbus.codec import read_registers
-from drivers.modbus.device import ModbusDevice
-from drivers.profile_loader import parse_profile
-
-POINTS, POLLS, ROUNDS = 30, 1000, 5
-VALUES = struct.pack(f">{POINTS}f", *range(POINTS))
+HERE = Path(__file__).parent
+NODE_MODULES = HERE.parent / "build" / "node" / "node_modules"
+POLLS = 10_000  # of a turn of one client
+Result = tuple[float, float, float]
+"""CPU microseconds per poll, median and longest round in microseconds."""
 
 
-class _Answering(asyncio.Protocol):
-    """Answers every request with the same registers, as cheaply as Python can."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport
-
-    def data_received(self, data: bytes) -> None:
-        head = data[:2] + struct.pack(">HHBBB", 0, 3 + len(VALUES), data[6], 3, len(VALUES))
-        self._transport.write(head + VALUES)  # type: ignore[attr-defined]
-
-
-def _serve(pipe: Connection) -> None:
-    async def run() -> None:
-        server = await asyncio.get_running_loop().create_server(_Answering, "127.0.0.1", 0)
-        pipe.send(server.sockets[0].getsockname()[1])
-        await server.serve_forever()
-
-    asyncio.run(run())
+def clients(epoll: Path) -> dict[str, list[str]]:
+    """Commands of the clients that are here; what is not is said."""
+    python = [sys.executable, str(HERE / "modbus_client.py")]
+    found = {"C epoll": [str(epoll), "client"], "ours": [*python, "ours"], "pymodbus": [*python, "pymodbus"]}
+    for library in ("jsmodbus", "modbus-serial"):
+        if shutil.which("node") and (NODE_MODULES / library).is_dir():
+            found[library] = ["node", str(HERE / "modbus_client.js"), library]
+        else:
+            print(f"{library}: skipped, npm install --prefix build/node {library} has not been run (or no node)")
+    return found
 
 
-async def _cpu_us(poll: Callable[[], Awaitable[None]]) -> float:
-    """CPU microseconds of this process per call."""
-    started = time.process_time()
-    for _ in range(POLLS):
-        await poll()
-    return (time.process_time() - started) / POLLS * 1e6
+def fifo(core: int, wanted: bool) -> list[str]:
+    """Beginning of a command that runs on one core under real-time scheduling."""
+    return ["taskset", "-c", str(core), "chrt", "--fifo", "20"] if wanted else []
 
 
-def _driver(port: int) -> ModbusDevice:
-    lines = "\n".join(f"  x{n}: {{at: {2 * n}, low: -1000, high: 1000}}" for n in range(POINTS))
-    head = "{id: bench, kind: meter, title: Bench, protocol: modbus, source: none}"
-    text = "\n".join(part.strip() for part in head.strip("{}").split(",")) + "\n"
-    text += 'defaults: {type: float32, unit: "1", ref: none}\npoints:\n' + lines
-    device = Device("bench", "modbus", f"127.0.0.1:{port}", 1, "bench", {}, None, 1.0, 3.0, 2.0)
-    return ModbusDevice(device, parse_profile(text, "bench"), SystemClock())
+@contextmanager
+def served(epoll: Path, real_time: bool) -> Iterator[str]:
+    """The port of a running server."""
+    with subprocess.Popen(
+        [*fifo(0, real_time), str(epoll), "server", "0"], stdout=subprocess.PIPE, text=True
+    ) as server:
+        try:
+            assert server.stdout is not None
+            yield server.stdout.readline().strip()
+        finally:
+            server.kill()
 
 
-async def _compare(port: int) -> None:
-    ours = _driver(port)
-    theirs = AsyncModbusTcpClient("127.0.0.1", port=port)
-    await theirs.connect()
-    loop = asyncio.get_running_loop()
-    request = read_registers(1, 3, 0, 2 * POINTS)
+def run(command: list[str], arguments: list[str], real_time: bool) -> Result:
+    """One turn of one client."""
+    environment = os.environ | {"NODE_PATH": str(NODE_MODULES), "PYTHONPATH": str(HERE.parent)}
+    done = subprocess.run(
+        [*fifo(1, real_time), *command, *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    if done.returncode:
+        raise SystemExit(f"{command}: {done.stderr.strip()}")
+    cpu_us, median_us, longest_us = map(float, done.stdout.split())
+    return cpu_us, median_us, longest_us
 
-    async def poll_ours() -> None:
-        points = await ours.poll()
-        assert points["x29"].value == 29.0
 
-    async def poll_theirs() -> None:
-        answer = await theirs.read_holding_registers(0, count=2 * POINTS, device_id=1)
-        values = theirs.convert_from_registers(answer.registers, theirs.DATATYPE.FLOAT32)
-        assert values[29] == 29.0  # type: ignore[index]
+def compare(commands: dict[str, list[str]], port: str, count: int, turns: int, real_time: bool) -> None:
+    """Back to back with ``count`` devices."""
+    results: dict[str, list[Result]] = {name: [] for name in commands}
+    for _ in range(turns):
+        for name, command in commands.items():
+            results[name].append(run(command, [port, str(count), str(POLLS // count)], real_time))
+    for name, found in results.items():
+        own = [result[0] for result in found]
+        against = {
+            other: statistics.median(a / b[0] for a, b in zip(own, results[other], strict=True))
+            for other in ("C epoll", "pymodbus")
+        }
+        print(
+            f"N={count:3d} {name:14s} {statistics.median(own):7.1f} us CPU per poll, "
+            f"{against['C epoll']:5.2f} x C, pymodbus / this = {1.0 / against['pymodbus']:5.2f}"
+        )
 
-    async def link_ours() -> None:
-        await ours.session.request(request, loop.time() + 2.0)
 
-    async def link_theirs() -> None:
-        await theirs.read_holding_registers(0, count=2 * POINTS, device_id=1)
-
-    for name, mine, other in (("poll", poll_ours, poll_theirs), ("link", link_ours, link_theirs)):
-        pairs = [(await _cpu_us(mine), await _cpu_us(other)) for _ in range(ROUNDS)]
-        own_us, other_us = (statistics.median(column) for column in zip(*pairs, strict=True))
-        ratio = statistics.median(second / first for first, second in pairs)
-        print(f"{name}: ours {own_us:.0f} us, pymodbus {other_us:.0f} us of CPU; pymodbus / ours = {ratio:.2f}")
-    await ours.aclose()
-    theirs.close()
+def paced(epoll: Path, port: str, count: int, period_ms: int, real_time: bool) -> None:
+    """At a fixed rate: how long a round takes, and how much of a core."""
+    commands = {"C epoll": [str(epoll), "paced"], "ours": [sys.executable, str(HERE / "modbus_client.py"), "ours"]}
+    for name, command in commands.items():
+        cpu_us, median_us, longest_us = run(command, [port, str(count), "50", str(period_ms)], real_time)
+        share = 100.0 * cpu_us * count / (1e3 * period_ms)
+        print(
+            f"{count} devices every {period_ms} ms: {name:8s} round p50 {median_us / 1e3:.2f} ms, "
+            f"max {longest_us / 1e3:.2f} ms, {share:.1f} % of a core"
+        )
 
 
 def main() -> None:
     """Run the comparison once and print it."""
-    here, there = multiprocessing.Pipe()
-    server = multiprocessing.Process(target=_serve, args=(there,), daemon=True)
-    server.start()
-    try:
-        asyncio.run(_compare(here.recv()))
-    finally:
-        server.kill()
-        server.join()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--fifo", action="store_true", help="SCHED_FIFO, server on core 0 and client on core 1")
+    parser.add_argument("--turns", type=int, default=5)
+    parser.add_argument("--devices", default="1,10,50,200")
+    options = parser.parse_args()
+    if shutil.which("gcc") is None:
+        print("modbus_poll: skipped, there is no gcc to build the server and the yardstick with")
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        epoll = Path(folder) / "modbus_epoll"
+        subprocess.run(["gcc", "-O2", "-o", str(epoll), str(HERE / "modbus_epoll.c")], check=True)
+        with served(epoll, options.fifo) as port:
+            commands = clients(epoll)
+            for count in map(int, options.devices.split(",")):
+                compare(commands, port, count, options.turns, options.fifo)
+            paced(epoll, port, 200, 100, options.fifo)
 
 
 if __name__ == "__main__":

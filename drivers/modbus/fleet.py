@@ -8,84 +8,119 @@ the device's own :meth:`~drivers.modbus.device.ModbusDevice.poll`, in a task of 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from itertools import chain
 from typing import cast
 
 from controller.domain.measurement import Measurement
 from controller.ports import Clock
-from drivers.modbus.bulk import BulkPlan
 from drivers.modbus.device import ModbusDevice
 from drivers.modbus.quick_poll import QuickPoll
-from drivers.modbus.reading import Batch, BulkReading, ReadingPlan
+from drivers.modbus.reading import Batch, BulkReading, LazyReading, PolledReading, ReadingPlan
 
 GATHER_S = 0.002
 """Answers that come within this time of the first are decoded together; machine seconds."""
+FEW = 4
+"""Fewer devices than this are decoded one by one: an array operation costs as much as some points do."""
 
 Take = Callable[[Mapping[str, Mapping[str, Measurement]]], None]
 """Takes what came together: poll results by device id."""
 
 
 class _Kind:
-    """Devices that are decoded together, and what has come of them."""
+    """Devices that are decoded together, and which of them have been answered whole."""
 
     def __init__(self, device: ModbusDevice) -> None:
-        self.bulk = BulkPlan([reader.block for _, reader in device.reads], device.profile.byte_order)
-        self.plan = ReadingPlan(device.profile, [reader for _, reader in device.reads], self.bulk.names)
+        self.plan = ReadingPlan(device.profile, [reader for _, reader in device.reads])
         self.come: list[QuickPoll] = []
 
-    def readings(self, received_s: float) -> dict[str, BulkReading]:
+    def readings(self, received_s: float) -> dict[str, PolledReading]:
         """Decode what has come."""
         come, self.come = self.come, []
-        payloads = cast(Iterable[bytes], chain.from_iterable(poll.answers for poll in come))  # a whole poll is all data
-        batch = Batch(self.plan, self.bulk, payloads, received_s)
-        out = {}
-        for row, poll in enumerate(come):
-            out[poll.id] = reading = BulkReading(batch, row, poll.answers, poll.sent_s, poll.checked_s)
-            poll.device.remember(reading, poll.generation)
+        out = self._one_by_one(come, received_s) if len(come) < FEW else self._together(come, received_s)
+        for poll in come:
+            poll.device.remember(out[poll.id], poll.generation)
         return out
+
+    def _one_by_one(self, come: list[QuickPoll], received_s: float) -> dict[str, PolledReading]:
+        plan = self.plan
+        return {poll.id: LazyReading(plan, poll.answers, poll.sent_s, received_s, poll.checked_s) for poll in come}
+
+    def _together(self, come: list[QuickPoll], received_s: float) -> dict[str, PolledReading]:
+        payloads = cast(Iterable[bytes], chain.from_iterable([poll.answers for poll in come]))  # whole: all data
+        batch = Batch(self.plan, payloads, received_s)
+        return {
+            poll.id: BulkReading(batch, row, poll.answers, poll.sent_s, poll.checked_s) for row, poll in enumerate(come)
+        }
+
+
+class _Sweep:
+    """One timer for all polls with the same time-out, and only while some of them run."""
+
+    def __init__(self, timeout_s: float) -> None:
+        self.polls: list[QuickPoll] = []
+        self._timeout_s = timeout_s
+        self._armed = False
+
+    def begun(self, loop: asyncio.AbstractEventLoop, now: float) -> None:
+        """Polls have begun at ``now`` (loop time)."""
+        if not self._armed:
+            self._armed = True
+            loop.call_at(now + self._timeout_s, self._sweep, loop)
+
+    def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
+        over = loop.time() - self._timeout_s
+        for poll in self.polls:
+            if poll.running and poll.started <= over:
+                poll.expire()
+        left = [poll.started for poll in self.polls if poll.running]
+        self._armed = bool(left)
+        if left:
+            loop.call_at(min(left) + self._timeout_s, self._sweep, loop)
 
 
 class Fleet:
     """The devices of one poll period."""
 
     def __init__(self, devices: Iterable[ModbusDevice], clock: Clock, take: Take) -> None:
+        """To be made in the event loop that polls."""
         self._clock = clock
         self._take = take
+        self._loop = asyncio.get_running_loop()
         self._kinds: dict[object, _Kind] = {}
+        self._sweeps: dict[float, _Sweep] = {}
         self._polls = [self._prepared(device) for device in devices]
-        self._by_timeout: dict[float, list[QuickPoll]] = {}
-        for poll in self._polls:
-            self._by_timeout.setdefault(poll.device.timeout_s, []).append(poll)
         self._slow: set[str] = set()
         self._running = 0
         self._timer: asyncio.TimerHandle | None = None
 
     def tick(self, group: asyncio.TaskGroup) -> list[str]:
         """Begin a poll of every device; ids of those that are still busy with the last one, which are left alone."""
-        loop = asyncio.get_running_loop()
-        now, now_s = loop.time(), self._clock.now_s()
+        now, now_s, slow = self._loop.time(), self._clock.now_s(), self._slow
+        self._running += 1  # so that an answer that comes at once is not taken for the last one
         busy: list[str] = []
         for poll in self._polls:
-            if poll.running or poll.id in self._slow:
+            if poll.running or poll.id in slow:
                 busy.append(poll.id)
-                continue
-            self._running += 1
-            if not poll.start(now, now_s):
-                self._running -= 1
-                self._slow.add(poll.id)
+            elif poll.start(now, now_s):
+                self._running += 1
+            else:
+                slow.add(poll.id)
                 group.create_task(self._poll_slowly(poll.device))
-        for timeout_s, polls in self._by_timeout.items():
-            loop.call_at(now + timeout_s, _expire, [(poll, poll.number) for poll in polls if poll.running])
+        self._running -= 1
+        for sweep in self._sweeps.values():
+            sweep.begun(self._loop, now)
         return busy
 
     def _prepared(self, device: ModbusDevice) -> QuickPoll:
-        key = (id(device.profile), tuple(reader.block for _, reader in device.reads))
+        key = (device.profile.id, device.profile.byte_order, tuple(reader.block for _, reader in device.reads))
         kind = self._kinds.get(key)
         if kind is None:
             kind = self._kinds[key] = _Kind(device)
-        return QuickPoll(device, partial(self._came, kind))
+        poll = QuickPoll(device, partial(self._came, kind))
+        self._sweeps.setdefault(device.timeout_s, _Sweep(device.timeout_s)).polls.append(poll)
+        return poll
 
     def _came(self, kind: _Kind, poll: QuickPoll) -> None:
         """A quick poll has ended; with a fault it is told at once, else with the others."""
@@ -93,11 +128,11 @@ class Fleet:
         if poll.fault is None and not poll.refused:
             kind.come.append(poll)
         else:
-            self._take({poll.device.id: poll.device.explain(poll.answers, poll.sent_s, poll.fault, poll.generation)})
+            self._take({poll.id: poll.device.explain(poll.answers, poll.sent_s, poll.fault, poll.generation)})
         if not self._running:
             self._flush()
         elif self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(GATHER_S, self._flush)
+            self._timer = self._loop.call_later(GATHER_S, self._flush)
 
     def _flush(self) -> None:
         if self._timer is not None:
@@ -117,8 +152,3 @@ class Fleet:
         finally:
             self._slow.discard(device.id)
         self._take({device.id: reading})
-
-
-def _expire(begun: Sequence[tuple[QuickPoll, int]]) -> None:
-    for poll, number in begun:
-        poll.expire(number)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 
 from drivers.modbus.device import IDENTITY_S, ModbusDevice
-from drivers.modbus.link import Link, LinkError
+from drivers.modbus.link import Done, Link, LinkError
 
 
 class QuickPoll:
@@ -19,43 +19,32 @@ class QuickPoll:
     """
 
     __slots__ = (
-        *("answers", "checked_s", "device", "fault", "generation", "id", "number", "refused", "running", "sent_s"),
-        *(
-            "_blocks",
-            "_depth",
-            "_done",
-            "_fresh_until_s",
-            "_health",
-            "_link",
-            "_next",
-            "_open",
-            "_requests",
-            "_session",
-        ),
-        *("_requests", "_session", "_started", "_takers", "_turns"),
+        *("answers", "checked_s", "device", "fault", "generation", "id", "refused", "running", "sent_s", "started"),
+        *("_alone", "_depth", "_done", "_fresh_until_s", "_health", "_link", "_next", "_open", "_requests", "_session"),
+        *("_takers", "_turns"),
     )
 
     def __init__(self, device: ModbusDevice, done: Callable[[QuickPoll], None]) -> None:
         self.device = device
         self.id = device.id
         self.running = False
-        self.number = self.refused = 0
+        self.started = 0.0
+        self.refused = 0
         self.generation, self.checked_s = device.identified
         self.answers: list[bytes | Exception | None] = []
         self.sent_s: list[float] = []
         self.fault: LinkError | None = None
         self._session = device.session
+        self._turns = self._session.turns
         self._health = device.session.health(device.unit_address)
         self._requests = [request for request, _ in device.reads]
-        self._takers = [partial(self._answered, index) for index in range(len(self._requests))]
+        self._takers: list[Done] = [partial(self._answered, index) for index in range(len(self._requests))]
+        self._alone = self._requests[0] if len(self._requests) == 1 else None
         self._depth = device.profile.read.outstanding_max
         self._done = done
-        self._turns = self._session.turns
         self._link = Link(rtu=False)  # none yet: it is not usable
         self._fresh_until_s = -math.inf
-        self._blocks = len(self._requests)
         self._next = self._open = 0
-        self._started = 0.0
 
     def start(self, now: float, now_s: float) -> bool:
         """Begin at ``now`` (loop time), ``now_s`` (site seconds); False when the device needs its own poll."""
@@ -68,18 +57,29 @@ class QuickPoll:
         if turns.busy or self._health.failures or self._session.quiet_until > now:
             return False
         turns.busy = self.running = True
-        self._started = now
-        self.number += 1
+        self.started = now
+        if self._alone is not None:
+            self.sent_s = [now_s]
+            link.begin(self._alone, self._session.next_transaction(), self._only_answer)
+            return True
         self.refused, self.fault = 0, None
-        if self._blocks == 1:
-            self.answers, self.sent_s = [None], [now_s]
-            self._next = self._open = 1
-            self._session.send(link, self._requests[0], self._takers[0])
-        else:
-            self.answers, self.sent_s = [None] * self._blocks, [now_s] * self._blocks
-            self._next = self._open = 0
-            self._ask(link, now_s)
+        blocks = len(self._requests)
+        self.answers, self.sent_s = [None] * blocks, [now_s] * blocks
+        self._next = self._open = 0
+        self._ask(link, now_s)
         return True
+
+    def _only_answer(self, found: bytes | Exception) -> None:
+        """The answer to the only block; what is not simply good takes the long way."""
+        if found.__class__ is bytes:
+            self.running = False
+            self.answers = [found]
+            self._session.end_turn()
+            self._done(self)
+        elif self.running:
+            self.answers, self.refused, self.fault = [None], 0, None
+            self._next = self._open = 1
+            self._answered(0, found)
 
     def _proven_link(self, now_s: float) -> Link | None:
         """The present connection, if it frames for TCP and the device behind it has proved lately what it is."""
@@ -91,10 +91,9 @@ class QuickPoll:
         self.generation, self.checked_s, self._fresh_until_s = generation, checked_s, checked_s + IDENTITY_S
         return link
 
-    def expire(self, number: int) -> None:
-        """The time of the poll called ``number`` is up."""
-        if self.running and number == self.number:
-            self._link.expire()
+    def expire(self) -> None:
+        """The time of the poll is up."""
+        self._link.expire()
 
     def _ask(self, link: Link, now_s: float) -> None:
         requests, takers = self._requests, self._takers
@@ -103,7 +102,7 @@ class QuickPoll:
             self._next += 1
             self._open += 1
             self.sent_s[index] = now_s
-            self._session.send(link, requests[index], takers[index])
+            link.begin(requests[index], self._session.next_transaction(), takers[index])
 
     def _answered(self, index: int, found: bytes | Exception) -> None:
         if not self.running:
@@ -115,7 +114,7 @@ class QuickPoll:
                 self._fail(index, found)
                 return
             self.refused += 1
-        if self._next < self._blocks:
+        if self._next < len(self._requests):
             self._go_on()
         elif not self._open:
             self._end()
@@ -123,18 +122,18 @@ class QuickPoll:
     def _go_on(self) -> None:
         pause_s = self._session.turnaround_s
         if pause_s > 0.0:
-            asyncio.get_running_loop().call_later(pause_s, self._ask_again, self.number)
+            asyncio.get_running_loop().call_later(pause_s, self._ask_again, self.started)
         else:
-            self._ask_again(self.number)
+            self._ask_again(self.started)
 
-    def _ask_again(self, number: int) -> None:
-        if self.running and number == self.number:
+    def _ask_again(self, started: float) -> None:
+        if self.running and started == self.started:
             self._ask(self._link, self._session.now_s())
 
     def _fail(self, index: int, fault: LinkError) -> None:
         self.fault = fault
         self.answers[index] = None
-        self._session.fail_turn(self._requests[index], fault, self._started)
+        self._session.fail_turn(self._requests[index], fault, self.started)
         self._end()
 
     def _end(self) -> None:

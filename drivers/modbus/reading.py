@@ -1,4 +1,4 @@
-"""One poll of one device out of a bulk decode; a measurement is made when somebody looks at it."""
+"""What polls brought; a measurement is made when somebody looks at it."""
 
 from __future__ import annotations
 
@@ -9,16 +9,18 @@ import numpy as np
 from controller.domain.measurement import Measurement, Quality
 from controller.domain.reading import Reading
 from drivers.modbus.bulk import BulkPlan, Truths
-from drivers.modbus.decode import BlockReader, derive, measure_blocks, read_back
+from drivers.modbus.decode import BlockData, BlockReader, derive, measure, measure_blocks, read_back
 from drivers.profile import Profile
 
 
 class ReadingPlan:
     """What the readings of one kind of device have in common."""
 
-    def __init__(self, profile: Profile, readers: Sequence[BlockReader], names: Sequence[str]) -> None:
+    def __init__(self, profile: Profile, readers: Sequence[BlockReader]) -> None:
         self.profile = profile
         self.readers = tuple(readers)
+        self.bulk = BulkPlan([reader.block for reader in readers], profile.byte_order)
+        self.specs, self.block_of, names = self.bulk.specs, self.bulk.block_of, self.bulk.names
         self.column = {name: index for index, name in enumerate(names)}
         self.derived = {spec.name: spec for spec in profile.derived}
         commands = {command.name for command in profile.commands}
@@ -33,20 +35,72 @@ class Batch:
 
     __slots__ = ("block_of", "good", "plan", "received_s", "values", "whole")
 
-    def __init__(self, plan: ReadingPlan, bulk: BulkPlan, payloads: Iterable[bytes], received_s: float) -> None:
-        """``payloads`` holds the data of every block of every device in turn: bytes only."""
+    def __init__(self, plan: ReadingPlan, payloads: Iterable[bytes], received_s: float) -> None:
+        """``payloads`` holds the data of every block of every device in turn."""
         self.plan = plan
-        self.block_of = bulk.block_of
-        self.values, self.good = bulk.decode(payloads)
+        self.block_of = plan.block_of
+        self.values, self.good = plan.bulk.decode(payloads)
         whole: Truths = np.logical_and.reduce(self.good, axis=1)
         self.whole: list[bool] = whole.tolist()
         self.received_s = received_s
 
 
-class BulkReading(Reading):
+class PolledReading(Reading):
     """Every point of one device, as :meth:`drivers.modbus.device.ModbusDevice.poll` would say it."""
 
-    __slots__ = ("_batch", "_checked_s", "_made", "_payloads", "_row", "_sent_s", "all_good")
+    __slots__ = ("_checked_s", "_made", "_plan", "_sent_s")
+
+    def __init__(self, plan: ReadingPlan, sent_s: Sequence[float], checked_s: float) -> None:
+        """``sent_s`` per block, ``checked_s`` when the identity was proved."""
+        self._plan = plan
+        self._sent_s = sent_s
+        self._checked_s = checked_s
+        self._made: dict[str, Measurement] = {}
+
+    def __getitem__(self, name: str) -> Measurement:
+        found = self._made.get(name)
+        if found is None:
+            found = self._made[name] = self._make(name)
+        return found
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._plan.known
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._plan.names)
+
+    def __len__(self) -> int:
+        return len(self._plan.names)
+
+    @property
+    def all_good(self) -> bool:
+        """True when every point that was read is good."""
+        raise NotImplementedError
+
+    @property
+    def newest_good_s(self) -> float:
+        """When the newest good value was sampled (site seconds); minus infinity without any."""
+        return self._sent_s[-1] if self.all_good else super().newest_good_s  # the last block was asked last
+
+    def _make(self, name: str) -> Measurement:
+        plan = self._plan
+        column = plan.column.get(name)
+        if column is not None:
+            return self._point(name, column)
+        if name in plan.derived:
+            return derive(plan.derived[name], self)
+        if name in plan.held:
+            return read_back(plan.profile, self)[name]
+        return Measurement(plan.profile.identity[name], Quality.GOOD, self._checked_s, self._checked_s)
+
+    def _point(self, name: str, column: int) -> Measurement:
+        raise NotImplementedError
+
+
+class BulkReading(PolledReading):
+    """One row of a batch."""
+
+    __slots__ = ("_batch", "_payloads", "_row")
 
     def __init__(
         self,
@@ -56,56 +110,61 @@ class BulkReading(Reading):
         sent_s: Sequence[float],
         checked_s: float,
     ) -> None:
-        """Row ``row`` of a batch; ``sent_s`` per block, ``checked_s`` when the identity was proved."""
+        super().__init__(batch.plan, sent_s, checked_s)
         self._batch = batch
         self._row = row
         self._payloads = payloads
-        self._sent_s = sent_s
-        self._checked_s = checked_s
-        self._made: dict[str, Measurement] = {}
-        self.all_good = batch.whole[row]
-        """True when every point that was read is good."""
-
-    def __getitem__(self, name: str) -> Measurement:
-        found = self._made.get(name)
-        if found is None:
-            found = self._made[name] = self._make(name)
-        return found
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._batch.plan.known
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._batch.plan.names)
-
-    def __len__(self) -> int:
-        return len(self._batch.plan.names)
 
     @property
-    def newest_good_s(self) -> float:
-        """When the newest good value was sampled (site seconds); minus infinity without any."""
-        if self.all_good or self._batch.good[self._row, -1]:  # the last block was asked last
-            return self._sent_s[-1]
-        return super().newest_good_s
+    def all_good(self) -> bool:
+        """True when every point that was read is good."""
+        return self._batch.whole[self._row]
 
-    def _make(self, name: str) -> Measurement:
-        batch, plan = self._batch, self._batch.plan
-        column = plan.column.get(name)
-        if column is not None:
-            if self.all_good or batch.good[self._row, column]:
-                sent_s = self._sent_s[batch.block_of[column]]
-                return Measurement(batch.values.item(self._row, column), Quality.GOOD, sent_s, batch.received_s)
-            return self._explained()[name]
-        if name in plan.derived:
-            return derive(plan.derived[name], self)
-        if name in plan.held:
-            return read_back(plan.profile, self)[name]
-        return Measurement(plan.profile.identity[name], Quality.GOOD, self._checked_s, self._checked_s)
+    def _point(self, name: str, column: int) -> Measurement:
+        batch, row = self._batch, self._row
+        if batch.whole[row] or batch.good[row, column]:
+            sent_s = self._sent_s[batch.block_of[column]]
+            return Measurement(batch.values.item(row, column), Quality.GOOD, sent_s, batch.received_s)
+        return measure_blocks(blocks_of(self._plan, self._payloads, self._sent_s, batch.received_s))[name]
 
-    def _explained(self) -> dict[str, Measurement]:
-        """The long way, which knows the reasons."""
-        received_s = self._batch.received_s
-        parts = zip(self._batch.plan.readers, self._payloads, self._sent_s, strict=True)
-        return measure_blocks(
-            [reader.take(data, sent_s, received_s) for reader, data, sent_s in parts if isinstance(data, bytes)]
-        )
+
+class LazyReading(PolledReading):
+    """The answers of one device; cheaper than a batch while few devices are read together."""
+
+    __slots__ = ("_blocks", "_raw")
+
+    def __init__(
+        self,
+        plan: ReadingPlan,
+        payloads: Sequence[bytes | Exception | None],
+        sent_s: Sequence[float],
+        received_s: float,
+        checked_s: float,
+    ) -> None:
+        super().__init__(plan, sent_s, checked_s)
+        self._blocks = blocks_of(plan, payloads, sent_s, received_s)
+        self._raw = {name: number for block in self._blocks for name, number in block.raw.items()}
+
+    @property
+    def all_good(self) -> bool:
+        """True when every point that was read is good."""
+        raw = self._raw
+        for block in self._blocks:
+            for _, name, missing, scale, offset, low, high in block.reader.plain:
+                number = raw[name]
+                if not low <= number * scale + offset <= high or (missing and number in missing):
+                    return False
+        return all(self[spec.name].usable for block in self._blocks for spec in block.reader.scaled)
+
+    def _point(self, name: str, column: int) -> Measurement:
+        plan = self._plan
+        block = self._blocks[plan.block_of[column]]
+        return measure(plan.specs[column], self._raw, block.sent_s, block.received_s)
+
+
+def blocks_of(
+    plan: ReadingPlan, payloads: Sequence[bytes | Exception | None], sent_s: Sequence[float], received_s: float
+) -> list[BlockData]:
+    """Raw numbers of every block; ``payloads`` are data, one per block."""
+    parts = zip(plan.readers, payloads, sent_s, strict=True)
+    return [reader.take(data, asked_s, received_s) for reader, data, asked_s in parts if isinstance(data, bytes)]

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from drivers.modbus.codec import ExceptionAnswer, Request
 from drivers.modbus.connect import Connector
 from drivers.modbus.endpoint import Endpoint
-from drivers.modbus.link import Done, Link, LinkError
+from drivers.modbus.link import Link, LinkError
 from drivers.modbus.serial_port import RESYNC_S
 from drivers.modbus.turns import Turns
 from drivers.modbus.unit_health import PROBE_REST, Backoff, UnitHealth, step_request
@@ -128,10 +128,11 @@ class Session:
         finally:
             self.turns.pass_on()
 
-    def send(self, link: Link, request: Request, done: Done) -> None:
-        """Send within a turn that the caller has taken; ``done`` is called with what came of it."""
-        self._transaction = transaction = self._transaction % 0xFFFF + 1
-        link.begin(request, transaction, done)
+    def next_transaction(self) -> int:
+        """Transaction id of the next request: 1 to 65535, never 0, which some devices use for every answer."""
+        number = self._transaction % 0xFFFF + 1
+        self._transaction = number
+        return number
 
     def end_turn(self) -> None:
         """Pass the turn on."""
@@ -184,10 +185,10 @@ class Session:
     async def _send(self, link: Link, request: Request, deadline: float, answer_s: float) -> Reply:
         await self._keep_quiet(deadline)
         loop = asyncio.get_running_loop()
-        self._transaction = self._transaction % 0xFFFF + 1
+        transaction = self.next_transaction()
         sent_s, started = self.now_s(), loop.time()
         try:
-            data = await link.exchange(request, self._transaction, min(deadline, started + answer_s))
+            data = await link.exchange(request, transaction, min(deadline, started + answer_s))
         except ExceptionAnswer:
             self.counters.exceptions += 1
             self._answered(request.unit)

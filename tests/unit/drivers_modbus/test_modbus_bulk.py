@@ -11,9 +11,8 @@ import pytest
 from controller.domain.measurement import Measurement
 from controller.domain.reading import newest_good_s
 from drivers.modbus.blocks import plan_blocks
-from drivers.modbus.bulk import BulkPlan
 from drivers.modbus.decode import BlockReader, derive, measure_blocks, read_back
-from drivers.modbus.reading import Batch, BulkReading, ReadingPlan
+from drivers.modbus.reading import Batch, BulkReading, LazyReading, ReadingPlan
 from drivers.profile import Profile
 from drivers.profile_loader import load_profile, parse_profile, profile_ids
 
@@ -67,14 +66,13 @@ def test_every_value_and_every_reason_is_that_of_the_point_by_point_way(profile:
     read = [spec for spec in profile.points if "r" in spec.access and spec.type != "string"]
     blocks = plan_blocks((spec for spec in read if spec.name not in profile.identity), profile.read)
     readers = [BlockReader(block, profile.byte_order) for block in blocks]
-    bulk = BulkPlan(blocks, profile.byte_order)
-    plan = ReadingPlan(profile, readers, bulk.names)
+    plan = ReadingPlan(profile, readers)
     devices = [
         [struct.pack(f">{block.count}H", *(word(rng) for _ in range(block.count))) for block in blocks]
         for _ in range(60)
     ]
     sent_s = [10.0 + index for index in range(len(blocks))]
-    batch = Batch(plan, bulk, [data for payloads in devices for data in payloads], 99.0)
+    batch = Batch(plan, [data for payloads in devices for data in payloads], 99.0)
     for row, payloads in enumerate(devices):
         taken = [reader.take(*part, 99.0) for reader, *part in zip(readers, payloads, sent_s, strict=True)]
         expected = measure_blocks(taken)
@@ -82,12 +80,12 @@ def test_every_value_and_every_reason_is_that_of_the_point_by_point_way(profile:
         for spec in profile.derived:
             expected[spec.name] = derive(spec, expected)
         expected |= read_back(profile, expected)
-        found = BulkReading(batch, row, payloads, sent_s, 5.0)
-        assert set(found) == set(expected) | set(profile.identity)
-        for name, measurement in expected.items():
-            assert same(found[name], measurement), (name, found[name], measurement, payloads)
-        assert found.all_good == all(point.usable for point in points.values())
-        assert newest_good_s(found) == newest_good_s(dict(found))
+        for found in (BulkReading(batch, row, payloads, sent_s, 5.0), LazyReading(plan, payloads, sent_s, 99.0, 5.0)):
+            assert set(found) == set(expected) | set(profile.identity)
+            for name, measurement in expected.items():
+                assert same(found[name], measurement), (name, found[name], measurement, payloads)
+            assert found.all_good == all(point.usable for point in points.values())
+            assert newest_good_s(found) == newest_good_s(dict(found))
 
 
 def word(rng: random.Random) -> int:
@@ -97,10 +95,9 @@ def word(rng: random.Random) -> int:
 def test_a_name_that_the_device_does_not_have_is_a_key_error() -> None:
     profile = parse_profile(MIXED.format(order="big"), "mixed")
     blocks = plan_blocks(profile.points, profile.read)
-    bulk = BulkPlan(blocks, "big")
-    plan = ReadingPlan(profile, [BlockReader(block, "big") for block in blocks], bulk.names)
+    plan = ReadingPlan(profile, [BlockReader(block, "big") for block in blocks])
     payloads = [bytes(2 * block.count) for block in blocks]
-    reading = BulkReading(Batch(plan, bulk, payloads, 1.0), 0, payloads, [0.0] * len(blocks), 0.0)
+    reading = BulkReading(Batch(plan, payloads, 1.0), 0, payloads, [0.0] * len(blocks), 0.0)
     assert "nobody" not in reading
     assert reading.get("nobody") is None
     assert len(reading) == len(list(reading)) == 13
