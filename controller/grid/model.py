@@ -33,7 +33,7 @@ TRANSFORMER_FIELDS = {
     "tap_min": "tap_min",
     "tap_max": "tap_max",
 }
-PERTURBATION_FRAC = 0.02  # of the power base; small against curvature, large against the solver's tolerance
+PERTURBATION_FRAC = 0.02  # of what the bus can carry; small against curvature, large against the solver's tolerance
 SLICE_BUSES = 4000  # buses times scenarios that are solved in one slice: about two milliseconds
 
 
@@ -146,6 +146,23 @@ class GridModel:
         ratings += [SQRT3 * by_id[line.from_bus] * line.i_max_a for line in self.topology.lines]
         return max(ratings)
 
+    @cached_property
+    def _perturbation_w(self) -> Array:
+        """How much each injection is moved for its sensitivity: a share of the largest branch at its bus.
+
+        A share of the whole network's power would be many times what a low-voltage cable can carry.
+        """
+        carried = dict.fromkeys(self.buses, 0.0)
+        by_id = {b.id: b.u_rated_v for b in self.topology.buses}
+        for line in self.topology.lines:
+            for bus in (line.from_bus, line.to_bus):
+                carried[bus] = max(carried[bus], SQRT3 * by_id[bus] * line.i_max_a)
+        for t in self.topology.transformers:
+            for bus in (t.hv_bus, t.lv_bus):
+                carried[bus] = max(carried[bus], t.s_max_va)
+        of_bus = np.array([carried[b] or self.power_base_w for b in self.injection_buses])
+        return PERTURBATION_FRAC * np.tile(of_bus, 2)
+
     def injection_index(self, bus_id: str) -> int:
         """Position of a bus among the injections; -1 for the source bus, where an injection changes nothing."""
         return self.injection_buses.index(bus_id) if bus_id in self.injection_buses else -1
@@ -176,14 +193,14 @@ class GridModel:
         chosen = np.arange(first, min(first + max(SLICE_BUSES // self.n_bus, 1), last + 1))
         scenarios = np.repeat(under_way.injection[None, :], len(chosen), axis=0)
         perturbed = chosen[chosen > 0]
-        scenarios[perturbed - first, perturbed - 1] += PERTURBATION_FRAC * self.power_base_w
+        scenarios[perturbed - first, perturbed - 1] += self._perturbation_w[perturbed - 1]
         states = np.array([s.stacked() for s in self._solve_batch(scenarios)])
         return Linearisation(under_way.injection, np.concatenate([under_way.solved, states]))
 
     def finish(self, under_way: Linearisation) -> LinearGrid:
         """The first-order model of a complete linearisation."""
         base = under_way.solved[0]
-        jacobian = (under_way.solved[1:] - base).T / (PERTURBATION_FRAC * self.power_base_w)
+        jacobian = (under_way.solved[1:] - base).T / self._perturbation_w
         return LinearGrid(base, under_way.injection, jacobian, self.n_bus, self.n_line + self.n_transformer)
 
     def _solve_batch(self, injections: Array) -> list[FlowState]:

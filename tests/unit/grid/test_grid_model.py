@@ -10,6 +10,7 @@ import pytest
 
 from controller.config.loader import load_site
 from controller.domain.site import Site
+from controller.domain.topology import Bus, Line, Source, Topology, Transformer
 from controller.grid.model import GridModel, PowerFlowError
 from simulators.plant.network import PlantNetwork
 
@@ -149,3 +150,21 @@ def test_sensitivities_of_every_site_are_the_slopes_of_single_power_flows(site: 
         for rows in blocks:
             scale = np.abs(linear.jacobian[rows]).max()
             assert linear.jacobian[rows, j] == pytest.approx(slope[rows], abs=0.03 * scale)
+
+
+def test_sensitivities_at_the_end_of_a_low_voltage_cable_are_slopes_too() -> None:
+    """Two per cent of what the primary transformer carries would be eight times what this cable can."""
+    buses = (Bus("GRID", 110e3), Bus("BB", 20e3), Bus("LV", 400.0), Bus("END", 400.0))
+    trafos = (
+        Transformer("T1", "GRID", "BB", 80e6, 110e3, 20e3, 0.12, 170e3, 0.001, 22e3, 80e6),
+        Transformer("T2", "BB", "LV", 400e3, 20e3, 400.0, 0.04, 4.6e3, 0.002, 0.6e3, 400e3),
+    )
+    cable = Line("C", "LV", "END", 0.031, 0.012, 0.0, 270.0)
+    model = GridModel(Topology(50.0, Source("GRID", 3e9, 0.1), buses, (cable,), trafos, ()))
+    at = np.array([2e6, 10e3, 50e3, 0.0, 0.0, 0.0])
+    linear, step = model.linearise(at), 100.0
+    for j in range(len(at)):
+        moved = np.zeros_like(at)
+        moved[j] = step
+        slope_v = (model.solve(at + moved).u_v - model.solve(at - moved).u_v) / (2.0 * step)
+        assert linear.jacobian[linear.rows_u(), j] == pytest.approx(slope_v, abs=0.03 * np.abs(slope_v).max())
