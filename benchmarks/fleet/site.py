@@ -1,4 +1,5 @@
-"""A primary substation with feeders of ten units each, sized so that a sunny, windy day just breaks its ratings.
+"""A primary substation with feeders of ten units each, sized so that a sunny, windy day breaks its ratings: those of
+the main transformers, of every feeder's first cable and of every secondary transformer, and the export limit.
 
 One feeder: six medium-voltage buses on a trunk of cable, the last two carrying a secondary substation each, behind
 which a low-voltage cable leads on; one unit per bus. Cables are catalogue NA2XS2Y 12/20 kV and NAYY-J 0.6/1 kV.
@@ -29,7 +30,7 @@ UNITS_PER_FEEDER = 10
 TRUNK = ("M1", "M2", "M3", "M4", "M5", "M6")
 GOOD_DAY_FRAC = 0.9  # of its rating: what every generator gives on a good day
 RATED_AT_FRAC = 0.85  # of what flows on such a day
-A_MIN, S_MIN_FRAC = 30.0, 0.1
+S_MIN_FRAC = 0.1  # of the rating on the plate: the least that a transformer is derated to
 
 # Kind, rating (W) and price (EUR/MWh) of the unit at each bus of a feeder.
 FLEET = {
@@ -56,20 +57,21 @@ ACTUATORS = {  # latency_s, tau_p_s, tau_q_s, ramp up and down as shares of the 
 
 @dataclass(frozen=True, slots=True)
 class Cable:
-    """Per kilometre: resistance and reactance (ohm), capacitance (F)."""
+    """Per kilometre: resistance and reactance (ohm), capacitance (F); rating in ground."""
 
     r_ohm: float
     x_ohm: float
     c_f: float
+    i_max_a: float
 
     def line(self, name: str, ends: tuple[str, str], length_km: float) -> Line:
-        """A cable whose rating is not chosen yet."""
+        """So much of it between two buses."""
         b_s = 2.0 * math.pi * 50.0 * self.c_f * length_km
-        return Line(name, *ends, self.r_ohm * length_km, self.x_ohm * length_km, b_s, 1.0)
+        return Line(name, *ends, self.r_ohm * length_km, self.x_ohm * length_km, b_s, self.i_max_a)
 
 
-MV_CABLE = Cable(0.125, 0.113, 0.30e-6)  # 240 mm2
-LV_CABLE = Cable(0.206, 0.080, 0.0)  # 4 x 150 mm2
+MV_CABLE = Cable(0.125, 0.113, 0.30e-6, 417.0)  # 240 mm2
+LV_CABLE = Cable(0.206, 0.080, 0.0, 270.0)  # 4 x 150 mm2
 
 
 def build_site(n_unit: int, seed: int = 1, cycle_s: float = 1.0) -> Site:
@@ -112,7 +114,7 @@ def _unit(k: int) -> Unit:
 
 
 def _topology(units: tuple[Unit, ...], rng: np.random.Generator) -> Topology:
-    """The network without ratings of its branches; only buses that carry a unit exist."""
+    """The network with catalogue ratings; only buses that carry a unit exist."""
     lines, small, loads = [], [], []
     used = {u.bus for u in units}
     feeders = sorted({b.split("-")[0] for b in used}, key=lambda name: int(name[1:]))
@@ -147,13 +149,14 @@ def _secondary(name: str, hv_bus: str, lv_bus: str) -> Transformer:
 
 
 def _rated(topology: Topology, units: tuple[Unit, ...]) -> Topology:
-    """Every branch rated somewhat below what flows on a good day, so that limits bind all over the network."""
+    """Transformers and first cables rated below what flows on a good day: limits bind in every feeder."""
     plant = PlantNetwork(topology, [u.bus for u in units])
     good_day = [GOOD_DAY_FRAC * (u.p_min_w if u.kind.generates else 0.5 * u.p_max_w) for u in units]
     p_w = np.array([load.p_w for load in topology.loads] + good_day)
     q_var = np.array([load.q_var for load in topology.loads] + [0.0] * len(units))
     amps = (RATED_AT_FRAC * plant.solve(U_SOURCE_PU, p_w, q_var).branch_i_a).tolist()
-    lines = [replace(x, i_max_a=max(a, A_MIN)) for x, a in zip(topology.lines, amps, strict=False)]
+    heads = [x.from_bus == "BB" for x in topology.lines]
+    lines = [replace(x, i_max_a=a) if h else x for x, h, a in zip(topology.lines, heads, amps, strict=False)]
     small = zip(topology.transformers, amps[len(lines) :], strict=True)
     trafos = [replace(t, s_max_va=max(SQRT3 * t.u2_v * a, S_MIN_FRAC * t.sn_va)) for t, a in small]
     return replace(topology, lines=tuple(lines), transformers=tuple(trafos))

@@ -1,7 +1,7 @@
 """A large programme as a sequence of small ones with the same optimum (sifting: Bixby et al., Oper. Res. 40, 1992).
 
 Of hundreds of moves most end at a bound, and of thousands of rows few bind. Each round solves for the moves that seem
-to end between their bounds, under the rows that seem to bind. A move at its bound that would lower the cost by leaving
+to end between their bounds, under a few rows of each limit. A move at its bound that would lower the cost by leaving
 it, and a row that the answer breaks, join the next round. When there is neither, the answer meets the optimality
 conditions (Karush-Kuhn-Tucker) of the whole programme, which is strictly convex: it is its only optimum.
 """
@@ -18,17 +18,20 @@ BoolArray = NDArray[np.bool_]
 IndexArray = NDArray[np.intp]
 
 ROUNDS_MAX = 40
-ROUNDS_FREE = 8  # from then on nothing leaves any more, so that rounds cannot repeat themselves
+ROUNDS_FREE = 8  # from then on no move leaves any more, so that rounds cannot repeat themselves
 TOLERANCE = 1e-9  # of a row, and of a reduced cost
-NEAR = 1e-3  # a row this close to its limit stays in
 ROUNDING = 1e-12
 NO_MOVE = 1e-6  # effect below which the moves of a round cannot mend a row
 
 
 def sift(p: Programme, family: IndexArray) -> Solution | None:
-    """The optimum, or None when the rounds come to no end; of a ``family`` only the worst row joins at a time."""
+    """The optimum, or None when the rounds come to no end.
+
+    Of every ``family`` the row nearest to its limit is there from the start, and only the worst one joins at a time:
+    with too few rows a round would overshoot and break hundreds of them.
+    """
     x = np.clip(np.zeros(len(p.f)), p.low, p.high)
-    inside, rows = (x > p.low) & (x < p.high), _worst(p.a @ x - p.b, -NEAR, family)
+    inside, rows = (x > p.low) & (x < p.high), _worst(p.a @ x - p.b, -np.inf, family)
     for number in range(ROUNDS_MAX):
         answer = _round(p, x, inside, rows)
         if answer is None:
@@ -46,7 +49,6 @@ def sift(p: Programme, family: IndexArray) -> Solution | None:
             return Solution(x, np.maximum(over, 0.0), every, True)
         if number < ROUNDS_FREE:
             inside = inside & (x > p.low) & (x < p.high)
-            rows = rows[(multiplier > 0.0) | (over[rows] >= -NEAR)]
         inside, rows = inside | leaving, np.concatenate([rows, broken])
     return None
 
