@@ -146,19 +146,22 @@ class PlannerPolicy:
         r = self.resources
         output = r.output_w(point.p_w)
         effect = Effects(limits.effect_p[:, r.unit] * r.sign, limits.effect_q)
-        rows = Rows(
-            np.zeros(len(limits.room), np.intp), np.empty((len(limits.room), 0)), limits.room, limits.room < np.inf
-        )
+        m = len(limits.room)
+        none = np.zeros(m, dtype=bool)
+        rows = Rows(np.arange(m, dtype=np.intp), np.empty((m, 0)), limits.room, none)
         problem = Problem(
             rows=rows,
             effects=effect,
-            row_penalty=np.full(len(limits.room), TUNING.voltage_penalty),
-            row_pool=np.zeros(len(limits.room)),
+            row_penalty=np.full(m, TUNING.voltage_penalty),
+            row_pool=np.zeros(m),
             output_w=output,
             q_var=point.q_var,
             bounds=self._bounds(output, available_w, soc_frac, point.p_w),
             marginal_price=np.where(r.is_storage, 0.0, 1.0),
             curvature=np.where(r.is_storage, STORAGE_CURVATURE, 0.0),
+            lent_share=np.ones(len(r.unit)),
+            insist=none,
+            is_current=none,
             target=None,
             cycle_s=900.0,
         )
