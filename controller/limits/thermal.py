@@ -27,6 +27,7 @@ Array = NDArray[np.float64]
 
 TANGENTS_DEG = (0.0, -12.0, 12.0, -30.0, 30.0, -60.0, 60.0, -90.0, 90.0)
 BIAS_SHARE = 0.6  # of the meters' bias bound that is kept as margin
+UNREACHED = 0.15  # of the limit: beyond what units can do, for what persistence and pools take from a row's room
 SCALE_MIN_FRAC = 0.05  # of the rating: a limit of nothing at all must not make its per unit infinite
 
 
@@ -42,6 +43,12 @@ class ThermalLimits:
         self.bias_frac = BIAS_SHARE * site.chain.bias_i_rel
         self.angles = np.deg2rad(TANGENTS_DEG)
         self.stale_s = 3.0 * site.cycle.cycle_s
+        injected = [b.id for b in site.topology.buses if b.id != site.topology.source.bus]
+        units = [u for u in site.units if u.bus in injected]
+        self._unit = np.array([k for k, u in enumerate(site.units) if u.bus in injected], dtype=np.intp)
+        self._unit_bus = np.array([injected.index(u.bus) for u in units], dtype=np.intp)
+        self._p_min_w, self._p_max_w = (np.array([getattr(u, k) for u in units]) for k in ("p_min_w", "p_max_w"))
+        self._q_max_var = np.array([u.q_max_var for u in units])
 
     def margin_a(self, estimate: Estimate) -> Array:
         """What measurement may hide, A; shares of the rating, whatever the limit in force is."""
@@ -52,7 +59,7 @@ class ThermalLimits:
         return out
 
     def evaluate(self, estimate: Estimate, in_force: InForce) -> Rows:
-        """Tangent rows of every limited branch."""
+        """Tangent rows of every limited branch: the one along the present phasor, and those that units could reach."""
         grid = estimate.grid
         if not len(self.index):
             return no_rows(grid.jacobian.shape[1])
@@ -63,11 +70,21 @@ class ThermalLimits:
         cos, sin = np.cos(angle), np.sin(angle)
         allowed = (limit_a - self.margin_a(estimate)) / scale_a
         room = allowed[:, None] - (cos * ip[:, None] + sin * iq[:, None])
-        sensitivity = cos[:, :, None] * jp[:, None, :] + sin[:, :, None] * jq[:, None, :]
-        m, k = cos.shape
-        main = np.zeros((m, k), dtype=bool)
-        main[:, 0] = True
-        return Rows(np.repeat(self.index, k), sensitivity.reshape(m * k, -1), room.ravel(), main.ravel())
+        kept = room < self._swing(estimate, jp, jq)[:, None] + UNREACHED
+        kept[:, 0] = True
+        branch, tangent = np.nonzero(kept)
+        sensitivity = cos[kept][:, None] * jp[branch] + sin[kept][:, None] * jq[branch]
+        return Rows(self.index[branch], sensitivity, room[kept], tangent == 0)
+
+    def _swing(self, estimate: Estimate, jp: Array, jq: Array) -> Array:
+        """The most by which all units together could move every branch's phasor, in the unit of its rows."""
+        p_w, q_var = estimate.unit_p_w[self._unit], estimate.unit_q_var[self._unit]
+        span_w = np.maximum(np.abs(self._p_max_w - p_w), np.abs(self._p_min_w - p_w))
+        span_var = self._q_max_var + np.abs(q_var)
+        length = np.hypot(jp, jq)
+        at_p, at_q = length[:, self._unit_bus], length[:, self._unit_bus + length.shape[1] // 2]
+        out: Array = at_p @ span_w + at_q @ span_var
+        return out
 
     def readings(self, estimate: Estimate, in_force: InForce) -> dict[int, Reading]:
         """Present current of every limited branch, by limit index."""
