@@ -22,7 +22,7 @@ UV_COMPILE := env -u UV_INDEX -u UV_INDEX_URL -u UV_EXTRA_INDEX_URL -u UV_DEFAUL
 	$(BIN)/uv --no-config pip compile --quiet --no-header --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test bench lint types lock lock-check clean
+.PHONY: help install demo test fuzz bench lint types lock lock-check clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ demo: $(STAMP) ## run the controller against a simulated substation
 
 test: $(STAMP) ## run all tests
 	$(BIN)/python -m pytest $(ARGS)
+
+fuzz: $(STAMP) ## ten million mutated frames for every field parser (a few minutes)
+	GRIDEDGE_FUZZ_FRAMES=10000000 $(BIN)/python -m pytest tests/fuzz $(ARGS)
 
 bench: $(STAMP) ## run the measurements in benchmarks/
 	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script" $(ARGS); done

@@ -213,6 +213,7 @@ class Link(asyncio.BufferedProtocol):
         if found is None:
             return False
         self._cut(size)
+        self._whole = 0  # what comes next, nobody has asked for yet
         self._pending.pop(key)[1](found)
         return True
 

@@ -57,12 +57,11 @@ class QuickPoll:
         if turns.busy or self._health.failures or self._session.quiet_until > now:
             return False
         turns.busy = self.running = True
-        self.started = now
+        self.started, self.refused, self.fault = now, 0, None
         if self._alone is not None:
             self.sent_s = [now_s]
             link.begin(self._alone, self._session.next_transaction(), self._only_answer)
             return True
-        self.refused, self.fault = 0, None
         blocks = len(self._requests)
         self.answers, self.sent_s = [None] * blocks, [now_s] * blocks
         self._next = self._open = 0
@@ -77,7 +76,7 @@ class QuickPoll:
             self._session.end_turn()
             self._done(self)
         elif self.running:
-            self.answers, self.refused, self.fault = [None], 0, None
+            self.answers = [None]
             self._next = self._open = 1
             self._answered(0, found)
 

@@ -78,6 +78,9 @@ ROWS: dict[str, Row] = {
     "all but one byte, the rest late": Row(lambda ask: (ask.right[:-1], LATE_S, ask.right[-1:])),
     "two glued answers": Row(lambda ask: (ask.right + ask.right,)),
     "two answers in two segments": Row(lambda ask: (ask.right, 0.01, ask.right), allowed=True),
+    "an answer in two segments, then once more": Row(
+        lambda ask: (ask.right[:5], 0.005, ask.right[5:], 0.01, ask.right), allowed=True
+    ),
     "one stray byte after": Row(lambda ask: (ask.right + b"\0",)),
     "one stray byte soon after": Row(lambda ask: (ask.right, 0.01, b"\0"), allowed=True),
     "drip slower than the time-out": Row(lambda ask: drip(ask, 0.02)),

@@ -36,6 +36,17 @@ points:
   b: {{at: 200, high: 1000}}
   c: {{at: 300, type: uint32}}
 """
+ONE_BLOCK = """
+id: one_block
+kind: meter
+title: One block, the register a holds the number a
+protocol: modbus
+source: made for this test
+defaults: {type: uint16, unit: "1", ref: none}
+points:
+  a: {at: 100}
+  b: {at: 101, low: 0, high: 1000}
+"""
 VALUES = {"a": 100.0, "b": 200.0, "c": 300.0 * 65536 + 301}
 
 Behave = Callable[[bytes], Sequence[Step]]
@@ -66,12 +77,13 @@ class Watched:
 
 @asynccontextmanager
 async def fleet_of(
-    *scripts: Sequence[Behave], turnaround: float = 0.0, outstanding: int = 1
+    *scripts: Sequence[Behave], turnaround: float = 0.0, outstanding: int = 1, blocks: int = 3
 ) -> AsyncIterator[tuple[Watched, list[HostileServer]]]:
     """One server and one device for every script, connected by a first round."""
-    profile = parse_profile(TABLE.format(turnaround=turnaround, outstanding=outstanding), "three_blocks")
+    text = TABLE.format(turnaround=turnaround, outstanding=outstanding) if blocks == 3 else ONE_BLOCK
+    profile = parse_profile(text, "fleet")
     async with AsyncExitStack() as stack:
-        servers = [await stack.enter_async_context(hostile(*[right] * 3, *script)) for script in scripts]
+        servers = [await stack.enter_async_context(hostile(*[right] * blocks, *script)) for script in scripts]
         devices = []
         for index, server in enumerate(servers):
             device = Device(f"D{index}", "modbus", server.endpoint, 1, profile.id, {}, None, 0.2, 1.0, TIMEOUT_S)
@@ -137,10 +149,39 @@ async def test_a_fault_in_any_block_gives_no_wrong_value_and_the_device_is_read_
         assert servers[0].used_at_once_max == 1
 
 
-async def test_a_refused_block_does_not_hide_the_others() -> None:
-    def refuse(frame: bytes) -> tuple[bytes]:
-        return (mbap(struct.unpack_from(">H", frame)[0], 1, bytes((frame[7] | 0x80, 2))),)
+def refuse(frame: bytes) -> tuple[bytes]:
+    return (mbap(struct.unpack_from(">H", frame)[0], 1, bytes((frame[7] | 0x80, 2))),)
 
+
+@pytest.mark.parametrize("fault", [*FAULTS, "refusal", "silence", "in two parts", "closed before"])
+async def test_a_device_of_one_block_recovers_from_every_fault_and_is_counted_rightly(fault: str) -> None:
+    special: dict[str, Behave] = {
+        "refusal": refuse,
+        "silence": lambda _: (),
+        "in two parts": lambda f: (good(f)[:8], 0.01, good(f)[8:]),
+        "closed before": lambda f: (good(f), "fin"),
+    }
+    script = [FAULTS.get(fault) or special[fault]]
+    async with fleet_of(script, *[()] * 4, blocks=1) as (watched, _), asyncio.TaskGroup() as group:
+        first = await watched.round(group, 0.02 + (TIMEOUT_S if fault == "silence" else 0.04))
+        assert all(point.value == 100.0 + (name == "b") for name, point in first["D4"].items())
+        assert all(point.value == 100.0 + (name == "b") for name, point in first["D0"].items() if point.usable)
+        device = watched.devices[0]
+        patience = time.monotonic() + 1.5
+        while not all(
+            point.usable for point in (await watched.round(group)).get("D0", {"a": first["D0"]["a"]}).values()
+        ):
+            assert time.monotonic() < patience
+        failed, ok = device.counters.failed, device.counters.ok
+        for _ in range(3):
+            assert {name: point.value for name, point in (await watched.round(group))["D0"].items()} == {
+                "a": 100.0,
+                "b": 101.0,
+            }
+        assert (device.counters.failed, device.counters.ok) == (failed, ok + 3)
+
+
+async def test_a_refused_block_does_not_hide_the_others() -> None:
     async with fleet_of([right, refuse]) as (watched, servers), asyncio.TaskGroup() as group:
         points = (await watched.round(group))["D0"]
         assert points["b"].reason == "exception 2 illegal data address"

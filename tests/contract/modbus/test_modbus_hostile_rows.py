@@ -27,7 +27,7 @@ from drivers.modbus.unit_health import Backoff
 pytestmark = pytest.mark.socket
 
 TIMEOUT_S = 0.08
-SLACK_S = 0.3  # of a busy machine; a wait without bound would be far longer
+SLACK_S = 1.0  # of a busy machine; a wait without bound would be far longer
 TRANSPORTS = ("tcp", "tls", "rtu")
 
 
@@ -129,13 +129,13 @@ async def test_any_sequence_of_rows_leaves_the_values_right_and_the_memory_as_it
         if transport in row.on and not any(word in name for word in ("late", "silence", "drip", "gap", "goes on"))
     ]
     rng = random.Random(SEED)
-    script = [right, *rng.choices(quick, k=72)]
+    script = [right, *rng.choices(quick, k=72 if transport != "rtu" else 40)]
     async with peer_on(transport, script, server_context) as peer:
         session = session_to(peer.endpoint, options)
         await warm(session)
         held: list[int] = []
         tracemalloc.start()
-        patience = time.monotonic() + 20.0
+        patience = time.monotonic() + 60.0
         while peer.script:
             address = rng.randrange(100, 60000)
             data = await read(session, address)
