@@ -2,6 +2,7 @@
 
     python benchmarks/core_step.py                      # all sizes, a table
     python benchmarks/core_step.py --sizes 20,200 --cycles 300 --json
+    python benchmarks/core_step.py --fifo               # SCHED_FIFO: a core to itself, whatever else runs (root)
 
 A seeded plant moves weather and demand around the ratings of the network, so that every cycle has limits to keep; the
 core's set points close the loop. Every branch, bus and unit is metered, the most that an estimator can have to do, and
@@ -140,8 +141,11 @@ def main() -> None:
     parser.add_argument("--sizes", default=",".join(map(str, SIZES)), help="numbers of units")
     parser.add_argument("--cycles", type=int, default=300)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--fifo", action="store_true", help="run under SCHED_FIFO, undisturbed by other work")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of the table")
     args = parser.parse_args()
+    if args.fifo:
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(20))
     sites = [measure(int(n), args.cycles, args.seed) for n in args.sizes.split(",")]
     threads = os.environ["OPENBLAS_NUM_THREADS"]
     report = {"blas_threads": threads, "cycles": args.cycles, "seed": args.seed, "sites": sites}
