@@ -6,6 +6,7 @@ from typing import Literal
 
 from controller.config.fields import Name, Strict, about, name, names, number, text
 from controller.config.schema_connection import CalendarModel, G100Model, MovesModel
+from controller.config.schema_escalation import EscalationModel
 from controller.config.schema_network import NetworkModel
 from controller.config.schema_thermal import SeasonModel, WeatherModel
 from controller.config.schema_units import DeviceModel, UnitModel
@@ -73,6 +74,7 @@ class ControlModel(Strict):
     principle_of_access: Literal["lifo", "pro_rata", "merit", "technical_best"] = about(
         "Who is curtailed first: last connected, all alike, cheapest, or whoever helps most.", "merit"
     )
+    escalation: EscalationModel = about("What happens when a limit stays exceeded.", EscalationModel())
 
 
 class MeasurementModel(Strict):

@@ -37,7 +37,7 @@ def step(site: Site, state: ControlState, snapshot: Snapshot) -> tuple[ControlSt
     memory = state.estimator if state.estimator is not None else engine.estimator.initial(snapshot.now_s)
     memory, estimate = engine.estimator.update(memory, snapshot, state.history, state.held)
     received = receive(site, state.book, snapshot, state.set_p_w)
-    situation = Situation(snapshot, estimate, received.book.standing, received.acts)
+    situation = Situation(snapshot, estimate, received.book.standing, received.acts, state.limit_high)
     reasons, in_force, told = consider(engine.reasons, state.reasons, situation, engine.arbiter)
     readings = engine.readings(estimate, in_force)
     mode, ready_since_s = modes.next_mode(
@@ -81,6 +81,7 @@ def step(site: Site, state: ControlState, snapshot: Snapshot) -> tuple[ControlSt
         ready_since_s=ready_since_s,
         flags=flags,
         bound_at_s=bound_at_s,
+        limit_high=in_force.high,
     )
     return new, record
 

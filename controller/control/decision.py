@@ -12,6 +12,7 @@ from controller.control.bounds import Reach, reach
 from controller.control.caps import share_room
 from controller.control.dispatch import Effects, Plan, Problem, Target, dispatch, effects, lead
 from controller.control.engine import Engine
+from controller.control.headroom import uncovered
 from controller.control.resources import Resources
 from controller.control.state import ControlState
 from controller.control.storage import storage_marginal_price, stored_energy_value
@@ -58,6 +59,8 @@ def decide(
     slowed = engine.paces.slowed(bound.bounds, state.pace, estimate, rows, effect, incidence)
     bound = replace(bound, bounds=slowed)
     voltage = engine.is_voltage[rows.limit]
+    held_free = uncovered(effect, r, bound.output_w, estimate.unit_p_w, engine.safe_p_w, engine.reverts, estimate.deaf)
+    rows = replace(rows, room=rows.room - np.where(voltage, 0.0, held_free))
     gain, curvature = _prices(engine, state, estimate, bound, snapshot)
     problem = Problem(
         rows=rows,

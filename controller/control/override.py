@@ -25,7 +25,7 @@ Array = NDArray[np.float64]
 FUTURE_S = 2.0  # how far the issuer's clock may be ahead of ours
 STANDING_MAX = 64
 ISSUERS_MAX = 64
-ACTS_ONCE = (Action.RELEASE, Action.RESET_G100)
+ACTS_ONCE = (Action.RELEASE, Action.RESET_G100, Action.RESET_TRIPS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ def _standing(asked: Instruction, snapshot: Snapshot, set_p_w: Array) -> Standin
 def _enter(book: Book, new: Standing) -> tuple[Book, list[Event]]:
     """The book with an accepted instruction in effect: what it ends, and itself unless it acts only once."""
     asked = new.instruction
-    if asked.action is Action.RESET_G100:
+    if asked.action in (Action.RESET_G100, Action.RESET_TRIPS):
         return book, []
     gone = [s for s in book.standing if _ended_by(s, asked)]
     events = [_ending(s, asked) for s in gone]
@@ -166,6 +166,9 @@ def _bad_ask(site: Site, asked: Instruction) -> str:
             return "" if known else _unknown_unit(site, asked.subject)
         case Action.RESET_G100:
             return _bad_reset(site, asked.subject)
+        case Action.RESET_TRIPS:
+            known = asked.subject == EVERYTHING or unit_named(site, asked.subject)
+            return "" if known else _unknown_unit(site, asked.subject)
         case Action.RELEASE:
             return ""
 

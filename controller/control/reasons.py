@@ -12,6 +12,7 @@ from controller.domain.site import Site
 from controller.limits import in_force
 from controller.limits.cable import cable_ratings
 from controller.limits.calendar import CalendarReason
+from controller.limits.escalation.reason import escalation
 from controller.limits.g100.reason import G100Reason
 from controller.limits.in_force import Reason
 from controller.limits.operator import OperatorReason
@@ -55,6 +56,7 @@ MAKERS: tuple[Maker, ...] = (
     _g100,
     _operator,
     _calendar,
+    escalation,
 )
 """Each finds in a site what it is responsible for; at equal values an earlier one keeps the cause."""
 

@@ -55,6 +55,7 @@ class ControlState:
     ready_since_s: float
     flags: frozenset[tuple[str, str]]
     bound_at_s: Array
+    limit_high: Array | None
 
 
 def initial_state(site: Site, tuning: Tuning = DEFAULT) -> ControlState:
@@ -85,4 +86,5 @@ def initial_state(site: Site, tuning: Tuning = DEFAULT) -> ControlState:
         ready_since_s=np.inf,
         flags=frozenset(),
         bound_at_s=np.full(len(site.limits), -np.inf),
+        limit_high=None,
     )

@@ -19,6 +19,7 @@ class Action(Enum):
     HOLD = "hold"  # set points do not relax
     RELEASE = "release"  # end what this operator's desk has in force
     RESET_G100 = "reset-g100"  # end a lock-out of the export or import limitation scheme
+    RESET_TRIPS = "reset-trips"  # let units that the escalation ladder tripped or isolated run again
 
 
 @dataclass(frozen=True, slots=True)

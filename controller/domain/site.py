@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from controller.domain.connection import Connection
+from controller.domain.escalation import Rungs
 from controller.domain.limit import Limit
 from controller.domain.thermal import DesignWeather
 from controller.domain.topology import Topology
@@ -99,3 +100,4 @@ class Site:
     weather: DesignWeather = field(default_factory=DesignWeather)
     soc_deficit_eur_per_mwh: float = 0.0
     connection: Connection = field(default_factory=Connection)
+    escalation: Rungs = field(default_factory=Rungs)

@@ -68,13 +68,15 @@ class Proposal:
 class Situation:
     """What a reason may look at: the frozen picture of the field and what the estimator makes of it.
 
-    ``standing`` are the operator's instructions in force, ``acts`` those accepted in this cycle that act once.
+    ``standing`` are the operator's instructions in force, ``acts`` those accepted in this cycle that act once,
+    ``high_before`` the upper edges of all limits as they stood in the last cycle (None: there was none).
     """
 
     snapshot: Snapshot
     estimate: Estimate
     standing: tuple[Standing, ...] = ()
     acts: tuple[Standing, ...] = ()
+    high_before: Array | None = None
 
     @property
     def now_s(self) -> float:

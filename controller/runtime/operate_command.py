@@ -125,6 +125,15 @@ def reset_g100(path: Path, *, direction: str, reason: str) -> None:
     _say(path, Action.RESET_G100, direction, _ACT_S, reason)
 
 
+@operate.command("reset-trips")
+@click.argument("unit", default=EVERYTHING)
+@REASON
+@click.pass_obj
+def reset_trips(path: Path, unit: str, *, reason: str) -> None:
+    """Let UNIT, or all that the escalation ladder has tripped or isolated, run again."""
+    _say(path, Action.RESET_TRIPS, unit, _ACT_S, reason)
+
+
 def _say(
     path: Path,
     action: Action,

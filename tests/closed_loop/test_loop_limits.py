@@ -51,6 +51,12 @@ def test_with_control_no_limit_is_ever_exceeded_for_long(name: str) -> None:
     assert run(name).observer.longest_s() <= OVER_IN_A_ROW_S
 
 
+@pytest.mark.parametrize("name", sorted(COURSES))
+def test_the_escalation_ladder_stays_at_rest_while_the_dispatch_copes(name: str) -> None:
+    told = [e.name for r in run(name).records for e in r.events]
+    assert not [x for x in told if x.startswith(("escalation", "unit.isolated"))]
+
+
 def test_an_import_limit_without_its_own_meter_is_kept_while_demand_drifts() -> None:
     observer = ClosedLoop("ev_charging", 17.0, 3).run(2400.0).observer
     assert observer.longest_s() <= OVER_IN_A_ROW_S, f"seed 3: over for {observer.longest_s():.0f} s in a row"

@@ -1,0 +1,46 @@
+"""Room kept for what may go wrong next: the worst single link dies, or the deaf do their worst, all of them.
+
+Correction is allowed to save it: as long as the units that obey could take back what the others may add, nothing is
+held free. Only what they could not take back is missing from the room.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controller.control.dispatch import Effects
+from controller.control.resources import Resources
+
+Array = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+
+
+def uncovered(
+    effect: Effects, r: Resources, output_w: Array, p_w: Array, safe_p_w: Array, reverts: BoolArray, astray: BoolArray
+) -> Array:
+    """Per row of the limits: what could be added and not be taken back, in per unit of the limit, ≥ 0.
+
+    ``p_w`` and ``safe_p_w`` are the units' powers now and at their fail-safe set points (load convention);
+    ``reverts`` units go there when their link dies, the others stay. ``astray`` units are deaf and may rise to their
+    rating.
+    """
+    g = effect.by_resource
+    obey = ~astray[r.unit]
+    shed = np.where(obey, np.maximum(g * output_w, 0.0), 0.0)
+    worst = np.where(obey, 0.0, np.maximum(np.maximum(g * (r.rated_w - output_w), -g * output_w), 0.0))
+    link_dies = np.where(reverts & ~astray, _per_w(effect, r, len(p_w)) * (safe_p_w - p_w), 0.0)
+    shed_of = np.zeros_like(link_dies)
+    np.add.at(shed_of.T, r.unit, shed.T)
+    left = shed.sum(axis=1, keepdims=True) - shed_of
+    single = (np.maximum(link_dies, 0.0) - left).max(axis=1, initial=0.0)
+    together = worst.sum(axis=1) - shed.sum(axis=1)
+    out: Array = np.maximum(np.maximum(single, together), 0.0)
+    return out
+
+
+def _per_w(effect: Effects, r: Resources, n_unit: int) -> Array:
+    """Effect of one more W of each unit (load convention); both directions of a battery say the same."""
+    out = np.zeros((effect.by_resource.shape[0], n_unit))
+    out[:, r.unit] = effect.by_resource * r.sign
+    return out

@@ -1,0 +1,1 @@
+"""What happens when the dispatch does not bring a limit back: trim, hold, trip one by one, trip all."""
