@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from controller.control.causes import Verdict, contested
 from controller.control.explain import access_ranks, attributed, curtailed_w, withheld_w
 from controller.control.guard import guard
-from controller.domain.command import Setpoint
+from controller.domain.command import LEASE_S_MAX, Setpoint
 from controller.domain.record import CycleRecord, Event, LimitState, Mode, UnitState, Withheld
 from controller.estimation.estimate import Estimate
 from controller.limits.base import Reading
@@ -91,7 +91,8 @@ def _guarded(
 ) -> tuple[tuple[Setpoint, ...], list[Event]]:
     setpoints, events = [], []
     for unit, p, q, why in zip(engine.site.units, set_p_w.tolist(), set_q_var.tolist(), decided, strict=True):
-        wanted = Setpoint(unit.id, p, q, now_s, now_s + unit.fail_safe.lease_s, why.owner.value, why.causes)
+        expires_at_s = now_s + min(unit.fail_safe.lease_s, LEASE_S_MAX)
+        wanted = Setpoint(unit.id, p, q, now_s, expires_at_s, why.owner.value, why.causes)
         checked, event = guard(wanted, unit, now_s)
         setpoints.append(checked)
         if event is not None:

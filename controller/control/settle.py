@@ -71,10 +71,14 @@ def _quiet(engine: Engine, decision: Decision) -> bool:
 
 
 def _reactive(engine: Engine, state: ControlState, decision: Decision, set_p_w: Array, estimate: Estimate) -> Array:
-    """Reactive set points: kept within the dead-band, inside what the apparent power leaves beside P."""
+    """Reactive set points: kept within the dead-band, inside what the apparent power leaves beside P.
+
+    P is what a unit does where its set point is a cap, and the set point where that is the power itself.
+    """
     units, t, wanted_var = engine.units, engine.tuning, decision.plan.q_var
     band = t.quiet_q_frac if _quiet(engine, decision) else t.deadband_q_frac
     still = np.abs(wanted_var - state.set_q_var) < band * np.maximum(units.q_max_var, 1.0)
-    p_w = np.minimum(np.abs(set_p_w), np.abs(estimate.unit_p_w) + P_MARGIN_FRAC * units.p_rated_w)
+    does_w = np.abs(estimate.unit_p_w) + P_MARGIN_FRAC * units.p_rated_w
+    p_w = np.where(units.is_battery, np.abs(set_p_w), np.minimum(np.abs(set_p_w), does_w))
     limit = np.minimum(units.q_max_var, np.sqrt(np.maximum(units.s_rated_va**2 - p_w**2, 0.0)))
     return np.clip(np.where(still, state.set_q_var, wanted_var), -limit, limit)

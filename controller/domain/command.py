@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+LEASE_S_MAX = 3600.0
+"""No set point lives longer than this without being renewed, even where the device would hold it for ever."""
+
 
 @dataclass(frozen=True, slots=True)
 class Setpoint:
