@@ -8,6 +8,7 @@ from controller.config.fields import Name, Strict, about, name, names, number, t
 from controller.config.schema_connection import CalendarModel, G100Model, MovesModel
 from controller.config.schema_escalation import EscalationModel
 from controller.config.schema_network import NetworkModel
+from controller.config.schema_platform import PlatformModel
 from controller.config.schema_thermal import SeasonModel, WeatherModel
 from controller.config.schema_units import DeviceModel, UnitModel
 
@@ -89,26 +90,6 @@ class MeasurementModel(Strict):
     bias_current_percent: float = number("percent", 0, 10, "Systematic error of currents.", 0.3)
 
 
-class ContractModel(Strict):
-    """What holds while the platform is silent."""
-
-    export_kw: float | None = number("kW", 0, 10_000_000, "Most export without a schedule.", None)
-    import_kw: float | None = number("kW", 0, 10_000_000, "Most import without a schedule.", None)
-
-
-class PlatformModel(Strict):
-    """The balancing platform. Checked, but not used yet: nothing in this version opens a connection to it."""
-
-    kind: Literal["none", "openadr3", "uftp"] = about("Protocol. Checked, but not used yet.", "none")
-    url: str | None = text(
-        "https://host/path",
-        r"^https://[^\s/]+(/[^\s]*)?$",
-        "Where the platform answers. Checked, but not used yet.",
-        None,
-    )
-    contract: ContractModel | None = about("Default limits. Checked, but not used yet.", None)
-
-
 class SiteFile(Strict):
     """A whole site file."""
 
@@ -120,4 +101,4 @@ class SiteFile(Strict):
     control: ControlModel = about("The fast loop.", ControlModel())
     measurement: MeasurementModel = about("What the meters are worth.", MeasurementModel())
     weather: WeatherModel = about("Weather assumed when nothing measures it.", WeatherModel())
-    platform: PlatformModel = about("The balancing platform. Checked, but not used yet.", PlatformModel())
+    platform: PlatformModel = about("The balancing platform.", PlatformModel())

@@ -9,7 +9,9 @@ from typing import Any
 from controller import documents
 from controller.control.override import Book, limit_named, unit_named
 from controller.documents import DocumentError
+from controller.domain.budget import Spent
 from controller.domain.instruction import EVERYTHING, Action, Instruction, Standing
+from controller.domain.owner import Owner
 from controller.domain.record import Event
 from controller.domain.site import Site
 
@@ -18,6 +20,7 @@ def dump_book(book: Book, now_s: float) -> dict[str, Any]:
     """The book as JSON; ends as seconds left."""
     return {
         "counters": dict(book.counters),
+        "spent": {issuer: spent.acts for issuer, spent in book.spent.items()},
         "standing": [_dump_one(s, now_s) for s in book.standing],
     }
 
@@ -27,6 +30,7 @@ def _dump_one(standing: Standing, now_s: float) -> dict[str, Any]:
     return {
         "id": asked.id,
         "issuer": asked.issuer,
+        "owner": asked.owner.value,
         "counter": asked.counter,
         "issued_utc_s": asked.issued_utc_s,
         "lasts_s": asked.lasts_s,
@@ -64,7 +68,9 @@ def _load(site: Site, document: object, passed_s: float, now_s: float) -> Book:
     if not isinstance(parts, list):
         raise DocumentError(f"standing is {parts!r}; expected a list")
     found = [_load_one(site, part, passed_s, now_s) for part in parts]
-    return Book(tuple(s for s in found if s.expires_at_s > now_s), used)
+    spent = documents.block(document, "spent") if "spent" in document else {}
+    accounts = {str(issuer): Spent(documents.number(spent, issuer), now_s) for issuer in spent}
+    return Book(tuple(s for s in found if s.expires_at_s > now_s), used, accounts)
 
 
 def _load_one(site: Site, part: Mapping[str, Any], passed_s: float, now_s: float) -> Standing:
@@ -80,6 +86,7 @@ def _load_one(site: Site, part: Mapping[str, Any], passed_s: float, now_s: float
         value=math.nan if part.get("value") is None else documents.number(part, "value"),
         q_var=None if part.get("q_var") is None else documents.number(part, "q_var"),
         reason=documents.text(part, "reason"),
+        owner=Owner(documents.text(part, "owner")) if "owner" in part else Owner.OPERATOR,
     )
     _check_still_known(site, asked, held_w)
     left_s = min(documents.number(part, "left_s"), asked.lasts_s) - passed_s

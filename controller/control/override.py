@@ -1,4 +1,4 @@
-"""Operators' instructions: each is accepted whole or refused whole with its reason, and always ends by itself.
+"""What operators and the platform say: accepted whole or refused whole with its reason, always ending by itself.
 
 Judged against the issuer's counter (a replay), the time of day (expired, from the future) and the site (unknown,
 out of range, not a number). What is accepted only narrows: limits see it as one more reason to restrict.
@@ -13,8 +13,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from controller.control.authority import beyond_authority, pay
+from controller.domain.budget import Spent
 from controller.domain.instruction import EVERYTHING, Action, Instruction, Standing
 from controller.domain.limit import Limit, LimitKind
+from controller.domain.owner import Owner
 from controller.domain.record import Event
 from controller.domain.site import Site
 from controller.domain.snapshot import Snapshot
@@ -30,10 +33,14 @@ ACTS_ONCE = (Action.RELEASE, Action.RESET_G100, Action.RESET_TRIPS)
 
 @dataclass(frozen=True, slots=True)
 class Book:
-    """What stands, in the order of acceptance, and the highest counter that each issuer has used."""
+    """What stands, in the order of acceptance, and the highest counter that each issuer has used.
+
+    ``spent`` is what the desks of the platform have used of what they may change (writes).
+    """
 
     standing: tuple[Standing, ...] = ()
     counters: Mapping[str, int] = field(default_factory=dict)
+    spent: Mapping[str, Spent] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +62,14 @@ def receive(site: Site, book: Book, snapshot: Snapshot, set_p_w: Array) -> Recei
     acts: list[Standing] = []
     for asked in snapshot.instructions:
         why = refusal(site, book, asked, snapshot.utc_s)
-        if why:
-            events.append(Event("instruction.refused", asked.id, why))
+        paid = None if why else pay(site, book.spent, book.standing, asked, snapshot.now_s)
+        if paid is None:
+            events.append(
+                Event("instruction.refused", asked.id, why or f"too often: {asked.issuer} has used its writes")
+            )
             continue
         standing = _standing(asked, snapshot, set_p_w)
-        book = replace(book, counters={**book.counters, asked.issuer: asked.counter})
+        book = replace(book, counters={**book.counters, asked.issuer: asked.counter}, spent=paid)
         if asked.action in ACTS_ONCE:
             acts.append(standing)
         book, told = _enter(book, standing)
@@ -103,8 +113,17 @@ def _ending(standing: Standing, asked: Instruction) -> Event:
 def _ended_by(standing: Standing, asked: Instruction) -> bool:
     old = standing.instruction
     if asked.action is Action.RELEASE:
-        return asked.subject in (EVERYTHING, old.subject, old.id)
+        return (
+            asked.subject == old.id if _other_desk(asked, old) else asked.subject in (EVERYTHING, old.subject, old.id)
+        )
     return old.key == asked.key
+
+
+def _other_desk(asked: Instruction, old: Instruction) -> bool:
+    """A desk ends what is its own; only an operator may end another's, one by one and by its id."""
+    if asked.owner is Owner.OPERATOR:
+        return old.owner is not Owner.OPERATOR
+    return old.issuer != asked.issuer
 
 
 def _words(standing: Standing) -> str:
@@ -114,7 +133,12 @@ def _words(standing: Standing) -> str:
 
 def refusal(site: Site, book: Book, asked: Instruction, utc_s: float) -> str:
     """Why an instruction is refused; empty when it is accepted."""
-    return _bad_form(asked, site.connection.instruction_s_max) or _bad_time(book, asked, utc_s) or _bad_ask(site, asked)
+    return (
+        _bad_form(asked, site.connection.instruction_s_max)
+        or _bad_time(book, asked, utc_s)
+        or _bad_ask(site, asked)
+        or beyond_authority(site, book.standing, asked)
+    )
 
 
 def _bad_form(asked: Instruction, longest_s: float) -> str:
@@ -148,9 +172,15 @@ def _bad_time(book: Book, asked: Instruction, utc_s: float) -> str:
         return f"expired: it ended {utc_s - asked.issued_utc_s - asked.lasts_s:.1f} s ago"
     if last is None and len(book.counters) >= ISSUERS_MAX:
         return f"{ISSUERS_MAX} issuers are known already; {asked.issuer} would be one more"
-    if asked.action not in ACTS_ONCE and len(book.standing) >= STANDING_MAX:
+    if asked.action not in ACTS_ONCE and _of_its_side(book, asked) >= STANDING_MAX:
         return f"{STANDING_MAX} instructions stand already; release some first"
     return ""
+
+
+def _of_its_side(book: Book, asked: Instruction) -> int:
+    """How many stand of operators, or of the platform: neither can use up the other's room."""
+    is_operator = asked.owner is Owner.OPERATOR
+    return sum((s.instruction.owner is Owner.OPERATOR) == is_operator for s in book.standing)
 
 
 def _bad_ask(site: Site, asked: Instruction) -> str:

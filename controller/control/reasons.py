@@ -18,6 +18,7 @@ from controller.limits.in_force import Reason
 from controller.limits.operator import OperatorReason
 from controller.limits.overhead import overhead_ratings
 from controller.limits.season import seasons
+from controller.limits.standing_contract import StandingContract
 from controller.limits.transformer import hot_spots
 from controller.limits.voltage_mean import VoltageMeanReason
 
@@ -43,6 +44,10 @@ def _calendar(site: Site) -> Iterable[Reason[Any]]:
     return (CalendarReason(site),) if site.connection.caps else ()
 
 
+def _standing_contract(site: Site) -> Iterable[Reason[Any]]:
+    return (StandingContract(site, site.platform),) if site.platform is not None and site.platform.default_w else ()
+
+
 def _voltage_mean(site: Site) -> Iterable[Reason[Any]]:
     return (VoltageMeanReason(site),) if site.connection.mean_bands else ()
 
@@ -57,6 +62,7 @@ MAKERS: tuple[Maker, ...] = (
     _operator,
     _calendar,
     escalation,
+    _standing_contract,
 )
 """Each finds in a site what it is responsible for; at equal values an earlier one keeps the cause."""
 

@@ -1,4 +1,4 @@
-"""What an operator tells the controller: a leased command that always ends by itself."""
+"""What an operator or the platform tells the controller: a leased command that always ends by itself."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import math
 from dataclasses import dataclass
 from enum import Enum
 
+from controller.domain.owner import Owner
+
 EVERYTHING = "all"
 """Subject of a hold or a release that means the whole site; no element of a site may have this name."""
 
 
 class Action(Enum):
-    """What an operator may ask for; none of them can raise a limit."""
+    """What may be asked for; none of them can raise a limit."""
 
     LIMIT = "limit"  # narrow a limit of the site, or cap one unit
     OVERRIDE = "override"  # a unit's set point, inside every limit
@@ -30,7 +32,8 @@ class Instruction:
     1970) and ``lasts_s`` how long it holds from then on. ``subject`` is a limit, an element or a unit by id, or
     ``all``. ``value`` is what the action asks for: a magnitude in the limit's own unit (A for a branch, W for
     ``export``, ``import`` and a unit's cap), or a set point in W (load convention); NaN when it asks for no number.
-    ``q_var`` may go with a set point.
+    ``q_var`` may go with a set point. ``owner`` is the layer that it speaks for: whoever received it knows, the line
+    does not say.
     """
 
     id: str
@@ -43,11 +46,13 @@ class Instruction:
     value: float = math.nan
     q_var: float | None = None
     reason: str = ""
+    owner: Owner = Owner.OPERATOR
 
     @property
-    def key(self) -> tuple[str, str]:
-        """What a newer instruction of the same kind replaces."""
-        return self.action.value, self.subject
+    def key(self) -> tuple[str, ...]:
+        """What a newer instruction of the same kind replaces: any operator's, but only the platform desk's own."""
+        desk = "" if self.owner is Owner.OPERATOR else self.issuer
+        return desk, self.action.value, self.subject
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,4 +69,4 @@ class Standing:
     @property
     def cause(self) -> str:
         """How limits and set points name it: ``operator:<id>``."""
-        return f"operator:{self.instruction.id}"
+        return f"{self.instruction.owner.value}:{self.instruction.id}"

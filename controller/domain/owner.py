@@ -15,6 +15,9 @@ class Owner(Enum):
     G100 = "g100"
     OPERATOR = "operator"
     CONTRACT = "contract"
+    FLEXIBILITY = "flexibility"
+    TSO = "tso"
+    PLATFORM = "platform"
     DISPATCH = "dispatch"
 
     @property
@@ -31,7 +34,13 @@ PRIORITY = {
     Owner.G100: 1,
     Owner.OPERATOR: 2,
     Owner.CONTRACT: 3,  # connection agreement
+    Owner.FLEXIBILITY: 4,  # contracted by the distribution operator
+    Owner.TSO: 5,  # service to the transmission operator
+    Owner.PLATFORM: 6,  # optimisation by the platform
     Owner.DISPATCH: 6,  # optimisation: nobody restricts the unit
 }
 """0 protection and safety, 1 statutory and thermal limits, 2 operator, 3 connection agreement, 4 contracted
 flexibility, 5 service to the transmission operator, 6 optimisation, 7 the owner's preference."""
+
+SERVICES = (Owner.FLEXIBILITY, Owner.TSO, Owner.PLATFORM)
+"""Layers that a platform may speak for."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from controller.domain.connection import Connection
 from controller.domain.escalation import Rungs
 from controller.domain.limit import Limit
+from controller.domain.platform import Platform
 from controller.domain.thermal import DesignWeather
 from controller.domain.topology import Topology
 from controller.domain.unit import Unit
@@ -101,3 +102,4 @@ class Site:
     soc_deficit_eur_per_mwh: float = 0.0
     connection: Connection = field(default_factory=Connection)
     escalation: Rungs = field(default_factory=Rungs)
+    platform: Platform | None = None

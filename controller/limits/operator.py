@@ -1,4 +1,4 @@
-"""What operators have in force, as a reason to restrict: limits narrowed, units capped, set, blocked or held."""
+"""What operators and the platform have in force, as reasons to restrict: limits narrowed, units capped, set or held."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any
 
 from controller.domain.instruction import EVERYTHING, Action, Standing
 from controller.domain.limit import LimitKind
-from controller.domain.owner import Owner
 from controller.domain.record import Event
 from controller.domain.site import Site
 from controller.limits.in_force import Proposal, Situation
@@ -21,7 +20,7 @@ class Nothing:
 
 
 class OperatorReason:
-    """The instructions in force of one site; remembers nothing itself, the book of instructions does."""
+    """The instructions in force of one site, each in its own layer; the book of instructions remembers them."""
 
     key = "operator"
     memory_type = Nothing
@@ -56,7 +55,7 @@ class OperatorReason:
         asked = standing.instruction
         low_w, high_w = _bounds(standing, k)
         q_var = float("nan") if asked.q_var is None else asked.q_var
-        return UnitRange(k, Owner.OPERATOR, standing.cause, low_w, high_w, q_var, note, left_s)
+        return UnitRange(k, asked.owner, standing.cause, low_w, high_w, q_var, note, left_s)
 
     def dump(self, memory: Nothing) -> Mapping[str, Any]:
         """Nothing."""

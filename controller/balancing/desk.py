@@ -1,0 +1,143 @@
+"""Where commands are judged: every verdict is on the disk, with the book that follows from it, before it counts."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from controller.balancing.admission import Accepted, Book, Now, admit, withdrawn, without_expired
+from controller.balancing.book_text import describe, dump_book, load_book
+from controller.balancing.command import Command
+from controller.balancing.ledger import Entry, Ledger
+from controller.domain.site import Site
+
+REMEMBERED_MAX = 4096
+"""Versions that were judged and are not judged again when the platform lists them once more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What was decided about a command; ``reason`` is empty when it was accepted.
+
+    ``over`` is set when it had ended before: then nobody waits for an answer.
+    """
+
+    command: str
+    issuer: str
+    accepted: bool
+    reason: str
+    over: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A command that no mapper could read: what can be said of it, and why."""
+
+    id: str
+    issuer: str
+    reason: str
+    content: str
+
+
+class CommandDesk:
+    """The book of one site with its record; used by one thread only. Raises sqlite3.Error when the disk refuses.
+
+    A book on the disk that makes no sense is refused whole: nothing stands then, and ``trouble`` says why.
+    """
+
+    def __init__(self, site: Site, ledger: Ledger, now: Now) -> None:
+        self._site = site
+        self._ledger = ledger
+        self._judged: OrderedDict[str, None] = OrderedDict()
+        self.trouble = ""
+        self.book = self._remembered(now)
+
+    def judge(self, asked: Iterable[Command | Unreadable], now: Now) -> list[Verdict]:
+        """Verdicts about what is new, in the order of issue; what was judged in the same words before is not."""
+        found = sorted((x for x in asked if self._is_new(x)), key=_turn)
+        verdicts, entries, book = [], [], self.book
+        for one in found:
+            verdict = Verdict(one.id, one.issuer, False, one.reason) if isinstance(one, Unreadable) else None
+            if verdict is None and isinstance(one, Command):
+                outcome = admit(self._site, one, book, now)
+                book = outcome.book if isinstance(outcome, Accepted) else book
+                reason = "" if isinstance(outcome, Accepted) else outcome.reason
+                verdict = Verdict(one.id, one.issuer, not reason, reason, one.expires_utc_s <= now.utc_s)
+            if verdict is not None:
+                verdicts.append(verdict)
+                entries.append(_entry(one, verdict, now))
+        self._keep(entries, book, now)
+        for one in found:
+            self._remember(one)
+        return verdicts
+
+    def withdraw(self, commands: Iterable[Command], now: Now) -> None:
+        """Their issuers have taken these back."""
+        entries, book = [], self.book
+        for command in commands:
+            book = withdrawn(book, command.issuer, command.id)
+            entries.append(_event(command, "withdrawn", "the platform lists it no more", now))
+        self._keep(entries, book, now)
+
+    def expire(self, now: Now) -> tuple[Command, ...]:
+        """End what has ended; what that was."""
+        book, gone = without_expired(self.book, now)
+        self._keep([_event(command, "expired", "", now) for command in gone], book, now)
+        return gone
+
+    def answered(self, issuer: str, command: str, instruction: str, accepted: bool, text: str, now: Now) -> None:
+        """Record how the control process answered an order."""
+        verdict = "ordered" if accepted else "not ordered"
+        self._keep([Entry(_utc(now), issuer, command, "", verdict, text, instruction)], self.book, now)
+
+    def _remembered(self, now: Now) -> Book:
+        text = self._ledger.book()
+        if text is None:
+            return Book()
+        try:
+            return load_book(text, now)
+        except (ValueError, TypeError, KeyError) as error:
+            self.trouble = f"the book of commands makes no sense: {error!r}; nothing stands"
+            return Book()
+
+    def _keep(self, entries: list[Entry], book: Book, now: Now) -> None:
+        if entries:
+            self._ledger.write(entries, dump_book(book, now))
+            self.book = book
+
+    def _is_new(self, one: Command | Unreadable) -> bool:
+        if isinstance(one, Command) and any(a.command == one for a in self.book.standing):
+            return False
+        return _fingerprint(one) not in self._judged
+
+    def _remember(self, one: Command | Unreadable) -> None:
+        self._judged[_fingerprint(one)] = None
+        while len(self._judged) > REMEMBERED_MAX:
+            self._judged.popitem(last=False)
+
+
+def _turn(one: Command | Unreadable) -> tuple[int, str]:
+    return (one.counter, one.id) if isinstance(one, Command) else (-1, one.id)
+
+
+def _fingerprint(one: Command | Unreadable) -> str:
+    text = repr(one)
+    return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()
+
+
+def _entry(one: Command | Unreadable, verdict: Verdict, now: Now) -> Entry:
+    content = describe(one) if isinstance(one, Command) else one.content
+    counter = str(one.counter) if isinstance(one, Command) else ""
+    word = "accepted" if verdict.accepted else "refused"
+    return Entry(_utc(now), one.issuer, one.id, counter, word, verdict.reason, content)
+
+
+def _event(command: Command, verdict: str, reason: str, now: Now) -> Entry:
+    return Entry(_utc(now), command.issuer, command.id, str(command.counter), verdict, reason, "")
+
+
+def _utc(now: Now) -> float | None:
+    return now.utc_s if math.isfinite(now.utc_s) else None

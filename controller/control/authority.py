@@ -1,0 +1,54 @@
+"""What the desks of the platform may do in the control process, whatever the station process has let through."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from controller.domain.budget import Spent, spend
+from controller.domain.instruction import EVERYTHING, Action, Instruction, Standing
+from controller.domain.owner import SERVICES, Owner
+from controller.domain.platform import DIRECTIONS
+from controller.domain.site import Site
+
+ACTIONS = (Action.LIMIT, Action.OVERRIDE, Action.RELEASE)
+"""What a platform may ask for at all."""
+
+
+def beyond_authority(site: Site, standing: Sequence[Standing], asked: Instruction) -> str:
+    """Why a platform's instruction is more than its desk may ask for; empty for an operator's."""
+    if asked.owner is Owner.OPERATOR:
+        return ""
+    issuer = None if site.platform is None else site.platform.issuer(asked.issuer)
+    if issuer is None or asked.owner not in SERVICES or asked.owner is not issuer.service:
+        return f"no authority: {asked.issuer} is no issuer of the site file's platform"
+    if asked.action not in ACTIONS:
+        return f"no authority: {asked.action.value} is not for a platform"
+    if asked.lasts_s > issuer.lasts_s_max:
+        return f"out of range: lasts {asked.lasts_s:g} s; expected at most {issuer.lasts_s_max:g} of {asked.issuer}"
+    if asked.action is Action.RELEASE:
+        own = {s.instruction.id for s in standing if s.instruction.issuer == asked.issuer}
+        known = asked.subject in (EVERYTHING, *issuer.subjects, *own)
+        return "" if known else f"no authority: {asked.subject} is nothing that {asked.issuer} commands"
+    if asked.subject not in issuer.subjects:
+        return f"no authority: {asked.subject}; {asked.issuer} commands {', '.join(sorted(issuer.subjects))}"
+    if asked.subject not in DIRECTIONS and abs(asked.value) > issuer.w_max:
+        return f"out of range: {asked.value:g} W; {asked.issuer} may ask for at most {issuer.w_max:g}"
+    return ""
+
+
+def pay(
+    site: Site, spent: Mapping[str, Spent], standing: Sequence[Standing], asked: Instruction, now_s: float
+) -> Mapping[str, Spent] | None:
+    """The accounts after one more write of the issuer; None when it has none left.
+
+    Free for operators, for whoever ends what it has asked for, and when a lease is only renewed: nothing changes then.
+    """
+    issuer = None if site.platform is None else site.platform.issuer(asked.issuer)
+    if issuer is None or asked.action is Action.RELEASE or any(_same(s.instruction, asked) for s in standing):
+        return spent
+    account = spend(issuer.writes, spent.get(asked.issuer), now_s)
+    return None if account is None else {**spent, asked.issuer: account}
+
+
+def _same(old: Instruction, asked: Instruction) -> bool:
+    return old.key == asked.key and old.value == asked.value and old.q_var == asked.q_var

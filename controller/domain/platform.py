@@ -1,0 +1,63 @@
+"""The balancing platform as the site file states it: who may ask for what, and what holds while it is silent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from controller.domain.budget import Allowance
+from controller.domain.owner import Owner
+
+DIRECTIONS = ("export", "import")
+
+
+@dataclass(frozen=True, slots=True)
+class Issuer:
+    """One desk behind the platform and the limits of its authority.
+
+    ``programme`` is the name of its OpenADR program, ``service`` the layer that its commands belong to. ``subjects``
+    are the unit ids, ``export`` and ``import`` that it may command. ``w_max`` bounds a set point's magnitude,
+    ``lasts_s_max`` how long one command holds, ``ahead_s_max`` how far ahead it may begin. ``commands`` limits how
+    often it may speak, ``writes`` how often values may change because of it.
+    """
+
+    name: str
+    programme: str
+    service: Owner
+    subjects: frozenset[str]
+    w_max: float
+    lasts_s_max: float
+    ahead_s_max: float
+    commands: Allowance
+    writes: Allowance
+
+    @property
+    def account(self) -> str:
+        """Name of the issuer of its instructions: ``flexibility:dso``; no operator's account holds a colon."""
+        return f"{self.service.value}:{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Where the platform is and how this site proves who it is; the files are read when a connection is made."""
+
+    url: str
+    ven_name: str
+    poll_s: float
+    report_s: float
+    credentials_file: str
+    ca_file: str | None = None
+    cert_file: str | None = None
+    key_file: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """The whole block. ``default_w`` (by direction, magnitudes) holds in the control process while nobody commands."""
+
+    link: Link
+    issuers: tuple[Issuer, ...]
+    default_w: tuple[tuple[str, float], ...] = ()
+
+    def issuer(self, account: str) -> Issuer | None:
+        """The issuer whose instructions carry that name."""
+        return next((x for x in self.issuers if x.account == account), None)
