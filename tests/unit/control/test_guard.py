@@ -181,7 +181,7 @@ def test_without_a_time_nothing_is_given_that_could_be_written() -> None:
 
 
 def test_a_set_point_of_nobody_is_refused() -> None:
-    assert "owner 'platform' is not known" in refused(replace(GOOD, owner="platform"))
+    assert "owner 'nobody' is not known" in refused(replace(GOOD, owner="nobody"))
     assert "owner '' is not known" in refused(replace(GOOD, owner=""))
 
 
