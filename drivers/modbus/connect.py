@@ -15,7 +15,7 @@ import structlog
 from drivers.modbus.endpoint import Endpoint
 from drivers.modbus.link import Link, LinkError
 from drivers.modbus.serial_port import GAP_S, open_port
-from drivers.modbus.sockets import SocketTransport
+from drivers.modbus.sockets import AT_ONCE, SocketTransport
 from drivers.modbus.tls import EXPIRES_SOON, TlsError, explain, load_tls
 
 _log = structlog.get_logger()
@@ -129,7 +129,8 @@ async def _addresses(endpoint: Endpoint) -> list[tuple[socket.AddressFamily, tup
 
 
 def tune(sock: socket.socket, user_timeout_s: float) -> None:
-    """Find a dead peer in seconds also when it is beyond the next switch, and send small frames at once."""
+    """Find a dead peer in seconds also when it is beyond the next switch; send small frames at once, never late."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, AT_ONCE)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 5)

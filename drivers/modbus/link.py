@@ -60,6 +60,8 @@ class Link(asyncio.BufferedProtocol):
         self.usable = False
         """True while the connection stands and nothing unexpected has happened; read only."""
         self.rtu = rtu
+        self.owing = False
+        """True from a request until it is answered; read only."""
         self.proven = False  # a good answer has come on this very connection
         self.discard_until = 0.0
         self.heard_at = 0.0
@@ -80,6 +82,7 @@ class Link(asyncio.BufferedProtocol):
         if transport is None or not self.usable:
             done(self.fault or LinkError("the connection is closed", "lost"))
             return
+        self.owing = True
         if self.rtu:
             self.discard_until = 0.0
             self._pending[_RTU_KEY] = (request, done)
@@ -153,7 +156,7 @@ class Link(asyncio.BufferedProtocol):
         if nbytes == self._whole and not self._filled and self._buffer.startswith(self._head):
             data = self._view[len(self._head) : nbytes].tobytes()
             self._whole = self._silences = 0
-            self.proven = True
+            self.owing, self.proven = False, True
             self._pending.popitem()[1][1](data)
             return
         self._receive(nbytes)
@@ -214,7 +217,9 @@ class Link(asyncio.BufferedProtocol):
             return False
         self._cut(size)
         self._whole = 0  # what comes next, nobody has asked for yet
-        self._pending.pop(key)[1](found)
+        _, done = self._pending.pop(key)
+        self.owing = bool(self._pending)
+        done(found)
         return True
 
     def _is_late(self) -> bool:

@@ -9,10 +9,19 @@ from __future__ import annotations
 import asyncio
 import select
 import socket
+import struct
+from contextlib import suppress
 from typing import ClassVar
 from weakref import WeakKeyDictionary
 
 from drivers.modbus.link import Link
+
+GENTLY, AT_ONCE = struct.pack("ii", 0, 0), struct.pack("ii", 1, 0)
+"""How a socket is closed (SO_LINGER): what was sent is delivered first, or all of it is forgotten.
+
+A request that nobody acknowledged must be forgotten: the system would go on repeating it on the closed socket, and a
+write could reach its device after it was given up and something else was commanded.
+"""
 
 
 class Hub:
@@ -107,5 +116,8 @@ class SocketTransport:
             return
         self._closing = True
         self._hub.remove(self._sock.fileno())
+        if not self._link.owing:
+            with suppress(OSError):
+                self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, GENTLY)
         self._sock.close()
         self._loop.call_soon(self._link.connection_lost, error)

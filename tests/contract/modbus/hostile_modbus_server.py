@@ -62,7 +62,7 @@ class HostileServer:
                 head = await reader.readexactly(6)
                 frame = head + await reader.readexactly(struct.unpack_from(">H", head, 4)[0])
                 self.frames.append(frame)
-                in_use = sum(1 for other in self._readers if not other.at_eof())
+                in_use = sum(1 for other in self._readers if not (other.at_eof() or other.exception()))
                 self.used_at_once_max = max(self.used_at_once_max, in_use)
                 steps: Sequence[Step] = self.script.pop(0)(frame) if self.script else (good(frame),)
                 if not await self._perform(steps, writer):

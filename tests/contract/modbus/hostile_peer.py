@@ -82,7 +82,9 @@ class Peer:
             while True:
                 head = await reader.readexactly(6)
                 frame = head + await reader.readexactly(struct.unpack_from(">H", head, 4)[0])
-                self.at_once_max = max(self.at_once_max, sum(1 for other in self._open if not other.at_eof()))
+                self.at_once_max = max(
+                    self.at_once_max, sum(1 for other in self._open if not (other.at_eof() or other.exception()))
+                )
                 ask = Ask(False, struct.unpack_from(">H", frame)[0], frame[6], frame[7:])
                 if not await _perform(self.steps(ask), writer):
                     return
