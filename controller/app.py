@@ -55,6 +55,7 @@ class RunOptions:
     json_logs: bool = False
     state: Path | None = None
     operate_socket: Path | None = None
+    platform_socket: Path | None = None
 
 
 @click.command()
@@ -79,6 +80,11 @@ class RunOptions:
     type=click.Path(path_type=Path),
     help="Take operators' instructions on this Unix socket (owner and group), see `gridedge operate`.",
 )
+@click.option(
+    "--platform-socket",
+    type=click.Path(path_type=Path),
+    help="Take the platform's orders on this Unix socket, from `gridedge station --platform-socket`.",
+)
 @click.option("--port-offset", type=int, default=0, help="Add this to the TCP port of every device.")
 @click.option(
     "--cycle-ms",
@@ -97,6 +103,7 @@ def run(
     record_keep_mb: int,
     state: Path | None,
     operate_socket: Path | None,
+    platform_socket: Path | None,
     port_offset: int,
     cycle_ms: float,
     json_logs: bool,
@@ -107,7 +114,16 @@ def run(
     controller itself (exit status 1). Readers of --record-socket may come and go.
     """
     options = RunOptions(
-        speed, record_socket, record, record_keep_mb, port_offset, cycle_ms, json_logs, state, operate_socket
+        speed,
+        record_socket,
+        record,
+        record_keep_mb,
+        port_offset,
+        cycle_ms,
+        json_logs,
+        state,
+        operate_socket,
+        platform_socket,
     )
     with readable_errors():
         configured = load_site(find_site(site))
@@ -163,7 +179,7 @@ async def control(
             sinks = await _open_sinks(options, opened)
             recorder = _open_recorder(options, opened)
             state, keep = _remembered(site, clock, options, opened)
-            desk = await _open_desk(options, clock, opened)
+            desk = await _open_desk(site, options, clock, opened)
             station = Station(
                 site,
                 clock,
@@ -210,10 +226,17 @@ async def _open_sinks(options: RunOptions, opened: AsyncExitStack) -> list[Sink]
     return sinks
 
 
-async def _open_desk(options: RunOptions, clock: Clock, opened: AsyncExitStack) -> InstructionDesk:
+async def _open_desk(site: Site, options: RunOptions, clock: Clock, opened: AsyncExitStack) -> InstructionDesk:
     desk = InstructionDesk()
+    listeners = []
     if options.operate_socket is not None:
-        listener = InstructionSocket(options.operate_socket, clock, desk)
+        listeners.append(InstructionSocket(options.operate_socket, clock, desk))
+    if options.platform_socket is not None:
+        if site.platform is None:
+            raise ValueError(f"--platform-socket: site {site.name} has no platform; expected platform.kind openadr3")
+        desks = {issuer.account: issuer.service for issuer in site.platform.issuers}
+        listeners.append(InstructionSocket(options.platform_socket, clock, desk, desks))
+    for listener in listeners:
         opened.push_async_callback(listener.aclose)
         await listener.open()
     return desk

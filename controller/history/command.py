@@ -15,17 +15,20 @@ from typing import TextIO
 import click
 import structlog
 
+from controller.balancing.openadr_link import OpenAdrLink
+from controller.balancing.order_port import OrderPort
 from controller.balancing.outbox import OutboxPolicy
 from controller.clock import SystemClock
 from controller.config.find import find_site
 from controller.config.loader import load_site
+from controller.domain.site import Site
 from controller.history.chain import COLUMNS, verify
 from controller.history.collect import PERIOD_S, Collector
 from controller.history.intake import Intake
 from controller.history.keeper import Keeper
 from controller.history.store import Store, curtailments, open_to_read
 from controller.runtime.log import logging_to
-from controller.runtime.supervisor import stop_on_signals, supervise
+from controller.runtime.supervisor import Work, stop_on_signals, supervise
 
 _log = structlog.get_logger()
 
@@ -40,38 +43,69 @@ _STORE_S_MAX = 30.0  # of the machine, for the last periods at the end
 @click.option(
     "--outbox-mb", type=click.IntRange(min=1), default=512, show_default=True, help="Space for unsent messages."
 )
+@click.option(
+    "--platform-socket",
+    type=click.Path(path_type=Path),
+    help="As given to `gridedge run`: talk to the platform of the site file and pass its orders on there.",
+)
 @click.option("--json-logs", is_flag=True, help="Log JSON lines instead of text.")
-def station(site: str, *, record_socket: Path, data: Path, period: int, outbox_mb: int, json_logs: bool) -> None:
+def station(
+    site: str,
+    *,
+    record_socket: Path,
+    data: Path,
+    period: int,
+    outbox_mb: int,
+    platform_socket: Path | None,
+    json_logs: bool,
+) -> None:
     """Keep the history of SITE: everything that may be slow, apart from the control process.
 
     Reads the records of `gridedge run --record-socket`, stores mean, lowest and highest of every point per period,
     every event, and what each unit gave up for whom. May be killed at any time; the control process does not notice.
     """
     with _readable_errors():
-        name = load_site(find_site(site)).name
+        configured = load_site(find_site(site))
+        name = configured.name
         data.mkdir(exist_ok=True)
         clock = SystemClock()
         with logging_to(sys.stderr.buffer, clock, as_json=json_logs):
             keeper_of = partial(Store, data, name, OutboxPolicy(bytes_max=outbox_mb << 20))
-            code = asyncio.run(_keep(record_socket, period, keeper_of))
+            link = _link(configured, clock, data, platform_socket)
+            code = asyncio.run(_keep(record_socket, period, keeper_of, link))
     sys.exit(code)
 
 
-async def _keep(record_socket: Path, period_s: int, open_store: partial[Store]) -> int:
+def _link(site: Site, clock: SystemClock, data: Path, socket: Path | None) -> OpenAdrLink | None:
+    """The link to the platform; none without a socket to pass its orders on."""
+    if socket is None:
+        return None
+    if site.platform is None:
+        raise ValueError(f"--platform-socket: site {site.name} has no platform; expected platform.kind openadr3")
+    return OpenAdrLink(site, site.platform, clock, data, OrderPort(socket))
+
+
+async def _keep(record_socket: Path, period_s: int, open_store: partial[Store], link: OpenAdrLink | None = None) -> int:
     """Until a signal (0) or a death (1)."""
     stop = asyncio.Event()
     keeper = Keeper(open_store)
     known_until_s = await keeper.open()
-    intake = Intake(record_socket, Collector(period_s, known_until_s), keeper)
+    intake = Intake(record_socket, Collector(period_s, known_until_s), keeper, None if link is None else link.take)
+    tasks: dict[str, Work] = {"intake": intake.run, "keeper": keeper.run}
+    if link is not None:
+        await link.open()
+        tasks |= {"platform": link.run_link, "orders": link.run_orders}
 
     async def finish() -> None:
         intake.finish()
 
     with stop_on_signals(stop):
         _log.info("history.opened", known_until_utc_s=known_until_s)
-        deaths = await supervise({"intake": intake.run, "keeper": keeper.run}, stop, finish)
+        deaths = await supervise(tasks, stop, finish)
         async with asyncio.timeout(_STORE_S_MAX):
             await keeper.aclose()
+            if link is not None:
+                await link.aclose()
         _log.info("history.closed", stored=keeper.stored)
     return 1 if deaths else 0
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import structlog
 
@@ -19,12 +21,22 @@ _RETRY_S = 1.0
 
 
 class Intake:
-    """Reads records until cancelled; a control process that is not there (yet) is asked for again every second."""
+    """Reads records until cancelled and hands each to ``also`` too.
 
-    def __init__(self, path: Path, collector: Collector, keeper: Keeper) -> None:
+    A control process that is not there (yet) is asked for again every second.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        collector: Collector,
+        keeper: Keeper,
+        also: Callable[[Mapping[str, Any]], None] | None = None,
+    ) -> None:
         self._path = path
         self._collector = collector
         self._keeper = keeper
+        self._also = also
         self._refused = ""
 
     async def run(self) -> None:
@@ -63,10 +75,13 @@ class Intake:
 
     def _take(self, line: bytes) -> None:
         try:
-            batch = self._collector.take(json.loads(line))
+            record = json.loads(line)
+            batch = self._collector.take(record)
         except ValueError as error:
             kind = "record" if isinstance(error, BadRecord) else "JSON"
             _log.warning("records.refused", reason=f"not a {kind}: {error}")
             return
+        if self._also is not None:
+            self._also(record)
         if batch is not None:
             self._keeper.put(batch)

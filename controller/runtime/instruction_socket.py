@@ -6,11 +6,13 @@ import asyncio
 import pwd
 import socket
 import struct
+from collections.abc import Mapping
 from pathlib import Path
 
 import structlog
 
 from controller.clock import utc_s
+from controller.domain.owner import Owner
 from controller.ports import Clock
 from controller.runtime.instruction_desk import InstructionDesk
 from controller.runtime.instruction_wire import LINE_BYTES_MAX, read_instruction, write_answer
@@ -29,13 +31,17 @@ class InstructionSocket:
     """Reads lines and answers each, one after the other per connection.
 
     A line is at most 4 kB and comes within ten seconds; the ninth connection is turned away. Whoever breaks that is cut
-    off. Lines say what is asked, the kernel who asks: the issuer is the account of the peer.
+    off. Lines say what is asked, the kernel who asks: the issuer is the account of the peer. A socket with ``desks`` is
+    the platform's: whoever may write there speaks for one of these, and for no operator.
     """
 
-    def __init__(self, path: Path, clock: Clock, desk: InstructionDesk) -> None:
+    def __init__(
+        self, path: Path, clock: Clock, desk: InstructionDesk, desks: Mapping[str, Owner] | None = None
+    ) -> None:
         self.path = path
         self._clock = clock
         self._desk = desk
+        self._desks = desks
         self._server: asyncio.Server | None = None
         self._talks: set[asyncio.Task[None]] = set()
 
@@ -83,7 +89,7 @@ class InstructionSocket:
     async def _judged(self, line: bytes, issuer: str) -> bytes:
         """The answer to one line; what cannot be read is refused here, everything else by the next cycle."""
         try:
-            asked = read_instruction(line, issuer, utc_s(self._clock))
+            asked = read_instruction(line, issuer, utc_s(self._clock), self._desks)
         except ValueError as error:
             _log.warning("instruction.refused", subject="", text=f"{issuer}: {error}")
             return write_answer("", False, str(error))

@@ -4,7 +4,8 @@
     {"id": "a1", "accepted": true, "text": "limit export by ann for 900 s: works"}
 
 ``value`` and ``q_var`` are SI, as in :class:`~controller.domain.instruction.Instruction`. ``issued_utc_s`` may be left
-out by a peer on the same machine: it is then the instant of receipt. Who the issuer is, the line does not say.
+out by a peer on the same machine: it is then the instant of receipt. Who the issuer is, the line does not say; only on
+the platform's own socket it names the desk (``issuer``), one of those in the site file.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any
 from controller import documents
 from controller.documents import DocumentError
 from controller.domain.instruction import Action, Instruction
+from controller.domain.owner import Owner
 
 LINE_BYTES_MAX = 4096
 TEXT_MAX = 200
@@ -24,15 +26,23 @@ _REQUIRED = ("id", "counter", "action", "subject", "for_s", "reason")
 _OPTIONAL = ("value", "q_var", "issued_utc_s")
 
 
-def read_instruction(line: bytes, issuer: str, received_utc_s: float) -> Instruction:
-    """The instruction in one line. Raises DocumentError, or another ValueError for what is no JSON."""
+def read_instruction(
+    line: bytes, issuer: str, received_utc_s: float, desks: Mapping[str, Owner] | None = None
+) -> Instruction:
+    """The instruction in one line. Raises DocumentError, or another ValueError for what is no JSON.
+
+    With ``desks`` (accounts of a platform and their layers) the line has to name one of them, which is its issuer.
+    """
     try:
         document = json.loads(line, object_pairs_hook=_unique, parse_constant=_no_constant)
     except RecursionError as error:
         raise DocumentError("malformed: too deep") from error
     if not isinstance(document, dict):
         raise DocumentError(f"malformed: {type(document).__name__}; expected an object")
-    _check_keys(document)
+    _check_keys(document, () if desks is None else ("issuer",))
+    owner = Owner.OPERATOR
+    if desks is not None:
+        issuer, owner = _desk(document, desks)
     counter = document["counter"]
     if type(counter) is not int or not 0 <= counter < 1 << 63:
         raise DocumentError(f"counter is {str(counter)[:40]}; expected a whole number from 0")
@@ -47,11 +57,12 @@ def read_instruction(line: bytes, issuer: str, received_utc_s: float) -> Instruc
         value=documents.optional_number(document, "value", math.nan),
         q_var=documents.number(document, "q_var") if "q_var" in document else None,
         reason=_text(document, "reason"),
+        owner=owner,
     )
 
 
 def write_instruction(asked: Instruction) -> bytes:
-    """The line that :func:`read_instruction` reads, without issuer and time of issue, which the receiver knows."""
+    """The line that :func:`read_instruction` reads; an operator's without issuer, which the receiver knows."""
     document: dict[str, Any] = {
         "id": asked.id,
         "counter": asked.counter,
@@ -64,6 +75,8 @@ def write_instruction(asked: Instruction) -> bytes:
         document["value"] = asked.value
     if asked.q_var is not None:
         document["q_var"] = asked.q_var
+    if asked.owner is not Owner.OPERATOR:
+        document["issuer"] = asked.issuer
     return json.dumps(document, allow_nan=False).encode() + b"\n"
 
 
@@ -72,11 +85,19 @@ def write_answer(instruction_id: str, accepted: bool, text: str) -> bytes:
     return json.dumps({"id": instruction_id, "accepted": accepted, "text": text}).encode() + b"\n"
 
 
-def _check_keys(document: Mapping[str, Any]) -> None:
-    unknown = sorted(set(document) - {*_REQUIRED, *_OPTIONAL})
-    lacking = [key for key in _REQUIRED if key not in document]
+def _desk(document: Mapping[str, Any], desks: Mapping[str, Owner]) -> tuple[str, Owner]:
+    issuer = _text(document, "issuer")
+    if issuer not in desks:
+        raise DocumentError(f"issuer is {issuer!r}; expected one of {', '.join(desks)}")
+    return issuer, desks[issuer]
+
+
+def _check_keys(document: Mapping[str, Any], more: tuple[str, ...]) -> None:
+    required = (*_REQUIRED, *more)
+    unknown = sorted(set(document) - {*required, *_OPTIONAL})
+    lacking = [key for key in required if key not in document]
     if unknown or lacking:
-        raise DocumentError(f"malformed: unknown {unknown[:5]}, missing {lacking}; expected {', '.join(_REQUIRED)}")
+        raise DocumentError(f"malformed: unknown {unknown[:5]}, missing {lacking}; expected {', '.join(required)}")
 
 
 def _action(document: Mapping[str, Any]) -> Action:

@@ -69,7 +69,7 @@ class ReportPayloadDescriptor(Open):
     readingType: Text | None = None
     units: Text | None = None
     accuracy: float | None = None
-    confidence: int | None = Field(None, ge=0, le=100)
+    confidence: int | None = None
 
 
 class ReportDescriptor(Strict):

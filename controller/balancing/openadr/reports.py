@@ -1,0 +1,131 @@
+"""What a site says to its platform, as OpenADR reports: answers to events, and the measurements that events ask for."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from controller.balancing.openadr.models import (
+    Event,
+    Interval,
+    IntervalPeriod,
+    Report,
+    ReportPayloadDescriptor,
+    ReportResource,
+    ValuesMap,
+)
+from controller.balancing.openadr.times import duration_text, instant_text
+from controller.domain.site import Site
+from controller.domain.unit import Storage, Unit
+
+ANSWER = "GRIDEDGE_ANSWER"
+"""Private payload type: ACCEPTED, or REFUSED and the reason."""
+SITE_RESOURCE = "SITE"
+_TEXT_MAX = 256
+
+
+@dataclass(frozen=True, slots=True)
+class UnitReading:
+    """One unit over the period: mean P, load convention; content of a storage as a fraction, NaN without one."""
+
+    p_w: float
+    curtailed_w: float
+    soc_frac: float
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """What was seen of the units, by id, from ``start_utc_s`` on; ``mode`` is the site's at the end."""
+
+    start_utc_s: float
+    lasts_s: float
+    units: Mapping[str, UnitReading]
+    mode: str
+
+
+def answer(event_id: str, client_name: str, refused: str) -> Report:
+    """Whether an event was taken; ``refused`` is why not, empty when it was."""
+    values: list[Any] = ["REFUSED", refused[:_TEXT_MAX]] if refused else ["ACCEPTED"]
+    interval = Interval(id=0, payloads=[ValuesMap(type=ANSWER, values=values)])
+    resource = ReportResource(resourceName=SITE_RESOURCE, intervals=[interval])
+    return Report(eventID=event_id, clientName=client_name, reportName="answer", resources=[resource])
+
+
+def measurements(site: Site, event: Event, client_name: str, period: Period) -> Report | None:
+    """What the event's descriptors ask for and this site can say; None when that is nothing."""
+    asked = [d.payloadType for d in event.reportDescriptors or () if d.payloadType in SPOKEN]
+    wanted = set(event.targets or ()) & set(period.units) or set(period.units)
+    resources = [r for name in sorted(wanted) if (r := _resource(site, name, asked, period)) is not None]
+    if not resources:
+        return None
+    descriptors = [
+        ReportPayloadDescriptor(
+            payloadType=name, units=SPOKEN[name][0], readingType="MEAN", accuracy=None, confidence=None
+        )
+        for name in dict.fromkeys(asked)
+    ]
+    return Report(
+        eventID=event.id,
+        clientName=client_name,
+        reportName="measurements",
+        payloadDescriptors=descriptors,
+        resources=resources,
+    )
+
+
+def _resource(site: Site, name: str, asked: Iterable[str], period: Period) -> ReportResource | None:
+    unit = next(u for u in site.units if u.id == name)
+    seen = _Seen(unit, period.units[name], period.lasts_s)
+    values = {kind: SPOKEN[kind][1](seen) for kind in asked}
+    payloads = [ValuesMap(type=kind, values=[v]) for kind, v in values.items() if not _unknown(v)]
+    if not payloads:
+        return None
+    span = IntervalPeriod(start=instant_text(period.start_utc_s), duration=duration_text(period.lasts_s))
+    return ReportResource(resourceName=name, intervalPeriod=span, intervals=[Interval(id=0, payloads=payloads)])
+
+
+def _unknown(value: float | str) -> bool:
+    return isinstance(value, float) and not math.isfinite(value)
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    unit: Unit
+    reading: UnitReading
+    lasts_s: float
+
+
+def _state(seen: _Seen) -> str:
+    if seen.reading.status in ("lost", "deaf"):
+        return "ERROR"
+    running = "RUNNING" if seen.reading.p_w != 0.0 else "IDLE"
+    return f"{running}_CURTAILED" if seen.reading.curtailed_w > 0.0 else f"{running}_NORMAL"
+
+
+def _up_kw(seen: _Seen) -> float:
+    """Less consumption or more generation; of a plant that follows the weather only what it is held back by."""
+    if seen.unit.kind.generates and seen.unit.storage is None:
+        return max(seen.reading.curtailed_w, 0.0) / 1e3
+    return max(seen.reading.p_w - seen.unit.p_min_w, 0.0) / 1e3
+
+
+def _of_storage(value: Callable[[_Seen, Storage], float]) -> Callable[[_Seen], float]:
+    """NaN for a unit without one."""
+    return lambda seen: math.nan if seen.unit.storage is None else value(seen, seen.unit.storage)
+
+
+SPOKEN: dict[str, tuple[str | None, Callable[[_Seen], float | str]]] = {
+    "USAGE": ("KWH", lambda seen: seen.reading.p_w * seen.lasts_s / 3.6e6),
+    "DEMAND": ("KW", lambda seen: seen.reading.p_w / 1e3),
+    "OPERATING_STATE": (None, _state),
+    "UP_REGULATION_AVAILABLE": ("KW", _up_kw),
+    "DOWN_REGULATION_AVAILABLE": ("KW", lambda seen: max(seen.unit.p_max_w - seen.reading.p_w, 0.0) / 1e3),
+    "STORAGE_CHARGE_LEVEL": ("PERCENT", _of_storage(lambda seen, _: 100.0 * seen.reading.soc_frac)),
+    "STORAGE_USABLE_CAPACITY": ("KWH", _of_storage(lambda _, storage: storage.e_rated_wh / 1e3)),
+    "STORAGE_MAX_CHARGE_POWER": ("KW", _of_storage(lambda seen, _: seen.unit.p_max_w / 1e3)),
+    "STORAGE_MAX_DISCHARGE_POWER": ("KW", _of_storage(lambda seen, _: -seen.unit.p_min_w / 1e3)),
+}
+"""Report payload types that are spoken, their units, and how they are found; USAGE and DEMAND are consumption."""

@@ -1,0 +1,1 @@
+"""A balancing platform to test against: a real HTTPS server that speaks OpenADR 3.1 and can misbehave."""
