@@ -21,7 +21,7 @@ import structlog
 
 from controller.balancing.admission import Now
 from controller.balancing.command import Command
-from controller.balancing.desk import CommandDesk, Unreadable
+from controller.balancing.desk import CommandDesk, Unreadable, Verdict
 from controller.balancing.ledger import Ledger
 from controller.balancing.meter import PeriodMeter
 from controller.balancing.openadr.events import to_command
@@ -129,17 +129,7 @@ class OpenAdrLink:
         book = self._opened.book
         gone = [a.command for a in book.standing if (a.command.issuer, a.command.id) not in here]
         await self._ask(lambda: self._opened.withdraw(gone, self._now()))
-        for verdict in verdicts:
-            name = "platform.accepted" if verdict.accepted else "platform.refused"
-            _log.log(
-                20 if verdict.accepted else 30,
-                name,
-                subject=verdict.command,
-                issuer=verdict.issuer,
-                text=verdict.reason,
-            )
-            if not verdict.over and verdict.command in self._events:
-                self._waiting.append(answer(verdict.command, self._platform.link.ven_name, verdict.reason))
+        self._tell(verdicts)
         for command in gone:
             _log.info("platform.withdrawn", subject=command.id, issuer=command.issuer)
 
@@ -177,6 +167,16 @@ class OpenAdrLink:
             return to_command(event, program, account)
         except Malformed as error:
             return Unreadable(event_id, account, f"malformed: {error}", json.dumps(document))
+
+    def _tell(self, verdicts: list[Verdict]) -> None:
+        """To the log, and to the platform what it can still use."""
+        for verdict in verdicts:
+            if verdict.accepted:
+                _log.info("platform.accepted", subject=verdict.command, issuer=verdict.issuer)
+            else:
+                _log.warning("platform.refused", subject=verdict.command, issuer=verdict.issuer, text=verdict.reason)
+            if not verdict.over and verdict.command in self._events:
+                self._waiting.append(answer(verdict.command, self._platform.link.ven_name, verdict.reason))
 
     def _measure(self) -> None:
         period = self._meter.take(utc_s(self._clock))

@@ -17,8 +17,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "balancing"))
 import platform_kit as kit
 
 from controller.balancing.ledger import Ledger
-from controller.balancing.openadr_link import OpenAdrLink
 from controller.balancing.openadr.times import instant_text
+from controller.balancing.openadr_link import OpenAdrLink
 from controller.balancing.order_port import OrderPort
 from controller.balancing.vtn_client import LinkError, VtnClient
 from controller.clock import SystemClock
