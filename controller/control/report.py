@@ -38,6 +38,11 @@ TRANSITIONS = {
     "unit.lost": ("unit.lost", "unit.back"),
     "unit.contested": ("unit.contested", "unit.settled"),
     "limit.unseen": ("limit.unseen", "limit.seen"),
+    "meter.contradiction": ("meter.contradiction", "meter.agrees"),
+    "meter.frozen": ("meter.frozen", "meter.moves"),
+    "meter.spike": ("meter.spike", "meter.steady"),
+    "meter.wired_backwards": ("meter.wired_backwards", "meter.trusted"),
+    "meter.wrong_scale": ("meter.wrong_scale", "meter.trusted"),
     "site.infeasible": ("site.infeasible", "site.feasible"),
     "grid.no_solution": ("grid.no_solution", "grid.solved"),
 }
@@ -77,8 +82,9 @@ def build_record(
     flags |= {("unit.behind", u.id) for u, behind in zip(engine.site.units, estimate.behind, strict=True) if behind}
     if not estimate.grid_solved:
         flags |= {("grid.no_solution", "network")}
-    flags |= {("unit.contested", unit_id) for unit_id in conflicts}
-    events = (*told, *_transitions(state.flags, flags, limits, conflicts), *faults, *_mode_event(state.mode, mode))
+    flags |= {("unit.contested", unit_id) for unit_id in conflicts} | estimate.meters.keys()
+    words = {**{("unit.contested", k): text for k, text in conflicts.items()}, **estimate.meters}
+    events = (*told, *_transitions(state.flags, flags, limits, words), *faults, *_mode_event(state.mode, mode))
     record = CycleRecord(
         seq, now_s, mode, limits, units, setpoints, events, not sacrificed, sacrificed,
         engine.site.principle, float(curtailed.sum()), decision.in_force.restrictions,
@@ -177,15 +183,14 @@ def _flags(
 
 
 def _transitions(
-    before: Flags, now: Flags, limits: tuple[LimitState, ...], conflicts: Mapping[str, str]
+    before: Flags, now: Flags, limits: tuple[LimitState, ...], words: Mapping[tuple[str, str], str]
 ) -> list[Event]:
+    """What began and what ended; ``words`` by flag, else a limit's loading."""
     if now == before:
         return []
     said = {x.id: f"{100.0 * x.loading_frac:.1f} % of {x.kind} limit" for x in limits} | {"network": KEPT_SENSITIVITIES}
-    words = {k: conflicts if k == "unit.contested" else said for k in TRANSITIONS}
-    events = [Event(TRANSITIONS[k][0], subject, words[k].get(subject, "")) for k, subject in sorted(now - before)]
-    events += [Event(TRANSITIONS[k][1], subject, said.get(subject, "")) for k, subject in sorted(before - now)]
-    return events
+    begun = [Event(TRANSITIONS[k][0], x, words.get((k, x), said.get(x, ""))) for k, x in sorted(now - before)]
+    return begun + [Event(TRANSITIONS[k][1], x, said.get(x, "")) for k, x in sorted(before - now)]
 
 
 def _mode_event(before: Mode, now: Mode) -> list[Event]:

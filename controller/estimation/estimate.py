@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +23,8 @@ class Estimate:
     ``*_sigma`` is one standard deviation, a ``*_age_s`` the time since a direct reading was used (infinite when there
     never was one), ``branch_excess_a`` how far a fresh current reading lies above all that the estimate can explain,
     ``limited_sign`` the direction in which a battery cannot give more. ``grid_solved`` is False while the power flow
-    at the present operating point has no solution and ``grid`` is an older one.
+    at the present operating point has no solution and ``grid`` is an older one; ``meters`` says what is wrong with
+    meters, by event and subject.
     """
 
     sample_s: float
@@ -51,3 +53,4 @@ class Estimate:
     grid: LinearGrid
     grid_solved: bool
     jumped: bool
+    meters: Mapping[tuple[str, str], str]

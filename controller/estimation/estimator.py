@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from controller.domain.snapshot import Snapshot
 from controller.estimation.actuator import ActuatorState, CommandHistory, UnitArrays, advance, modelled_output_w
+from controller.estimation.belief import Belief, BeliefState
 from controller.estimation.estimate import Estimate
 from controller.estimation.flows import FlowModel
 from controller.estimation.layout import LOAD_RATE_FRAC, Layout
@@ -24,6 +25,7 @@ from controller.estimation.state_filter import (
     initial_filter,
     predict,
     variance,
+    widened,
 )
 from controller.estimation.voltage import VoltageOffsets
 from controller.grid.model import LinearGrid
@@ -49,6 +51,7 @@ class EstimatorState:
 
     filter: FilterState
     watch: FreezeWatch
+    belief: BeliefState
     actuator: ActuatorState
     response: Response
     sensitivities: Sensitivities
@@ -87,6 +90,7 @@ class Estimator:
         i_max_a = np.array([b.i_max_a for b in layout.site.topology.branches])
         self.points = SitePoints(layout.site, layout.row_points, layout.row_scale, i_max_a, layout.grid.u_rated_v)
         self.flows = FlowModel(layout)
+        self.belief = Belief(layout)
         self.voltages = VoltageOffsets(layout.site, layout.grid.u_rated_v)
         self._rated2 = np.tile(layout.p_rated_w, 2)
         self._n_flow = 2 * layout.n_branch + 2
@@ -112,6 +116,7 @@ class Estimator:
         return EstimatorState(
             filter=initial_filter(x0, sigma0, lay.partition),
             watch=self.points.initial_watch(),
+            belief=self.belief.initial(),
             actuator=ActuatorState(now_s, open_p, np.zeros(n)),
             response=initial_response(self.units),
             sensitivities=first_sensitivities(lay, lay.injection(x0), now_s),
@@ -138,12 +143,18 @@ class Estimator:
         frozen = watched.frozen
         rows = self.points.rows.take(taken, frozen, state.rows_used_at_s)
         currents = self.points.currents.take(taken, frozen, state.currents_used_at_s)
+        used_at_s = state.rows_used_at_s, state.currents_used_at_s
+        belief, rows, currents = self.belief.honest(state.belief, rows, currents, used_at_s, now_s)
+        state = self._without_lies(state, belief)
         available = self._available(taken, frozen)
         view = self._view(state, rows, available, history, held, now_s)
         before = _moved_by_command(predict(state.filter, lay.partition, self._motion(view), dt_s), view.step)
         grid = state.sensitivities.grid.grid
         stacked = self.flows.stacked(grid, grid.predict(lay.injection(before.x)), state.offset_flow, state.offset_v)
-        rows = self._with_currents(grid, rows, currents, stacked)
+        expected = np.concatenate([self.flows.expected(grid, stacked), before.x[2 * lay.n_w :]])
+        moving = np.abs(view.step) > MOVING_FRAC * self._rated2
+        belief, rows = self.belief.confirmed(belief, rows, state.rows_used_at_s, expected, moving, grid)
+        rows = self._with_currents(grid, rows, currents, stacked, self.belief.held_branches(belief))
         after, jumped = self._filter(state, before, stacked, rows, view)
         injection = lay.injection(after.x)
         predicted = grid.predict(injection)
@@ -162,6 +173,7 @@ class Estimator:
             state,
             filter=after,
             watch=watched,
+            belief=belief,
             actuator=view.actuator,
             response=view.response,
             sensitivities=sensitivities,
@@ -176,6 +188,14 @@ class Estimator:
             now_s=now_s,
         )
         return new, self._estimate(new, stacked, currents, view, jumped)
+
+    def _without_lies(self, state: EstimatorState, belief: BeliefState) -> EstimatorState:
+        """The memory without what meters that were found out in this cycle have taught it."""
+        if not belief.found.any():
+            return state
+        least_var = np.concatenate([self._load_jump_var, (UNIT_JUMP_FRAC * self._rated2) ** 2])
+        wide = widened(state.filter, self.layout.partition, least_var)
+        return replace(state, offset_flow=np.zeros_like(state.offset_flow), filter=wide)
 
     def _unit_rows(self, values: Array) -> tuple[Array, Array]:
         """The units' P and Q among the measured rows."""
@@ -220,9 +240,12 @@ class Estimator:
         step = np.concatenate([np.where(follows, model_p - before_p, 0.0), actuator.q_var - state.actuator.q_var])
         return UnitView(actuator, model_p, response, settled, np.where(np.tile(able, 2), step, 0.0))
 
-    def _with_currents(self, grid: LinearGrid, rows: Reading, currents: Reading, stacked: Array) -> Reading:
+    def _with_currents(
+        self, grid: LinearGrid, rows: Reading, currents: Reading, stacked: Array, waiting: BoolArray
+    ) -> Reading:
         nb = self.layout.n_branch
-        pq = self.flows.with_current(grid, stacked, rows.value[: 2 * nb], currents.value)
+        current_a = np.where(waiting, np.nan, currents.value)
+        pq = self.flows.with_current(grid, stacked, rows.value[: 2 * nb], current_a)
         made = np.isfinite(pq) & ~rows.fresh[: 2 * nb]
         used_at_s = rows.used_at_s.copy()
         used_at_s[: 2 * nb] = np.where(made, np.tile(currents.used_at_s, 2), used_at_s[: 2 * nb])
@@ -272,6 +295,8 @@ class Estimator:
         magnitude, sigma, interface_sigma_w = self.flows.sigma(state.sensitivities.grid, state.filter, stacked)
         rows_age, bus_age = state.now_s - state.rows_used_at_s, state.now_s - state.voltages_used_at_s
         interface = stacked[grid.rows_interface()]
+        doubt_w = self.belief.witness.doubt_w(state.belief.consistency, state.now_s)
+        doubt_a = doubt_w / self.flows.per_a(grid, stacked)
         return Estimate(
             sample_s=view.actuator.t_s,
             unit_p_w=state.filter.x[2 * lay.n_w : 2 * lay.n_w + n],
@@ -287,7 +312,7 @@ class Estimator:
             branch_ip_a=stacked[grid.rows_branch("i_p_a")],
             branch_iq_a=stacked[grid.rows_branch("i_q_a")],
             branch_sigma_a=sigma,
-            branch_excess_a=self.flows.excess_a(magnitude, sigma, currents.value),
+            branch_excess_a=self.flows.excess_a(magnitude, sigma, currents.value) + doubt_a,
             branch_age_s=np.minimum(state.now_s - state.currents_used_at_s, rows_age[:nb]),
             bus_u_v=stacked[grid.rows_u()],
             bus_sigma_v=self.voltages.sigma_v(bus_age, stacked[grid.rows_u()], sigma),
@@ -299,7 +324,14 @@ class Estimator:
             grid=grid,
             grid_solved=state.sensitivities.solved,
             jumped=jumped,
+            meters=self._meters(state),
         )
+
+    def _meters(self, state: EstimatorState) -> dict[tuple[str, str], str]:
+        """What is wrong with meters: event and subject, and what to say about it."""
+        frozen = np.flatnonzero(state.watch.frozen).tolist()
+        told = self.belief.flags(state.belief, state.now_s)
+        return told | {("meter.frozen", self.points.elements[k]): "" for k in frozen}
 
 
 def _moved_by_command(state: FilterState, step: Array) -> FilterState:

@@ -96,6 +96,11 @@ class FlowModel:
         out[ip], out[iq] = out[p] / per_a, out[q] / per_a
         return out
 
+    def per_a(self, grid: LinearGrid, stacked: Array) -> Array:
+        """Apparent power per ampere of every branch at the present voltage, VA/A."""
+        out: Array = SQRT3 * stacked[grid.rows_u()][self.end_bus]
+        return out
+
     def expected(self, grid: LinearGrid, stacked: Array) -> Array:
         """What the flow rows should read: branch P, Q, interface P, Q."""
         p, q = grid.rows_branch("p_w"), grid.rows_branch("q_var")

@@ -95,7 +95,7 @@ class SitePoints:
         contents = [points.unit(u.id, "soc_frac") for u in site.units]
         watched = [*row_points, *currents, *voltages]
         self.names = [*watched, *available, *contents]
-        elements = list(dict.fromkeys(map(element_of, self.names)))
+        self.elements = elements = list(dict.fromkeys(map(element_of, self.names)))
         self._members = _members(watched, elements)
         place, element = {n: k for k, n in enumerate(self.names)}, {e: k for k, e in enumerate(elements)}
 

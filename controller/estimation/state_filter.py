@@ -119,7 +119,7 @@ def correct(
     looks = _looks(state, part, sight, rows, direct)
     jumped = _jumped(state, part, sight, looks, rows, meters)
     if jumped:
-        state = _widened(state, part, jump_var)
+        state = widened(state, part, jump_var)
         looks = _looks(state, part, sight, rows, direct)
     try:
         after = _across_blocks(_within_blocks(state, part, looks), part, sight, rows, state.x)
@@ -192,7 +192,8 @@ def _beyond(innovation: Array, spread: Array) -> bool:
     return bool((innovation**2 > JUMP_SIGMA**2 * spread).any())
 
 
-def _widened(state: FilterState, part: Partition, least_var: Array) -> FilterState:
+def widened(state: FilterState, part: Partition, least_var: Array) -> FilterState:
+    """The state with at least this variance: as after something that it could not foresee."""
     missing = np.maximum(least_var - variance(state, part), 0.0)
     blocks = tuple(cov + np.diag(missing[i]) for i, cov in zip(part.states, state.blocks, strict=True))
     return FilterState(state.x, blocks, state.shared)

@@ -103,3 +103,12 @@ def test_a_deaf_unit_does_not_flap_between_deaf_and_obeying() -> None:
     run.run(600.0)
     alarms = [r.now_s for r in run.records for e in r.events if e.name == "unit.deaf" and e.subject == "HUB2"]
     assert 1 <= len(alarms) <= 3, alarms
+
+
+@pytest.mark.parametrize(("name", "start_h"), [("demo_primary", 11.0), ("ev_charging", 18.0)])
+def test_on_a_day_without_faults_nobody_is_accused(name: str, start_h: float) -> None:
+    """No honest meter is disbelieved and no obeying unit is called deaf."""
+    run = ClosedLoop(name, start_h, 2, with_faults=False).run(900.0)
+    accused = {(e.name, e.subject) for r in run.records for e in r.events if e.name.startswith("meter.")}
+    accused |= {(e.name, e.subject) for r in run.records for e in r.events if e.name in ("unit.deaf", "unit.behind")}
+    assert not accused, f"seed {run.seed}"
