@@ -45,7 +45,8 @@ class Authority:
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         builder = _builder(subject, self._name, key.public_key(), expired=expired)
         builder = builder.add_extension(x509.SubjectAlternativeName([_general(name)]), critical=False)
-        certificate = builder.sign(self._key, hashes.SHA256())
+        vouched = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
+        certificate = builder.add_extension(vouched, critical=False).sign(self._key, hashes.SHA256())
         stem = name.replace(":", "_") + ("-expired" if expired else "")
         made = Identity(self._folder / f"{stem}.pem", self._folder / f"{stem}.key")
         made.cert_file.write_bytes(certificate.public_bytes(_PEM))
@@ -79,6 +80,7 @@ def _builder(
         .serial_number(x509.random_serial_number())
         .not_valid_before(begins)
         .not_valid_after(begins + _LIFE)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
     )
 
 
