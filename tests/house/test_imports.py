@@ -11,6 +11,18 @@ NOT_IN_CORE = ("asyncio", "time", "random", "os", "logging", "structlog", "yaml"
 ONE_HOME = {
     "pymodbus": ("simulators.adapters.modbus_server",),
     "asyncua": ("drivers.opcua.session", "simulators.adapters.opcua_server"),
+    "nacl": ("controller.balancing.uftp.wire",),
+    "shapeshifter_uftp": (
+        "controller.balancing.uftp.reading",
+        "controller.balancing.uftp.wire",
+        "controller.balancing.uftp.writing",
+        "simulators.platform.uftp_aggregator",
+    ),
+    "xsdata": (
+        "controller.balancing.uftp.reading",
+        "controller.balancing.uftp.wire",
+        "controller.balancing.uftp.writing",
+    ),
 }
 
 
@@ -31,7 +43,7 @@ def test_the_core_has_no_clock_no_socket_and_no_log() -> None:
 
 
 @pytest.mark.parametrize("library", sorted(ONE_HOME))
-def test_a_field_library_is_imported_only_where_it_is_wrapped(library: str) -> None:
+def test_a_library_is_imported_only_where_it_is_wrapped(library: str) -> None:
     found = breaches(ONE_HOME, PACKAGES, (library,))
     assert not found, report(found)
 

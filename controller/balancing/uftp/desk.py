@@ -1,0 +1,284 @@
+"""The DSO's desk on the market: hears, judges, answers, remembers; asks, orders and settles. No socket, no clock.
+
+Bytes come in by :meth:`Desk.hear`; what is to go out lies in the memory until somebody sends it. A message that was
+accepted is on the disk together with its answer before anybody is told.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from controller.balancing.uftp import wire, writing
+from controller.balancing.uftp.guard import Arrived, Asked, Remembered, check, check_head
+from controller.balancing.uftp.market import Market, Participant
+from controller.balancing.uftp.memory import Heard, Memory, Said
+from controller.balancing.uftp.reading import read_head, read_order, read_payload, read_request
+from controller.balancing.uftp.values import (
+    Answer,
+    Head,
+    Incoming,
+    MeterDay,
+    Offer,
+    Order,
+    Portfolio,
+    Prognosis,
+    Refused,
+    Request,
+    Reservation,
+    Revocation,
+)
+from controller.planning.settlement import OrderSettlement
+
+HOUR_S = 3600.0
+DELIVER_S = 3600.0  # UFTP 3.1, "Transmission": tried for at least an hour
+NAME_MAX = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of a message: ``said`` when it was accepted, else the ``reason``; ``sender`` as far as proven."""
+
+    kind: str
+    sender: str
+    message_id: str
+    reason: str
+    said: Incoming | None
+
+
+class Desk:
+    """One congestion point. ``new_id`` makes message ids; used by one thread only."""
+
+    def __init__(self, market: Market, memory: Memory, new_id: Callable[[], str] = lambda: str(uuid.uuid4())) -> None:
+        self.market = market
+        self._memory = memory
+        self._new_id = new_id
+        self._heard_at: dict[str, deque[float]] = {}
+
+    def hear(self, body: bytes, at_utc_s: float) -> Verdict:
+        """Judge what came; answer and verdict are on the disk when it returns.
+
+        Raises wire.Unreadable for what is no signed message of anybody we know: that is answered by HTTP alone.
+        """
+        envelope = wire.open_envelope(body)
+        who = self.market.participants.get(envelope.sender)
+        if who is None:
+            raise wire.Unreadable(401, f"Unknown SenderDomain (SignedMessage): {envelope.sender[:NAME_MAX]}")
+        self._count(who, at_utc_s)
+        payload, text = wire.unseal(envelope, who.key)
+        return self._judge(envelope, payload, text, at_utc_s)
+
+    def _count(self, who: Participant, at_utc_s: float) -> None:
+        """A participant that floods is turned away before its message costs anything."""
+        times = self._heard_at.setdefault(who.domain, deque())
+        while times and not at_utc_s - HOUR_S < times[0] <= at_utc_s:
+            times.popleft()
+        if len(times) >= self.market.messages_per_hour:
+            raise wire.Unreadable(429, f"{who.domain}: more than {self.market.messages_per_hour} messages in an hour")
+        times.append(at_utc_s)
+
+    def _judge(self, envelope: wire.Envelope, payload: Any, text: bytes, at_utc_s: float) -> Verdict:
+        kind, print_ = wire.kind_of(payload), wire.fingerprint(text)
+        said: Incoming | None = None
+        head: Head | None = None
+        try:
+            head = read_head(payload)
+            check_head(self.market, head, envelope.sender, envelope.role, at_utc_s)
+            said = read_payload(payload)
+            remembered = self._remembered(said)
+            check(self.market, Arrived(said, envelope.sender, envelope.role, print_, at_utc_s, remembered))
+            reason = ""
+        except Refused as refusal:
+            reason = str(refusal)
+        verdict = Verdict(kind, envelope.sender, "" if head is None else head.message_id, reason, said)
+        self._keep(verdict, head, text, print_, at_utc_s)
+        return verdict if not reason else Verdict(kind, verdict.sender, verdict.message_id, reason, None)
+
+    def _remembered(self, said: Incoming) -> Remembered:
+        memory, head = self._memory, said.head
+        base = Remembered(same_id=memory.heard_with(head.message_id), active=memory.portfolio())
+        if isinstance(said, Offer):
+            asked = None if said.request_id is None else self._asked(said.request_id)
+            known = said.prognosis_id is not None and memory.accepted(said.prognosis_id)
+            return Remembered(base.same_id, asked=asked, active=base.active, prognosis_known=bool(known))
+        if isinstance(said, Revocation):
+            offer = memory.accepted(said.offer_id)
+            ordered = bool(memory.sent_about("FlexOrder", said.offer_id))
+            offered_by = None if offer is None or offer.kind != "FlexOffer" else offer.sender
+            return Remembered(base.same_id, offered_by=offered_by, ordered=ordered, active=base.active)
+        if isinstance(said, Answer):
+            sent = memory.sent(said.reference_id)
+            if sent is None or sent.kind != said.about:
+                return base
+            return Remembered(base.same_id, sent_to=sent.recipient, answered=bool(sent.answer))
+        if isinstance(said, Prognosis | MeterDay):
+            kind, reference = _revised(said)
+            revision = memory.latest_revision(kind, head.sender, said.day.period.isoformat(), reference)
+            return Remembered(base.same_id, revision=revision, active=base.active)
+        return base
+
+    def _asked(self, request_id: str) -> Asked | None:
+        sent = self._memory.sent(request_id)
+        if sent is None or sent.kind != "FlexRequest":
+            return None
+        return Asked(sent.recipient, read_request(wire.parse_own(sent.payload)))
+
+    def _keep(self, verdict: Verdict, head: Head | None, text: bytes, print_: str, at_utc_s: float) -> None:
+        said = verdict.said
+        period = said.day.period.isoformat() if isinstance(said, Prognosis | MeterDay | Offer) else ""
+        heard = Heard(
+            message_id=verdict.message_id,
+            sender=verdict.sender,
+            kind=verdict.kind,
+            utc_s=at_utc_s,
+            reason=verdict.reason,
+            fingerprint=print_,
+            reference=_reference(said),
+            period=period,
+            revision=said.revision if isinstance(said, Prognosis | MeterDay) else None,
+            payload=text,
+        )
+        with self._memory.transaction():
+            self._memory.hear(heard)
+            if isinstance(said, Answer) and not verdict.reason:
+                self._memory.answered(said.reference_id, "accepted" if said.accepted else f"rejected: {said.reason}")
+            if isinstance(said, Portfolio) and not verdict.reason:
+                self._memory.set_portfolio(said.participants)
+            if head is not None and verdict.sender == head.sender:
+                self._answer(verdict, head, at_utc_s)
+
+    def _answer(self, verdict: Verdict, head: Head, at_utc_s: float) -> None:
+        """The …Response; a copy of an accepted message is answered as accepted again and acted on no second time."""
+        ours = self._head(head.sender, at_utc_s, head.conversation_id)
+        reason = "" if verdict.reason == "Already Submitted" else verdict.reason
+        answer = writing.write_answer(ours, verdict.kind, head.message_id, reason)
+        if answer is not None:
+            self._queue(answer, ours, head.message_id, at_utc_s + DELIVER_S)
+
+    def ask(self, asked: Request, at_utc_s: float) -> dict[str, str]:
+        """Put a FlexRequest to every aggregator that takes part; ids of the messages by recipient."""
+        out: dict[str, str] = {}
+        conversation = self._new_id()
+        with self._memory.transaction():
+            for who in self.aggregators():
+                head = self._head(who.domain, at_utc_s, conversation)
+                self._queue(writing.write_request(head, asked), head, "", asked.expires_utc_s)
+                out[who.domain] = head.message_id
+        return out
+
+    def aggregators(self) -> list[Participant]:
+        """Those that take part now, in the order of their names."""
+        listed = self._memory.portfolio() if self.market.by_portfolio else None
+        return [
+            who
+            for domain, who in sorted(self.market.participants.items())
+            if who.role == "AGR" and not who.barred and (listed is None or domain in listed)
+        ]
+
+    def offers(self, period: date, at_utc_s: float) -> list[Offer]:
+        """Offers for a day that stand: accepted, not expired, not revoked, not ordered, their first ISP to come."""
+        revoked = {heard.reference for heard in self._memory.accepted_of("FlexOfferRevocation", "")}
+        found = [self._offer(heard) for heard in self._memory.accepted_of("FlexOffer", period.isoformat())]
+        return [
+            offer
+            for offer in found
+            if offer.head.message_id not in revoked
+            and offer.expires_utc_s > at_utc_s
+            and not self._memory.sent_about("FlexOrder", offer.head.message_id)
+            and all(offer.day.isp_start_utc_s(min(o.power_w)) > at_utc_s for o in offer.options)
+            and offer.head.sender in {who.domain for who in self.aggregators()}
+        ]
+
+    def order(self, offer: Offer, order: Order, at_utc_s: float) -> str:
+        """Order an option; id of the message. Raises ValueError when the offer is ordered, expired or revoked."""
+        if offer.head.message_id not in {o.head.message_id for o in self.offers(offer.day.period, at_utc_s)}:
+            raise ValueError(
+                f"offer {offer.head.message_id} of {offer.head.sender} does not stand; expected one that does"
+            )
+        head = self._head(offer.head.sender, at_utc_s, offer.head.conversation_id)
+        first_s = order.day.isp_start_utc_s(min(order.power_w))
+        with self._memory.transaction():
+            self._queue(writing.write_order(head, order), head, offer.head.message_id, first_s)
+        return head.message_id
+
+    def orders(self, period: date) -> list[tuple[Said, Order]]:
+        """Every order for a day with what became of it."""
+        offers = self._memory.accepted_of("FlexOffer", period.isoformat())
+        sent = [said for offer in offers for said in self._memory.sent_about("FlexOrder", offer.message_id)]
+        return [(said, read_order(wire.parse_own(said.payload))) for said in sent]
+
+    def baseline_w(self, sender: str, period: date) -> dict[int, float]:
+        """The newest D-Prognosis of a participant for a day; empty when there is none."""
+        found = self._memory.accepted_of("DPrognosis", period.isoformat(), sender)
+        return dict(self._heard_value(found[-1]).power_w) if found else {}
+
+    def metered_w(self, sender: str, period: date) -> dict[int, float]:
+        """Sum of the newest metering of all of a participant's meters; only ISPs that every meter has."""
+        newest = {heard.reference: heard for heard in self._memory.accepted_of("Metering", period.isoformat(), sender)}
+        days = [dict(self._heard_value(heard).power_w) for heard in newest.values()]
+        whole = set.intersection(*(set(day) for day in days)) if days else set()
+        return {isp: sum(day[isp] for day in days) for isp in sorted(whole)}
+
+    def reserve(self, who: str, kept: Reservation, at_utc_s: float) -> str:
+        """Say what stays reserved of a contract; id of the message."""
+        head = self._head(who, at_utc_s)
+        with self._memory.transaction():
+            self._queue(writing.write_reservation(head, kept), head, kept.contract, at_utc_s + DELIVER_S)
+        return head.message_id
+
+    def settle(self, who: str, settled: Sequence[tuple[Order, OrderSettlement]], at_utc_s: float) -> str:
+        """Send the settlement of some orders to their participant; id of the message."""
+        head = self._head(who, at_utc_s)
+        with self._memory.transaction():
+            payload = writing.write_settlement(head, settled, self.market.currency)
+            self._queue(payload, head, settled[0][0].day.period.isoformat(), at_utc_s + 24.0 * DELIVER_S)
+        return head.message_id
+
+    def query_portfolio(self, operator: str, period: date, at_utc_s: float) -> str:
+        """Ask the common reference operator who is active here; id of the message."""
+        head = self._head(operator, at_utc_s)
+        point = self.market.congestion_point
+        with self._memory.transaction():
+            payload = writing.write_portfolio_query(head, period, self.market.time_zone, point)
+            self._queue(payload, head, "", at_utc_s + DELIVER_S)
+        return head.message_id
+
+    def _head(self, recipient: str, at_utc_s: float, conversation: str | None = None) -> Head:
+        number = self._new_id()
+        return Head(number, conversation or self._new_id(), self.market.domain, recipient, at_utc_s, writing.VERSION)
+
+    def _queue(self, payload: Any, head: Head, reference: str, until_utc_s: float) -> None:
+        """Write down what is to be sent; signed when it goes."""
+        text = wire.plain_text(payload)
+        kind = wire.kind_of(payload)
+        self._memory.say(Said(head.message_id, head.recipient, kind, head.issued_utc_s, until_utc_s, reference, text))
+
+    def _offer(self, heard: Heard) -> Offer:
+        value = read_payload(wire.parse(heard.payload))
+        assert isinstance(value, Offer)
+        return value
+
+    def _heard_value(self, heard: Heard) -> Prognosis | MeterDay:
+        value = read_payload(wire.parse(heard.payload))
+        assert isinstance(value, Prognosis | MeterDay)
+        return value
+
+
+def _revised(said: Prognosis | MeterDay) -> tuple[str, str]:
+    """Kind and reference that revisions count within."""
+    return ("DPrognosis", "") if isinstance(said, Prognosis) else ("Metering", said.ean)
+
+
+def _reference(said: Incoming | None) -> str:
+    """What a message is about, for finding it again."""
+    if isinstance(said, Answer):
+        return said.reference_id
+    if isinstance(said, Revocation):
+        return said.offer_id
+    if isinstance(said, Offer):
+        return said.request_id or ""
+    return said.ean if isinstance(said, MeterDay) else ""

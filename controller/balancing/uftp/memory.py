@@ -1,0 +1,205 @@
+"""Every conversation, kept: what came, how it was judged, what was sent and whether it arrived. SQLite, all synced.
+
+A message is judged once in its life, whatever restarts lie in between, because its id is remembered with it. Verdicts
+are chained by fingerprints: none can be changed or left out unseen. What is to be sent is written down before the first
+attempt and sent with the same id until it has arrived.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+FILE = "market.sqlite"
+BEGINNING = "0" * 64
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS heard (
+  seq INTEGER PRIMARY KEY AUTOINCREMENT, message_id TEXT NOT NULL, sender TEXT NOT NULL, kind TEXT NOT NULL,
+  utc_s REAL NOT NULL, reason TEXT NOT NULL, fingerprint TEXT NOT NULL, reference TEXT NOT NULL, period TEXT NOT NULL,
+  revision INTEGER, payload BLOB NOT NULL, chain TEXT NOT NULL
+);
+CREATE UNIQUE INDEX IF NOT EXISTS heard_once ON heard (message_id) WHERE reason = '';
+CREATE INDEX IF NOT EXISTS heard_id ON heard (message_id);
+CREATE TRIGGER IF NOT EXISTS heard_stays BEFORE UPDATE ON heard BEGIN SELECT raise(ABORT, 'what was heard stays'); END;
+CREATE TRIGGER IF NOT EXISTS heard_kept BEFORE DELETE ON heard BEGIN SELECT raise(ABORT, 'what was heard stays'); END;
+CREATE TABLE IF NOT EXISTS said (
+  message_id TEXT PRIMARY KEY, recipient TEXT NOT NULL, kind TEXT NOT NULL, utc_s REAL NOT NULL,
+  until_utc_s REAL NOT NULL, reference TEXT NOT NULL, payload BLOB NOT NULL, fate TEXT NOT NULL DEFAULT '',
+  attempts INTEGER NOT NULL DEFAULT 0, answer TEXT NOT NULL DEFAULT ''
+);
+CREATE INDEX IF NOT EXISTS said_waiting ON said (utc_s) WHERE fate = '';
+CREATE TABLE IF NOT EXISTS portfolio (domain TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS about (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A message that came; ``reason`` is empty when it was accepted. ``reference`` is the id that it answers."""
+
+    message_id: str
+    sender: str
+    kind: str
+    utc_s: float
+    reason: str
+    fingerprint: str
+    reference: str
+    period: str
+    revision: int | None
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A message of ours; ``fate`` is empty while it waits, then ``delivered`` or why it was given up."""
+
+    message_id: str
+    recipient: str
+    kind: str
+    utc_s: float
+    until_utc_s: float
+    reference: str
+    payload: bytes
+    fate: str = ""
+    attempts: int = 0
+    answer: str = ""
+
+
+_HEARD = "message_id, sender, kind, utc_s, reason, fingerprint, reference, period, revision, payload"
+_SAID = "message_id, recipient, kind, utc_s, until_utc_s, reference, payload, fate, attempts, answer"
+
+
+class Memory:
+    """The one connection; used by one thread only. Raises sqlite3.Error when the disk refuses: then nothing is kept."""
+
+    def __init__(self, folder: Path) -> None:
+        self._db = sqlite3.connect(folder / FILE, isolation_level=None, timeout=30.0)
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.execute("PRAGMA synchronous=FULL")
+        self._db.executescript(_SCHEMA)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._db.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All of it or nothing."""
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+    def hear(self, heard: Heard) -> None:
+        """Keep a message with its verdict, inside the caller's transaction."""
+        row = self._db.execute("SELECT chain FROM heard ORDER BY seq DESC LIMIT 1").fetchone()
+        chain = _chained(BEGINNING if row is None else row[0], heard)
+        self._db.execute(
+            f"INSERT INTO heard ({_HEARD}, chain) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                *(heard.message_id, heard.sender, heard.kind, heard.utc_s, heard.reason, heard.fingerprint),
+                *(heard.reference, heard.period, heard.revision, heard.payload, chain),
+            ),
+        )
+
+    def say(self, said: Said) -> None:
+        """Keep a message that is to be sent, inside the caller's transaction."""
+        self._db.execute(
+            f"INSERT INTO said ({_SAID}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                *(said.message_id, said.recipient, said.kind, said.utc_s, said.until_utc_s, said.reference),
+                *(said.payload, said.fate, said.attempts, said.answer),
+            ),
+        )
+
+    def accepted(self, message_id: str) -> Heard | None:
+        """The accepted message with this id."""
+        row = self._db.execute(f"SELECT {_HEARD} FROM heard WHERE message_id = ? AND reason = ''", (message_id,))
+        found = row.fetchone()
+        return None if found is None else Heard(*found)
+
+    def sent(self, message_id: str) -> Said | None:
+        """Our message with this id."""
+        found = self._db.execute(f"SELECT {_SAID} FROM said WHERE message_id = ?", (message_id,)).fetchone()
+        return None if found is None else Said(*found)
+
+    def sent_about(self, kind: str, reference: str) -> list[Said]:
+        """Our messages of a kind that refer to this, oldest first."""
+        query = f"SELECT {_SAID} FROM said WHERE kind = ? AND reference = ? ORDER BY utc_s, message_id"
+        return [Said(*row) for row in self._db.execute(query, (kind, reference))]
+
+    def accepted_of(self, kind: str, period: str, sender: str | None = None) -> list[Heard]:
+        """Accepted messages of a kind about a day, oldest first."""
+        query = f"SELECT {_HEARD} FROM heard WHERE kind = ? AND period = ? AND reason = ''"
+        rows = self._db.execute(query + " ORDER BY seq", (kind, period))
+        return [heard for row in rows if sender in (None, (heard := Heard(*row)).sender)]
+
+    def latest_revision(self, kind: str, sender: str, period: str, reference: str) -> int | None:
+        """The highest accepted revision; ``reference`` tells meters apart."""
+        (found,) = self._db.execute(
+            "SELECT max(revision) FROM heard WHERE kind = ? AND sender = ? AND period = ? AND reference = ?"
+            " AND reason = ''",
+            (kind, sender, period, reference),
+        ).fetchone()
+        return None if found is None else int(found)
+
+    def heard_with(self, message_id: str) -> str | None:
+        """Fingerprint of an earlier message with this id that was accepted."""
+        found = self.accepted(message_id)
+        return None if found is None else found.fingerprint
+
+    def waiting(self) -> list[Said]:
+        """Our messages that have not arrived, oldest first."""
+        return [Said(*row) for row in self._db.execute(f"SELECT {_SAID} FROM said WHERE fate = '' ORDER BY utc_s")]
+
+    def attempted(self, message_id: str, fate: str) -> None:
+        """One more attempt; ``fate`` empty when it will be tried again."""
+        with self.transaction():
+            self._db.execute(
+                "UPDATE said SET attempts = attempts + 1, fate = ? WHERE message_id = ?", (fate, message_id)
+            )
+
+    def answered(self, message_id: str, answer: str) -> None:
+        """How the other side took our message, inside the caller's transaction."""
+        self._db.execute("UPDATE said SET answer = ? WHERE message_id = ?", (answer, message_id))
+
+    def set_portfolio(self, domains: frozenset[str]) -> None:
+        """Who is active at the congestion point from now on, inside the caller's transaction."""
+        self._db.execute("DELETE FROM portfolio")
+        self._db.executemany("INSERT INTO portfolio VALUES (?)", [(domain,) for domain in sorted(domains)])
+        self._db.execute("INSERT OR REPLACE INTO about VALUES ('portfolio', 'known')")
+
+    def portfolio(self) -> frozenset[str] | None:
+        """Who is active; None before anybody said."""
+        if self._db.execute("SELECT 1 FROM about WHERE key = 'portfolio'").fetchone() is None:
+            return None
+        return frozenset(domain for (domain,) in self._db.execute("SELECT domain FROM portfolio"))
+
+    def verdicts(self) -> list[tuple[str, str, str, str]]:
+        """(message id, sender, kind, reason) of everything that came, in order."""
+        return self._db.execute("SELECT message_id, sender, kind, reason FROM heard ORDER BY seq").fetchall()
+
+    def verify(self) -> str:
+        """What is wrong with the chain of verdicts; empty when nothing is."""
+        head = BEGINNING
+        for *row, chain in self._db.execute(f"SELECT {_HEARD}, chain FROM heard ORDER BY seq"):
+            head = _chained(head, Heard(*row))
+            if head != chain:
+                return f"the verdict on {row[0]} or one before it was changed"
+        return ""
+
+
+def _chained(previous: str, heard: Heard) -> str:
+    fields = (
+        *(previous, heard.message_id, heard.sender, heard.kind, f"{heard.utc_s:.6f}", heard.reason),
+        *(heard.fingerprint, heard.reference, heard.period, str(heard.revision)),
+    )
+    text = "\x1f".join(fields).encode("utf-8", "backslashreplace")
+    return hashlib.sha256(text + b"\x1f" + hashlib.sha256(heard.payload).digest()).hexdigest()

@@ -1,0 +1,149 @@
+"""Signed messages: bytes to payload and back (UFTP 3.1, cryptographic scheme 1: XML inside Ed25519 inside XML).
+
+The signature is checked before the inner text is read. Neither text may declare anything (``<!``): no entities, no
+external files. Only messages that a DSO can get are parsed, by a parser that takes no unknown attribute and no number
+that is none.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from nacl.bindings import crypto_sign, crypto_sign_open, crypto_sign_PUBLICKEYBYTES
+from nacl.exceptions import CryptoError
+from shapeshifter_uftp import uftp
+from xsdata.exceptions import ParserError
+from xsdata.formats.dataclass.context import XmlContext
+from xsdata.formats.dataclass.parsers import XmlParser
+from xsdata.formats.dataclass.parsers.config import ParserConfig
+from xsdata.formats.dataclass.serializers import XmlSerializer
+from xsdata.formats.dataclass.serializers.config import SerializerConfig
+
+BYTES_MAX = 1 << 20
+ROLES = ("AGR", "CRO", "DSO")
+DECLARATION = re.compile(rb"<!")
+ROOT = re.compile(rb"\A\s*(?:<\?xml[^>]{0,100}\?>)?\s*<(?:[A-Za-z_][\w.-]{0,40}:)?([A-Za-z][\w-]{0,60})[\s/>]")
+
+INCOMING = {
+    "D-Prognosis": uftp.DPrognosis,
+    "FlexOffer": uftp.FlexOffer,
+    "FlexOfferRevocation": uftp.FlexOfferRevocation,
+    "Metering": uftp.Metering,
+    "FlexRequestResponse": uftp.FlexRequestResponse,
+    "FlexOrderResponse": uftp.FlexOrderResponse,
+    "FlexReservationUpdateResponse": uftp.FlexReservationUpdateResponse,
+    "FlexSettlementResponse": uftp.FlexSettlementResponse,
+    "DSOPortfolioQueryResponse": uftp.DsoPortfolioQueryResponse,
+    "TestMessage": uftp.TestMessage,
+    "TestMessageResponse": uftp.TestMessageResponse,
+}
+
+OWN = {"FlexRequest": uftp.FlexRequest, "FlexOrder": uftp.FlexOrder}
+
+_CONTEXT = XmlContext()
+_PARSER = XmlParser(
+    context=_CONTEXT, config=ParserConfig(fail_on_converter_warnings=True, fail_on_unknown_attributes=True)
+)
+_SERIALIZER = XmlSerializer(context=_CONTEXT, config=SerializerConfig(indent="  "))
+
+
+class Unreadable(Exception):
+    """Bytes that are no message; ``status`` is what HTTP says about it (UFTP 3.1, "Error handling")."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """The outer message: who says that he signed, in which role, and the sealed text."""
+
+    sender: str
+    role: str
+    sealed: bytes
+
+
+def open_envelope(body: bytes) -> Envelope:
+    """The outer message. Raises Unreadable."""
+    found = _parse(body, {"SignedMessage": uftp.SignedMessage})
+    if not isinstance(found.body, bytes) or not isinstance(found.sender_domain, str):
+        raise Unreadable(400, "SignedMessage without SenderDomain or Body")
+    if found.sender_role not in ROLES:
+        raise Unreadable(400, f"SignedMessage with SenderRole {str(found.sender_role)[:20]!r}; expected one of {ROLES}")
+    return Envelope(found.sender_domain, str(found.sender_role), found.body)
+
+
+def unseal(envelope: Envelope, public_key: str) -> tuple[Any, bytes]:
+    """The inner payload, and the text that was signed. Raises Unreadable: 401 for a wrong signature."""
+    try:
+        text: bytes = crypto_sign_open(envelope.sealed, _key(public_key, crypto_sign_PUBLICKEYBYTES))
+    except (CryptoError, ValueError, TypeError) as error:
+        raise Unreadable(401, f"signature of {envelope.sender}: {error}") from error
+    return _parse(text, INCOMING), text
+
+
+def parse(text: bytes) -> Any:
+    """A message that was opened before. Raises Unreadable."""
+    return _parse(text, INCOMING)
+
+
+def parse_own(text: bytes) -> Any:
+    """A message of ours that was written down. Raises Unreadable."""
+    return _parse(text, OWN)
+
+
+def seal(text: bytes, sender: str, signing_key: str, role: str = "DSO") -> bytes:
+    """The message to send: ``text`` signed. Raises ValueError for a key that is none."""
+    signed = uftp.SignedMessage(
+        sender_domain=sender,
+        sender_role=uftp.UsefRole(role),
+        body=crypto_sign(text, base64.b64decode(signing_key, validate=True)),
+    )
+    return bytes(_SERIALIZER.render(signed).encode())
+
+
+def plain_text(payload: Any) -> bytes:
+    """The payload as it is signed."""
+    return bytes(_SERIALIZER.render(payload).encode())
+
+
+def fingerprint(text: bytes) -> str:
+    """What tells two messages with one id apart."""
+    return hashlib.sha256(text).hexdigest()
+
+
+def kind_of(payload: Any) -> str:
+    """Name of the payload's kind in the library."""
+    return type(payload).__name__
+
+
+def _key(text: str, length: int) -> bytes:
+    """A public key, with or without the protocol's prefix and the encryption key that may follow it."""
+    try:
+        raw = base64.b64decode(text.removeprefix("cs1."), validate=True)
+    except binascii.Error as error:
+        raise ValueError(f"the key is no base64: {error}") from error
+    if len(raw) not in (length, 2 * length):
+        raise ValueError(f"the key has {len(raw)} bytes; expected {length} or {2 * length}")
+    return raw[:length]
+
+
+def _parse(text: bytes, kinds: dict[str, Any]) -> Any:
+    if len(text) > BYTES_MAX:
+        raise Unreadable(413, f"{len(text)} bytes; expected at most {BYTES_MAX}")
+    if DECLARATION.search(text):
+        raise Unreadable(400, "a declaration (<!) in the text; expected none")
+    root = ROOT.match(text)
+    kind = kinds.get(root.group(1).decode()) if root else None
+    if kind is None:
+        raise Unreadable(400, f"{root.group(1).decode() if root else 'no XML element'}; expected {', '.join(kinds)}")
+    try:
+        return _PARSER.from_bytes(text, kind)
+    except (ParserError, TypeError, ValueError, ArithmeticError, SyntaxError) as error:
+        raise Unreadable(400, f"not by the schema: {type(error).__name__}: {str(error)[:200]}") from error
