@@ -1,1 +1,1 @@
-"""A balancing platform to test against: a real HTTPS server that speaks OpenADR 3.1, an aggregator on the market; both misbehave."""
+"""A balancing platform to test against: a real HTTPS server (OpenADR 3.1) and an aggregator (UFTP) that can misbehave."""
