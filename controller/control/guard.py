@@ -21,6 +21,8 @@ from controller.domain.unit import Unit, UnitKind
 
 ROUNDING_FRAC = 1e-3  # of the rating: how far outside counts as rounding, not as a fault
 ROUNDING_S = 1e-3
+OWNERS = tuple(owner.value for owner in Owner)
+DISPATCH = Owner.DISPATCH.value
 
 
 def guard(setpoint: Setpoint, unit: Unit, now_s: float) -> tuple[Setpoint, Event | None]:
@@ -53,7 +55,7 @@ def _wrong_unit(setpoint: Setpoint, unit: Unit) -> str:
     if setpoint.unit != unit.id:
         return f"set point is for {setpoint.unit}, unit is {unit.id}"
     known = (unit.p_rated_w, unit.s_rated_va, unit.q_max_var, unit.p_min_w, unit.p_max_w)
-    if not all(math.isfinite(x) for x in known):
+    if not all(map(math.isfinite, known)):
         return f"ratings and range of {unit.id} are not all finite ({', '.join(f'{x:g}' for x in known)})"
     return ""
 
@@ -74,22 +76,25 @@ def _wrong_power(setpoint: Setpoint, unit: Unit) -> str:
 
 def _wrong_time(setpoint: Setpoint, unit: Unit, now_s: float) -> str:
     issued_s, expires_s, longest_s = setpoint.issued_at_s, setpoint.expires_at_s, _lease_s(unit)
-    said = f"(issued at {issued_s} s, expires at {expires_s} s, now {now_s} s)"
-    if not all(math.isfinite(x) for x in (issued_s, expires_s, now_s)):
-        return f"times of the set point are not finite {said}"
+    if not all(map(math.isfinite, (issued_s, expires_s, now_s))):
+        return f"times of the set point are not finite {_times(setpoint, now_s)}"
     if issued_s > now_s + ROUNDING_S:
-        return f"set point is from the future {said}"
+        return f"set point is from the future {_times(setpoint, now_s)}"
     if expires_s <= now_s:
-        return f"set point has no time to live {said}"
+        return f"set point has no time to live {_times(setpoint, now_s)}"
     if expires_s - issued_s > longest_s + ROUNDING_S:
-        return f"set point lives longer than the lease of {longest_s:g} s {said}"
+        return f"set point lives longer than the lease of {longest_s:g} s {_times(setpoint, now_s)}"
     return ""
 
 
+def _times(setpoint: Setpoint, now_s: float) -> str:
+    return f"(issued at {setpoint.issued_at_s} s, expires at {setpoint.expires_at_s} s, now {now_s} s)"
+
+
 def _wrong_source(setpoint: Setpoint) -> str:
-    if setpoint.owner not in [owner.value for owner in Owner]:
+    if setpoint.owner not in OWNERS:
         return f"owner {setpoint.owner!r} is not known"
-    if setpoint.owner != Owner.DISPATCH.value and not setpoint.causes:
+    if setpoint.owner != DISPATCH and not setpoint.causes:
         return f"{setpoint.owner} gives no reason"
     return ""
 
@@ -109,11 +114,13 @@ def _inside(setpoint: Setpoint, unit: Unit) -> Setpoint:
     p_w = _between(setpoint.p_w, unit.p_min_w, unit.p_max_w)
     left_va2 = unit.s_rated_va**2 - _power_w(unit, p_w) ** 2
     most_var = min(unit.q_max_var, math.sqrt(left_va2)) if left_va2 > 0.0 else 0.0
-    return replace(setpoint, p_w=p_w, q_var=_between(setpoint.q_var, -most_var, most_var))
+    q_var = _between(setpoint.q_var, -most_var, most_var)
+    unchanged = (p_w, q_var) == (setpoint.p_w, setpoint.q_var)
+    return setpoint if unchanged else replace(setpoint, p_w=p_w, q_var=q_var)
 
 
 def _between(value: float, low: float, high: float) -> float:
     """The nearest value between two bounds; 0 (nothing) where one of the three is no number or they are no range."""
-    if not all(math.isfinite(x) for x in (value, low, high)) or low > high:
+    if not all(map(math.isfinite, (value, low, high))) or low > high:
         return 0.0
     return min(max(value, low), high)

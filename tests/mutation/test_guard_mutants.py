@@ -36,6 +36,11 @@ EQUIVALENT = {
         "most_var = min(unit.q_max_var, math.sqrt(left_va2)) if left_va2 > 0.0 else 0.0",
         "left_va2 > 0.0 -> left_va2 >= 0.0",
     ): "the root of 0 is 0",
+    (
+        "return setpoint if unchanged else replace(setpoint, p_w=p_w, q_var=q_var)",
+        "setpoint if unchanged else replace(setpoint, p_w=p_w, q_var=q_var) -> "
+        "replace(setpoint, p_w=p_w, q_var=q_var)",
+    ): "a copy of what is not changed is the same set point",
 }
 
 
