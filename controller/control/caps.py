@@ -25,13 +25,12 @@ def share_room(room: Array, worsening: Array, wish_w: Array) -> Array:
     filled = 0.0
     while active.any() and filled < 1.0:
         load = worsening @ np.where(active, wish_w, 0.0)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            reach = np.where(load > 1e-15, left / load, np.inf)
-        step = min(float(reach.min(initial=np.inf)), 1.0 - filled)
+        loaded = load > 1e-15
+        step = min(float((left[loaded] / load[loaded]).min(initial=np.inf)), 1.0 - filled)
         filled += step
         level[active] = filled
         left = left - step * load
-        binding = (load > 1e-15) & (left <= 1e-12)
+        binding = loaded & (left <= 1e-12)
         active = active & ~(worsening[binding] > 1e-15).any(axis=0)
     out: Array = level * wish_w
     return out

@@ -143,13 +143,12 @@ def _held(bound: Reach, plan: Plan, r: Resources, t: Tuning) -> BoolArray:
 def _slack(engine: Engine, problem: Problem, bound: Reach, plan: Plan, held: BoolArray) -> Array:
     """Room for free resources to rise by themselves, W: what every limit leaves after the moves just decided."""
     r, t = engine.resources, engine.tuning
-    g, k = problem.effects.by_resource, lead(r, problem.cycle_s, t)
-    rise = np.maximum(g, 0.0) @ plan.up_w + np.maximum(-g, 0.0) @ plan.down_w
-    relief = np.maximum(g, 0.0) @ (k * plan.down_w) + np.maximum(-g, 0.0) @ (k * plan.up_w)
+    worse, better, k = problem.effects.worse, problem.effects.better, lead(r, problem.cycle_s, t)
+    rise = worse @ (plan.up_w - k * plan.down_w) + better @ (plan.down_w - k * plan.up_w)
     reactive = problem.effects.by_unit_q @ (plan.q_var - problem.q_var)
-    left = problem.rows.room - rise + relief - reactive
+    left = problem.rows.room - rise - reactive
     left = np.where(engine.is_voltage[problem.rows.limit], left + VOLTAGE_RISE_PU, left)
     wish = np.where(held | bound.fixed, 0.0, np.maximum(r.rated_w - plan.output_w, 0.0))
-    shared = share_room(left, np.maximum(g, 0.0), wish)
+    shared = share_room(left, worse, wish)
     out: Array = np.where(held | bound.fixed, 0.0, np.minimum(np.maximum(shared, t.slack_min_frac * r.rated_w), wish))
     return out

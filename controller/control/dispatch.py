@@ -10,6 +10,7 @@ counted twice: the moves start from the measured outputs, so commands still in f
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,12 +25,24 @@ EFFECT_MIN_FRAC = 0.03
 BoolArray = NDArray[np.bool_]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Effects:
     """What moves do to the rows: per W of each resource's output and per var of each unit (per unit of the limit)."""
 
     by_resource: Array
     by_unit_q: Array
+
+    @cached_property
+    def worse(self) -> Array:
+        """What a rise of each resource takes from every row, ≥ 0."""
+        out: Array = np.maximum(self.by_resource, 0.0)
+        return out
+
+    @cached_property
+    def better(self) -> Array:
+        """What a rise of each resource gives back to every row, ≥ 0."""
+        out: Array = self.worse - self.by_resource
+        return out
 
 
 def effects(rows: Rows, incidence: Array, resources: Resources) -> Effects:
@@ -136,7 +149,7 @@ def dispatch(problem: Problem, resources: Resources, incidence: Array, q_max_var
     """Solve one cycle. ``incidence`` (n_w, n_unit) places units at buses; prices follow ``resources.price_scale``."""
     base, n_r = resources.base_w, len(resources.unit)
     by_resource, by_unit_q = problem.effects.by_resource * base, problem.effects.by_unit_q * base
-    keep = _reachable(problem, by_resource, by_unit_q, base)
+    keep = _reachable(problem, by_unit_q, base)
     a, b, penalty = _assemble(problem, keep, by_resource, by_unit_q, resources, tuning)
     a, b, penalty = _with_target(problem.target, a, b, penalty, incidence, resources)
     a, b, penalty = _with_wishes(problem.wishes, a, b, penalty)
@@ -157,22 +170,23 @@ def _within_earned_room(problem: Problem, up: Array, down: Array, dq: Array, k: 
     if (problem.lent_share >= 1.0).all():
         return up
     rows = problem.rows.main & problem.is_current
-    g, gq = problem.effects.by_resource[rows], problem.effects.by_unit_q[rows]
-    worse, better, relied = np.maximum(g, 0.0), np.maximum(-g, 0.0), k * problem.lent_share
+    worse, better, gq = problem.effects.worse[rows], problem.effects.better[rows], problem.effects.by_unit_q[rows]
+    relied = k * problem.lent_share
     room = np.maximum(problem.rows.room[rows], 0.0) + worse @ (relied * down) + better @ (relied * up) - gq @ dq
     wanted = worse @ up
     share = np.where(wanted > room, np.maximum(room, 0.0) / np.maximum(wanted, 1e-12), 1.0)
-    out: Array = up * np.where(g > 0.0, share[:, None], 1.0).min(axis=0, initial=1.0)
+    short = share < 1.0
+    out: Array = up * np.where(worse[short] > 0.0, share[short, None], 1.0).min(axis=0, initial=1.0)
     return out
 
 
-def _reachable(problem: Problem, by_resource: Array, by_unit_q: Array, base: float) -> BoolArray:
+def _reachable(problem: Problem, by_unit_q: Array, base: float) -> BoolArray:
     """Rows that some allowed move could bring to their limit; the others need not be in the programme."""
     bounds = problem.bounds
     rise_q = np.maximum(bounds.q_high_var - problem.q_var, 0.0) / base
     fall_q = np.maximum(problem.q_var - bounds.q_low_var, 0.0) / base
-    worse = np.maximum(by_resource, 0.0) @ (bounds.up_w / base) + np.maximum(by_unit_q, 0.0) @ rise_q
-    worse = worse + np.maximum(-by_resource, 0.0) @ (bounds.down_w / base) + np.maximum(-by_unit_q, 0.0) @ fall_q
+    rise, worse_q = problem.effects, np.maximum(by_unit_q, 0.0)
+    worse = rise.worse @ bounds.up_w + rise.better @ bounds.down_w + worse_q @ rise_q + (worse_q - by_unit_q) @ fall_q
     out: BoolArray = worse > problem.rows.room - problem.row_pool - 1e-9
     return out
 

@@ -62,6 +62,7 @@ class Engine:
         self.open_p_w = np.array([_open_p_w(u) for u in site.units])
         self.p_low_w, self.p_high_w = (np.array([getattr(u, k) for u in site.units]) for k in ("p_min_w", "p_max_w"))
         self.safe_p_w = np.array([u.fail_safe.p_w for u in site.units])
+        self.safe_output_w = self.resources.output_w(self.safe_p_w)
         self.reverts = np.array([math.isfinite(u.fail_safe.lease_s) for u in site.units], dtype=bool)
         self.safe_q_var = np.array([u.fail_safe.q_var for u in site.units])
 

@@ -25,16 +25,17 @@ def uncovered(
     ``reverts`` units go there when their link dies, the others stay. ``astray`` units are deaf and may rise to their
     rating.
     """
-    g = effect.by_resource
-    obey = ~astray[r.unit]
-    shed = np.where(obey, np.maximum(g * output_w, 0.0), 0.0)
-    worst = np.where(obey, 0.0, np.maximum(np.maximum(g * (r.rated_w - output_w), -g * output_w), 0.0))
-    link_dies = np.where(reverts & ~astray, _per_w(effect, r, len(p_w)) * (safe_p_w - p_w), 0.0)
-    shed_of = np.zeros_like(link_dies)
-    np.add.at(shed_of.T, r.unit, shed.T)
-    left = shed.sum(axis=1, keepdims=True) - shed_of
-    single = (np.maximum(link_dies, 0.0) - left).max(axis=1, initial=0.0)
-    together = worst.sum(axis=1) - shed.sum(axis=1)
+    stray = astray[r.unit]
+    shed = effect.worse * np.where(stray, 0.0, output_w)
+    all_shed = shed.sum(axis=1)
+    together = -all_shed
+    if stray.any():
+        worse, better = effect.worse[:, stray], effect.better[:, stray]
+        rest_w = (r.rated_w - output_w)[stray]
+        together = np.maximum(worse * rest_w, better * output_w[stray]).sum(axis=1) - all_shed
+    falls_w = np.where(reverts & ~astray, safe_p_w - p_w, 0.0)
+    link_dies = np.maximum(_per_w(effect, r, len(p_w)) * falls_w, 0.0)
+    single = (link_dies + r.by_unit(shed)).max(axis=1, initial=0.0) - all_shed
     out: Array = np.maximum(np.maximum(single, together), 0.0)
     return out
 

@@ -59,8 +59,9 @@ def next_mode(
     """
     branches_known = bool((estimate.branch_age_s <= site.cycle.fail_safe_s).any()) or not len(estimate.branch_age_s)
     blind = not branches_known and estimate.interface_age_s > site.cycle.fail_safe_s
-    good = all(r.quality == "measured" for k, r in readings.items() if site.limits[k].element in metered)
-    usable = all(r.quality != "worst_case" for r in readings.values())
+    doubtful = [(k, r.quality) for k, r in readings.items() if r.quality != "measured"]
+    good = not any(site.limits[k].element in metered for k, _ in doubtful)
+    usable = not any(quality == "worst_case" for _, quality in doubtful)
     since = min(ready_since_s, now_s) if good else np.inf
     if blind:
         return (Mode.BOOT if mode is Mode.BOOT else Mode.FAIL_SAFE), np.inf

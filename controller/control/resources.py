@@ -7,6 +7,7 @@ discharging). A resource's output is a magnitude ≥ 0; ``sign`` turns it into l
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,13 +58,23 @@ class Resources:
             price_scale=scale,
         )
 
+    @cached_property
+    def _first(self) -> NDArray[np.intp]:
+        """Place of every unit's first resource; a unit's resources stand side by side, in the units' order."""
+        return np.flatnonzero(np.diff(self.unit, prepend=-1))
+
+    def by_unit(self, values: Array) -> Array:
+        """Sums over each unit's resources, along the last axis."""
+        if len(self._first) == len(self.unit):
+            return values
+        out: Array = np.add.reduceat(values, self._first, axis=-1)
+        return out
+
     def output_w(self, unit_p_w: Array) -> Array:
         """Magnitude of every resource from the units' powers (load convention)."""
         out: Array = np.maximum(unit_p_w[self.unit] * self.sign, 0.0)
         return out
 
-    def unit_p_w(self, output_w: Array, n_unit: int) -> Array:
+    def unit_p_w(self, output_w: Array) -> Array:
         """Units' powers (load convention) from the resources' magnitudes."""
-        out = np.zeros(n_unit)
-        np.add.at(out, self.unit, self.sign * output_w)
-        return out
+        return self.by_unit(self.sign * output_w) + 0.0  # never a negative zero

@@ -23,7 +23,7 @@ def settle(
     engine: Engine, state: ControlState, estimate: Estimate, decision: Decision, mode: Mode, lost: BoolArray
 ) -> tuple[Array, Array, BoolArray, list[Verdict]]:
     """Set points from the decision: hysteresis for what need not change, fail-safe where the mode says so."""
-    r, t, n = engine.resources, engine.tuning, engine.layout.n_unit
+    r, t = engine.resources, engine.tuning
     output, slack = decision.plan.output_w, decision.slack_w
     cap = np.where(output + slack > 0.995 * r.rated_w, r.rated_w, output + slack)
     previous = r.output_w(state.set_p_w)
@@ -34,26 +34,25 @@ def settle(
     keep_held = decision.held & (np.abs(previous - cap) < np.where(cap < previous, 0.3 * band, band))
     value = np.where((keep_free | keep_held | decision.reach.fixed) & ~r.is_storage, previous, cap)
     value = np.where(r.is_storage & decision.reach.fixed, 0.0, value)
+    quiet = _quiet(engine, decision)
     share = np.where(r.is_storage, t.quiet_storage_frac, t.quiet_move_frac)
     small = np.abs(value - previous) < share * r.rated_w
-    value = np.where(_quiet(engine, decision) & decision.held & small, previous, value)
+    value = np.where(quiet & decision.held & small, previous, value)
     value = engine.paces.at_most(value, state.pace, output)
     value = wishes.settle_within(value, cap, decision.plan, decision.span, decision.reach.fixed)
-    set_p = np.clip(r.unit_p_w(value, n), engine.p_low_w, engine.p_high_w)
+    set_p = np.minimum(np.maximum(r.unit_p_w(value), engine.p_low_w), engine.p_high_w)
     still = engine.units.is_battery & (np.abs(set_p - state.set_p_w) < t.deadband_p_frac * engine.units.p_rated_w)
     set_p = np.where(still & (set_p != 0.0), state.set_p_w, set_p)
-    set_q = _reactive(engine, state, decision, set_p, estimate)
+    set_q = _reactive(engine, state, decision, set_p, estimate, quiet)
     set_q = np.where(estimate.deaf, state.set_q_var, set_q)
-    held_unit = np.bincount(r.unit, weights=decision.held, minlength=n) > 0
-    kept_p = r.unit_p_w(np.minimum(r.output_w(state.set_p_w), decision.span.cap_w), n)
+    held_unit = r.by_unit(decision.held.astype(float)) > 0.0
+    kept_p = r.unit_p_w(np.minimum(r.output_w(state.set_p_w), decision.span.cap_w))
     if not decision.plan.ok:
         set_p, set_q, held_unit = kept_p, state.set_q_var, state.held
     all_safe = mode in (Mode.FAIL_SAFE, Mode.BOOT, Mode.STOPPING)
     set_p, set_q = np.where(lost, kept_p, set_p), np.where(lost, state.set_q_var, set_q)
     safe = (lost & engine.reverts) | state.given_up | all_safe
-    capped_safe = r.unit_p_w(
-        np.where(r.is_storage, np.inf, decision.span.cap_w).clip(max=r.output_w(engine.safe_p_w)), n
-    )
+    capped_safe = r.unit_p_w(np.minimum(np.where(r.is_storage, np.inf, decision.span.cap_w), engine.safe_output_w))
     set_p = np.where(safe, capped_safe, set_p)
     set_q = np.where(safe, engine.safe_q_var, set_q)
     held_unit = held_unit | safe
@@ -70,15 +69,18 @@ def _quiet(engine: Engine, decision: Decision) -> bool:
     return kept and QUIET_FROM_FRAC * pool < nearest < pool + t.quiet_frac
 
 
-def _reactive(engine: Engine, state: ControlState, decision: Decision, set_p_w: Array, estimate: Estimate) -> Array:
+def _reactive(
+    engine: Engine, state: ControlState, decision: Decision, set_p_w: Array, estimate: Estimate, quiet: bool
+) -> Array:
     """Reactive set points: kept within the dead-band, inside what the apparent power leaves beside P.
 
     P is what a unit does where its set point is a cap, and the set point where that is the power itself.
     """
     units, t, wanted_var = engine.units, engine.tuning, decision.plan.q_var
-    band = t.quiet_q_frac if _quiet(engine, decision) else t.deadband_q_frac
+    band = t.quiet_q_frac if quiet else t.deadband_q_frac
     still = np.abs(wanted_var - state.set_q_var) < band * np.maximum(units.q_max_var, 1.0)
     does_w = np.abs(estimate.unit_p_w) + P_MARGIN_FRAC * units.p_rated_w
     p_w = np.where(units.is_battery, np.abs(set_p_w), np.minimum(np.abs(set_p_w), does_w))
     limit = np.minimum(units.q_max_var, np.sqrt(np.maximum(units.s_rated_va**2 - p_w**2, 0.0)))
-    return np.clip(np.where(still, state.set_q_var, wanted_var), -limit, limit)
+    out: Array = np.minimum(np.maximum(np.where(still, state.set_q_var, wanted_var), -limit), limit)
+    return out

@@ -26,6 +26,7 @@ M = TypeVar("M")
 
 RATING = "rating"
 """Cause of a limit that nobody narrows."""
+NO_FACTS: Mapping[str, float] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +132,7 @@ class Arbiter:
         self._rated = [x.rated_high for x in limits]
         self._low = [0.0 if x.low is None else x.low for x in limits]
         self._signed = [x.kind is LimitKind.VOLTAGE for x in limits]
+        self._open = unrestricted(len(self._units))
 
     def narrow(self, wanted: Sequence[Proposal | UnitRange]) -> InForce:
         """The tightest of the site's own limits and all proposals, and what all ranges leave to every unit.
@@ -140,7 +142,7 @@ class Arbiter:
         found = self._limits([x for x in wanted if isinstance(x, Proposal)])
         ranges = [x for x in wanted if isinstance(x, UnitRange)]
         told = [Restriction(x.cause, self._subject(x), x.note, x.left_s) for x in wanted if x.note]
-        units = combine(len(self._units), ranges)
+        units = combine(len(self._units), ranges) if ranges else self._open
         return replace(found, units=units, restrictions=tuple(told))
 
     def _subject(self, wanted: Proposal | UnitRange) -> str:
@@ -149,10 +151,11 @@ class Arbiter:
     def _limits(self, proposals: Sequence[Proposal]) -> InForce:
         """What lies above its rating for a short time is kept at the rating unless a finite proposal rates it."""
         rated = {p.limit for p in proposals if p.rates and p.high is not None and math.isfinite(p.high)}
-        high = [c if k in rated else r for k, (c, r) in enumerate(zip(self._cap, self._rated, strict=True))]
-        low = self._low.copy()
-        causes: list[dict[str, str]] = [{} for _ in high]
-        facts: list[dict[str, float]] = [{} for _ in high]
+        high, low = self._rated.copy(), self._low.copy()
+        for k in rated:
+            high[k] = self._cap[k]
+        causes: dict[int, dict[str, str]] = {p.limit: {} for p in proposals}
+        facts: dict[int, dict[str, float]] = {p.limit: {} for p in proposals}
         for p in proposals:
             k = p.limit
             upper, lower = self._finite_high(p), self._finite_low(p)
@@ -163,7 +166,14 @@ class Arbiter:
             if lower is not None and lower > low[k]:
                 low[k] = lower
                 causes[k]["low"] = p.cause
-        return InForce(np.array(high), np.array(low), tuple(_spell(x) for x in causes), tuple(facts))
+        spelt = {k: _spell(x) for k, x in causes.items()}
+        every = range(len(high))
+        return InForce(
+            np.array(high),
+            np.array(low),
+            tuple([spelt.get(k, RATING) for k in every]),
+            tuple([facts.get(k, NO_FACTS) for k in every]),
+        )
 
     def _finite_high(self, p: Proposal) -> float | None:
         """The proposed upper edge; the rating for what is no number, 0 for a magnitude below 0."""

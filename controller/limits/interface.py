@@ -12,6 +12,7 @@ from controller.limits.base import (
     MEASUREMENT_SIGMAS,
     Reading,
     Rows,
+    as_lists,
     loading_frac,
     no_rows,
     quality_of,
@@ -63,14 +64,8 @@ class InterfaceLimits:
         loading, at_worst = loading_frac(value_w, limit_w, scale_w), loading_frac(worst_w, limit_w, scale_w)
         sigma = estimate.interface_sigma_w / self.scale_w
         return {
-            int(i): Reading(
-                float(v),
-                float(w),
-                float(now),
-                float(then),
-                quality_of(estimate.interface_age_s, self.stale_s, float(s)),
-            )
-            for i, v, w, now, then, s in zip(self.index, value_w, worst_w, loading, at_worst, sigma, strict=True)
+            i: Reading(v, w, now, then, quality_of(estimate.interface_age_s, self.stale_s, s))
+            for i, v, w, now, then, s in as_lists(self.index, value_w, worst_w, loading, at_worst, sigma)
         }
 
     def _in_force(self, in_force: InForce) -> tuple[Array, Array]:

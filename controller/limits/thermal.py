@@ -16,6 +16,7 @@ from controller.limits.base import (
     MEASUREMENT_SIGMAS,
     Reading,
     Rows,
+    as_lists,
     loading_frac,
     no_rows,
     quality_of,
@@ -95,8 +96,8 @@ class ThermalLimits:
         sigma = estimate.branch_sigma_a[self.branch] / self.rated_a
         age = estimate.branch_age_s[self.branch]
         return {
-            int(i): Reading(float(v), float(w), float(now), float(then), quality_of(float(a), self.stale_s, float(s)))
-            for i, v, w, now, then, a, s in zip(self.index, value, worst, loading, at_worst, age, sigma, strict=True)
+            i: Reading(v, w, now, then, quality_of(a, self.stale_s, s))
+            for i, v, w, now, then, a, s in as_lists(self.index, value, worst, loading, at_worst, age, sigma)
         }
 
     def _in_force(self, in_force: InForce) -> tuple[Array, Array]:

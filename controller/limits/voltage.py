@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from controller.domain.limit import LimitKind
 from controller.domain.site import Site
 from controller.estimation.estimate import Estimate
-from controller.limits.base import Reading, Rows, no_rows
+from controller.limits.base import Reading, Rows, as_lists, no_rows
 from controller.limits.in_force import InForce
 
 Array = NDArray[np.float64]
@@ -52,9 +52,9 @@ class VoltageLimits:
         u, margin, age = estimate.bus_u_v[self.bus], self.margin_v(estimate), estimate.bus_age_s[self.bus]
         high, low = in_force.high[self.index], in_force.low[self.index]
         mid, half = (high + low) / 2.0, np.maximum((high - low) / 2.0, HALF_MIN_PU * self.rated_v)
-        out = {}
-        for i, v, m, c, h, a in zip(self.index, u, margin, mid, half, age, strict=True):
-            worst = v + (m if v >= c else -m)
-            quality = "measured" if a <= self.stale_s else "estimated"
-            out[int(i)] = Reading(float(v), float(worst), float(abs(v - c) / h), float(abs(worst - c) / h), quality)
-        return out
+        worst = u + np.where(u >= mid, margin, -margin)
+        loading, at_worst = np.abs(u - mid) / half, np.abs(worst - mid) / half
+        return {
+            i: Reading(v, w, now, then, "measured" if a <= self.stale_s else "estimated")
+            for i, v, w, now, then, a in as_lists(self.index, u, worst, loading, at_worst, age)
+        }

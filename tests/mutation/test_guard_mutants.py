@@ -25,6 +25,8 @@ GUARD = ROOT / "controller" / "control" / "guard.py"
 TESTS = ROOT / "tests" / "unit" / "control" / "test_guard.py"
 SCORE_MIN = 0.95
 
+INSIDE = "setpoint if unchanged else replace(setpoint, p_w=p_w, q_var=q_var)"
+
 # (line, change): why no input can tell it from the original
 EQUIVALENT = {
     ('return ""', "return '' -> return None"): "nothing wrong is any value that is not true",
@@ -38,8 +40,7 @@ EQUIVALENT = {
     ): "the root of 0 is 0",
     (
         "return setpoint if unchanged else replace(setpoint, p_w=p_w, q_var=q_var)",
-        "setpoint if unchanged else replace(setpoint, p_w=p_w, q_var=q_var) -> "
-        "replace(setpoint, p_w=p_w, q_var=q_var)",
+        "setpoint if unchanged else replace(setpoint, p_w=p_w, q_var=q_var) -> replace(setpoint, p_w=p_w, q_var=q_var)",
     ): "a copy of what is not changed is the same set point",
 }
 

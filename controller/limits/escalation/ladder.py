@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from controller.domain.escalation import Rung, Rungs
 
 CALM_FRAC = 0.97  # of the limit: nearer to it nothing is released
+BELOW_ALL = (0.0, 0.0, 0.0, 0.0)  # clocks of a loading that exceeds no rung's threshold
 FALLING_PER_S = 0.1  # of the excess: what falls at least this fast is being dealt with
 
 
@@ -21,13 +22,15 @@ class Watch:
     """One limit: its loading when last read, and for how long each rung's threshold has been exceeded, s."""
 
     loading_frac: float = 0.0
-    over_s: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0)
+    over_s: tuple[float, ...] = BELOW_ALL
 
 
 def watch(previous: Watch, loading_frac: float, dt_s: float, rungs: Rungs) -> Watch:
     """The watch ``dt_s`` later; a loading that is no number keeps every clock where it stands."""
     if not loading_frac >= 0.0:
         return previous
+    if loading_frac <= rungs.trim.over_frac:
+        return Watch(loading_frac)
     excess, before = loading_frac - 1.0, previous.loading_frac - 1.0
     falling = excess < before * (1.0 - min(FALLING_PER_S * dt_s, 0.5))
     over_s = tuple(
@@ -39,6 +42,8 @@ def watch(previous: Watch, loading_frac: float, dt_s: float, rungs: Rungs) -> Wa
 
 def due(watched: Watch, rungs: Rungs) -> Rung | None:
     """The highest rung whose time has come."""
+    if watched.over_s == BELOW_ALL:
+        return None
     reached = [rung for rung, s in zip(rungs.rising, watched.over_s, strict=True) if s >= rung.after_s]
     return reached[-1] if reached else None
 

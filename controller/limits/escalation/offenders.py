@@ -18,6 +18,11 @@ class Conduct:
     turned_deaf_s: tuple[float, ...] = ()
     isolated_until_s: float = float("-inf")
 
+    @property
+    def ever_isolated(self) -> bool:
+        """Isolated now or before."""
+        return self.isolated_until_s > float("-inf")
+
     def isolated(self, now_s: float) -> bool:
         """Kept out at ``now_s``."""
         return now_s < self.isolated_until_s
@@ -25,6 +30,8 @@ class Conduct:
 
 def observe(previous: Conduct, deaf: bool, now_s: float) -> Conduct:
     """The conduct after one more look."""
+    if not deaf and not previous.deaf and not previous.turned_deaf_s:
+        return previous
     lately = tuple(t for t in previous.turned_deaf_s if now_s - t < WITHIN_S)
     if deaf and not previous.deaf:
         lately = (*lately, now_s)

@@ -21,7 +21,7 @@ class Watched:
     """One limit of current or power: its index in the site's limits and the units behind the element.
 
     ``branch`` is the branch's place in the topology (−1: the interface), ``sign`` the direction that export and import
-    limit; that of a branch is read.
+    limit; that of a branch is read. ``p_point``, ``q_point`` and ``i_point`` (empty: none) are what its meter reads.
     """
 
     index: int
@@ -30,6 +30,9 @@ class Watched:
     rated_v: float
     behind: tuple[int, ...]
     sign: float
+    p_point: str
+    q_point: str = ""
+    i_point: str = ""
 
     @property
     def is_branch(self) -> bool:
@@ -45,7 +48,8 @@ def watched_limits(site: Site) -> tuple[Watched, ...]:
 def _watched(site: Site, tree: BusTree, k: int) -> Watched:
     limit, everybody = site.limits[k], tuple(range(len(site.units)))
     if limit.kind is not LimitKind.THERMAL:
-        return Watched(k, limit.element, -1, 0.0, everybody, -1.0 if limit.kind is LimitKind.EXPORT else 1.0)
+        sign = -1.0 if limit.kind is LimitKind.EXPORT else 1.0
+        return Watched(k, limit.element, -1, 0.0, everybody, sign, points.interface("p_w"))
     order = [b.id for b in site.topology.branches]
     at, buses = order.index(limit.element), [b.id for b in site.topology.buses]
     branch = site.topology.branches[at]
@@ -53,18 +57,19 @@ def _watched(site: Site, tree: BusTree, k: int) -> Watched:
     below = tree.from_root[:, at] > 0.0
     behind = tuple(i for i, u in enumerate(site.units) if below[buses.index(u.bus)])
     rated_v = site.topology.buses[buses.index(end)].u_rated_v
-    return Watched(k, limit.element, at, rated_v, behind if below.any() else everybody, 0.0)
+    p, q, i = (points.branch(limit.element, x) for x in ("p_w", "q_var", "i_a"))
+    return Watched(k, limit.element, at, rated_v, behind if below.any() else everybody, 0.0, p, q, i)
 
 
 def loading_frac(limit: Watched, high: float, snapshot: Snapshot) -> float:
     """Share of the limit that its own meter reads; NaN without a good reading, or when nothing is allowed at all."""
     if not limit.is_branch:
-        p = snapshot.get(points.interface("p_w"))
+        p = snapshot.get(limit.p_point)
         return max(limit.sign * p.value, 0.0) / high if p.usable and high > 0.0 else math.nan
-    i = snapshot.get(points.branch(limit.element, "i_a"))
+    i = snapshot.get(limit.i_point)
     if i.usable:
         return i.value / high if high > 0.0 else math.nan
-    p, q = (snapshot.get(points.branch(limit.element, x)) for x in ("p_w", "q_var"))
+    p, q = snapshot.get(limit.p_point), snapshot.get(limit.q_point)
     if not (p.usable and q.usable and high > 0.0):
         return math.nan
     return math.hypot(p.value, q.value) / (SQRT3 * limit.rated_v * high)

@@ -84,7 +84,7 @@ class EscalationReason:
 
     def _high(self, situation: Situation) -> Sequence[float]:
         """The limits as they stood in the last cycle; at the first, the ratings."""
-        return self.rated if situation.high_before is None else [float(x) for x in situation.high_before]
+        return self.rated if situation.high_before is None else situation.high_before.tolist()
 
     def _climb(self, memory: Memory, situation: Situation, high: Sequence[float]) -> tuple[Memory, list[Event]]:
         """At most one step per cycle, for the limit that is exceeded most, and not before the last one can show."""
@@ -163,6 +163,8 @@ class EscalationReason:
     ) -> list[Event]:
         out = []
         for unit, was, now in zip(self.units, before, after, strict=True):
+            if now is was and not was.ever_isolated:
+                continue
             if now.isolated(now_s) and not was.isolated(then_s):
                 out.append(Event("unit.isolated", unit.id, f"turned deaf {offenders.OFFENCES} times within the hour"))
             elif was.isolated(then_s) and not now.isolated(now_s):
@@ -170,7 +172,9 @@ class EscalationReason:
         return out
 
     def _ranges(self, memory: Memory) -> list[UnitRange]:
-        out = []
+        out: list[UnitRange] = []
+        if memory.idle and not any(c.ever_isolated for c in memory.conduct):
+            return out
         for k, unit in enumerate(self.units):
             if k in memory.tripped:
                 cause = TRIP_ALL if memory.all_tripped else TRIP

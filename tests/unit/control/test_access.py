@@ -184,7 +184,7 @@ def test_a_battery_is_two_resources_that_are_never_used_at_once() -> None:
     p_w = np.array([-3e6, -1e6, -5e5, 2e5])
     output = resources.output_w(p_w)
     assert output.tolist() == [3e6, 1e6, 0.0, 5e5, 2e5]
-    assert resources.unit_p_w(output, 4).tolist() == p_w.tolist()
+    assert resources.unit_p_w(output).tolist() == p_w.tolist()
 
 
 def test_the_lead_counts_slow_units_less_but_never_below_its_floor() -> None:
