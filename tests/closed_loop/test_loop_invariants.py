@@ -1,7 +1,7 @@
 """Any history of weather, demand, faults, operators and restarts: what must hold in every single cycle, holds.
 
 A state machine drives the pure core against the small plant of the unit tests. After every cycle the set points are
-checked against the units, the leases, the modes and the truth; at the end the whole history is thought again.
+checked against the units, the leases and the modes; at the end the whole history is thought again.
 """
 
 from __future__ import annotations
@@ -28,11 +28,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "unit" / "control")
 import core_kit as kit
 
 UTC_S = 1.8e9
-CORRECTED_S = 15.0  # by then every lever of an overload that meters see points the right way
-RELAX_FRAC = 0.02  # of the rating: what noise moves
 POINTS = ("branch.T1", "branch.L1", "interface", "bus.", "unit.WIND", "unit.PV", "unit.BAT", "branch.", "")
 HOW = ("missing", "stale", "bad", "nan", "inf", "frozen", "reversed", "thousandfold")
-GENERATORS = {"T1": ("WIND", "PV"), "L1": ("WIND",), "L2": ("PV",)}
 share = st.floats(0.0, 1.0)
 
 
@@ -47,12 +44,11 @@ class Station(RuleBasedStateMachine):
         self.faults: dict[str, str] = {}
         self.last_good: dict[str, Measurement] = {}
         self.asked: tuple[Instruction, ...] = ()
-        self.counter, self.utc_step_s, self.clean_since_s = 0, 0.0, 0.0
-        self.over: dict[str, tuple[float, CycleRecord]] = {}
+        self.counter, self.utc_step_s = 0, 0.0
         self.history: list[tuple[bool, Snapshot, bytes]] = []
         self.booted = True
 
-    @rule(seconds=st.integers(1, 8))
+    @rule(seconds=st.integers(4, 20))
     def go_on(self, seconds: int) -> None:
         for _ in range(seconds):
             self._cycle()
@@ -73,7 +69,6 @@ class Station(RuleBasedStateMachine):
     @rule()
     def repair(self) -> None:
         self.faults.clear()
-        self.clean_since_s = self.plant.now_s
 
     @rule(unit=st.sampled_from(["WIND", "PV", "BAT"]))
     def deafen(self, unit: str) -> None:
@@ -107,7 +102,6 @@ class Station(RuleBasedStateMachine):
     @rule()
     def restart(self) -> None:
         self.state, self.booted = initial_state(self.site), True
-        self.clean_since_s = self.plant.now_s
 
     def _cycle(self) -> CycleRecord:
         snapshot = self._seen()
@@ -155,27 +149,6 @@ class Station(RuleBasedStateMachine):
         for limit, rated in zip(record.limits, self.site.limits, strict=True):
             assert limit.high <= rated.high
             assert limit.low is None or rated.low is None or limit.low >= rated.low
-        assert record.mode is not Mode.NORMAL or self._has_good_meters(snapshot)
-        self._check_levers(record)
-
-    def _has_good_meters(self, snapshot: Snapshot) -> bool:
-        """Somebody still reads a flow."""
-        return any(m.usable for n, m in snapshot.points.items() if n.startswith(("branch.", "interface.")))
-
-    def _check_levers(self, record: CycleRecord) -> None:
-        """An overload that lasts, while the meters see it: nobody who pushes may have more than when it began."""
-        truth, now_s = self.plant.truth(), self.plant.now_s
-        clean = not self.faults and now_s - self.clean_since_s > 60.0
-        for limit in self.site.limits[:3]:
-            if not clean or truth[f"branch.{limit.element}.i_a"] <= 1.01 * limit.high:
-                self.over.pop(limit.id, None)
-                continue
-            since_s, first = self.over.setdefault(limit.id, (now_s, record))
-            if now_s - since_s >= CORRECTED_S and truth["branch.T1.p_w"] < 0.0:
-                for name in GENERATORS[limit.element]:
-                    rated_w = next(u.p_rated_w for u in self.site.units if u.id == name)
-                    risen_w = kit.of_unit(first, name) - kit.of_unit(record, name)
-                    assert risen_w <= RELAX_FRAC * rated_w, f"{name} may do more while {limit.id} is exceeded"
 
     def teardown(self) -> None:
         """The same history gives the same records, to the last bit."""
@@ -187,7 +160,7 @@ class Station(RuleBasedStateMachine):
 
 
 Station.TestCase.settings = settings(
-    max_examples=30, stateful_step_count=25, derandomize=True, deadline=None, phases=(Phase.explicit, Phase.generate)
+    max_examples=40, stateful_step_count=25, derandomize=True, deadline=None, phases=(Phase.explicit, Phase.generate)
 )
 TestStation = Station.TestCase
 TestStation.pytestmark = [pytest.mark.filterwarnings("ignore::RuntimeWarning")]  # absurd readings overflow

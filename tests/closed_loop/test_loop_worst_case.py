@@ -76,3 +76,22 @@ def test_whatever_the_contract_ramps_are_the_units_rise_no_faster(
         rated_w = 8e6 if name == "WIND" else 6e6
         risen_w = p_w[20:] - p_w[:-20]
         assert risen_w.max() <= 1.1 * 20.0 * ramps[name] + 0.02 * rated_w, name
+
+
+@settings(max_examples=8, phases=(Phase.explicit, Phase.generate))
+@given(deaf=st.sampled_from(["WIND", "PV"]), wind=st.floats(0.5, 1.0), sun=st.floats(0.5, 1.0))
+def test_while_a_deaf_unit_keeps_a_limit_exceeded_the_other_goes_down_and_never_up(
+    deaf: str, wind: float, sun: float
+) -> None:
+    plant = kit.Plant(kit.site(kit.two_units()), {"WIND": wind * 8e6, "PV": sun * 6e6}, town_w=4e6)
+    loop = kit.Loop(plant)
+    loop.run(40)
+    plant.deaf.add(deaf)
+    plant.town_w = 1e6
+    other = "PV" if deaf == "WIND" else "WIND"
+    before_w = -kit.of_unit(loop.records[-1], other)
+    for second in range(40):
+        record = loop.run(1)
+        if second >= 15 and max(used(plant).values()) > 1.0 + ROUNDING_FRAC:
+            assert -kit.of_unit(record, other) <= before_w, f"{other} may do more while {deaf} obeys nobody"
+            assert -plant.p_w(other) <= 0.1 * before_w, f"{other} is not yet used up against {deaf}"
