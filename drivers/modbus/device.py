@@ -274,7 +274,7 @@ class ModbusDevice:
     def _failed(self, specs: Iterable[PointSpec], fault: Exception) -> dict[str, Measurement]:
         quality = Quality.BAD if isinstance(fault, IdentityError) else Quality.MISSING
         now_s = self._clock.now_s()
-        return {spec.name: Measurement(math.nan, quality, now_s, now_s, str(fault)) for spec in specs}
+        return dict.fromkeys((spec.name for spec in specs), Measurement(math.nan, quality, now_s, now_s, str(fault)))
 
     def _identity_points(self) -> dict[str, Measurement]:
         checked_s = self.identified[1]

@@ -8,7 +8,7 @@ the device's own :meth:`~drivers.modbus.device.ModbusDevice.poll`, in a task of 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import chain
 from typing import cast
@@ -21,6 +21,9 @@ from drivers.modbus.reading import Batch, BulkReading, LazyReading, PolledReadin
 
 GATHER_S = 0.002
 """Answers that come within this time of the first are decoded together; machine seconds."""
+SLOW_AFTER_S, SLOW_APART_S = 0.01, 0.001
+"""Devices that need their own poll begin it this long after the tick, when the others should be through, and this long
+after each other: neither their connecting nor, later, their time-outs come in a heap. Machine seconds."""
 FEW = 4
 """Fewer devices than this are decoded one by one: an array operation costs as much as some points do."""
 
@@ -100,15 +103,18 @@ class Fleet:
         now, now_s, slow = self._loop.time(), self._clock.now_s(), self._slow
         self._running += 1  # so that an answer that comes at once is not taken for the last one
         busy: list[str] = []
+        later: list[QuickPoll] = []
         for poll in self._polls:
             if poll.running or poll.id in slow:
                 busy.append(poll.id)
             elif poll.start(now, now_s):
                 self._running += 1
             else:
-                slow.add(poll.id)
-                group.create_task(self._poll_slowly(poll.device))
+                later.append(poll)
         self._running -= 1
+        if later:
+            slow.update(poll.id for poll in later)
+            group.create_task(self._begin_slowly(later, group, SLOW_AFTER_S if self._running else 0.0))
         for sweep in self._sweeps.values():
             sweep.begun(self._loop, now)
         return busy
@@ -145,6 +151,12 @@ class Fleet:
                 out |= kind.readings(received_s)
         if out:
             self._take(out)
+
+    async def _begin_slowly(self, polls: Sequence[QuickPoll], group: asyncio.TaskGroup, wait_s: float) -> None:
+        for poll in polls:
+            await asyncio.sleep(wait_s)
+            group.create_task(self._poll_slowly(poll.device))
+            wait_s = SLOW_APART_S
 
     async def _poll_slowly(self, device: ModbusDevice) -> None:
         try:
