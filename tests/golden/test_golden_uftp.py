@@ -25,7 +25,7 @@ HEAD = Head(
 )
 OFFER_ID = "33333333-0000-4000-8000-000000000003"
 REQUEST = Request(DAY, 1, NOON_S + 1800.0, (Wanted(52, False, -100, 400_000), Wanted(53, True, 0, 800_000)), "S", None)
-ORDER = Order(DAY, "O-1", OFFER_ID, "all", 12.5, "EUR", 0.5, {53: 800_000.0, 54: 700_000.0})
+ORDER = Order(DAY, "O-1", OFFER_ID, "all", 12.5, "EUR", 0.5, {53: 800_000.0, 54: 800_000.0}, ((53, 2, 800_000),))
 SETTLED = settle_order("O-1", [(53, -2e6, 4e5, -1.6e6), (54, -2e6, 3.5e5, -1.8e6)], Tariff(2e-5, 3e-5))
 
 MESSAGES = {

@@ -33,6 +33,7 @@ from controller.balancing.uftp.values import (
     Refused,
     Request,
     Revocation,
+    Runs,
     Wanted,
 )
 
@@ -99,6 +100,7 @@ def read_order(payload: Any) -> Order:
         currency=payload.currency,
         activation_frac=float(payload.activation_factor),
         power_w=_powers(payload.isps),
+        runs=_runs(payload.isps),
         prognosis_id=payload.d_prognosis_message_id,
         contract=payload.contract_id,
     )
@@ -132,6 +134,7 @@ def _option(option: Any) -> Option:
         price=_number(option.price, "Price"),
         activation_min_frac=_number(option.min_activation_factor, "MinActivationFactor"),
         power_w=_powers(option.isps),
+        runs=_runs(option.isps),
     )
 
 
@@ -222,6 +225,11 @@ def _powers(isps: Iterable[Any]) -> Powers:
     if not out:
         raise Refused("ISPs out of bounds: none at all")
     return out
+
+
+def _runs(isps: Iterable[Any]) -> Runs:
+    """The same as it was written; checked by :func:`_powers`."""
+    return tuple((isp.start, isp.duration, isp.power) for isp in isps)
 
 
 def _whole(value: Any, name: str, low: int | None = 0) -> int:

@@ -68,6 +68,9 @@ def day_of(utc_s: float, isp_s: int, time_zone: str, congestion_point: str) -> D
 Powers = Mapping[int, float]
 """W by number of the ISP."""
 
+Runs = tuple[tuple[int, int, int], ...]
+"""(start, duration, W) as a participant wrote it: an order has to repeat an offer's ISPs in these very words."""
+
 
 @dataclass(frozen=True, slots=True)
 class Prognosis:
@@ -87,6 +90,7 @@ class Option:
     price: float
     activation_min_frac: float
     power_w: Powers
+    runs: Runs = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +180,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """FlexOrder of one option of an offer; ``power_w`` is the offer's own, unscaled, as the protocol wants it."""
+    """FlexOrder of one option of an offer; ``power_w`` and ``runs`` are the offer's own, unscaled, as is demanded."""
 
     day: Day
     reference: str
@@ -186,6 +190,7 @@ class Order:
     currency: str
     activation_frac: float
     power_w: Powers
+    runs: Runs = ()
     prognosis_id: str | None = None
     contract: str | None = None
 

@@ -45,11 +45,12 @@ def write_request(head: Head, asked: Request) -> Any:
 
 
 def write_order(head: Head, order: Order) -> Any:
-    """FlexOrder: the ISPs of the offer as they are, and the share of them that is ordered."""
+    """FlexOrder: the ISPs of the offer as they are (UFTP 3.1, "FlexOrder"), and the share of them that is ordered."""
+    runs = order.runs or tuple((isp, 1, w) for isp, w in _whole_watts(order.power_w))
     return uftp.FlexOrder(
         **_head(head),
         **_day(order.day),
-        isps=[uftp.FlexOrderISP(power=w, start=isp) for isp, w in _whole_watts(order.power_w)],
+        isps=[uftp.FlexOrderISP(power=w, start=start, duration=duration) for start, duration, w in runs],
         flex_offer_message_id=order.offer_id,
         contract_id=order.contract,
         d_prognosis_message_id=order.prognosis_id,
