@@ -25,7 +25,8 @@ from controller.planning.schedule import Slot
 from controller.planning.settlement import OrderSettlement, baseline_without_curtailment, settle_order, tariff_of
 
 Curtailed = Callable[[str, float, float], float]
-"""Wh that the controller itself kept a unit from giving between two instants (UTC seconds since 1970)."""
+"""Wh that the controller itself kept a unit from giving between two instants (UTC seconds since 1970):
+:meth:`controller.history.evidence.Evidence.curtailed_wh`, or what stands for it in a test."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,56 @@
+"""The record of curtailments as evidence in a settlement: proven unbroken first, then asked for energies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from controller.history.chain import verify
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    unit: str
+    from_utc_s: float
+    to_utc_s: float
+    energy_wh: float
+
+
+class Evidence:
+    """Entries of the chain as an export or :func:`controller.history.store.curtailments` gives them.
+
+    ``head`` is the last fingerprint: whoever settles by this record names it, so that both sides can see that they
+    counted the same. Raises ValueError when the chain is broken; nothing is settled by a record that was changed.
+    """
+
+    def __init__(self, rows: Iterable[Mapping[str, str]]) -> None:
+        kept = list(rows)
+        verdict = verify(kept)
+        if verdict.fault:
+            raise ValueError(f"the record of curtailments proves nothing: {verdict.fault}")
+        self.head = verdict.head
+        self._entries = [
+            _Entry(row["unit"], _utc_s(row["from_utc"]), _utc_s(row["to_utc"]), float(row["energy_wh"]))
+            for row in kept
+            if row["unit"]
+        ]
+
+    def curtailed_wh(self, unit: str, from_utc_s: float, to_utc_s: float) -> float:
+        """Energy, Wh ≥ 0, that a unit was kept from giving between two instants (UTC seconds since 1970).
+
+        An entry that reaches beyond counts by the share of its time that lies inside.
+        """
+        return sum(
+            entry.energy_wh * _overlap_s(entry, from_utc_s, to_utc_s) / (entry.to_utc_s - entry.from_utc_s)
+            for entry in self._entries
+            if entry.unit == unit and entry.to_utc_s > entry.from_utc_s
+        )
+
+
+def _overlap_s(entry: _Entry, from_utc_s: float, to_utc_s: float) -> float:
+    return max(0.0, min(entry.to_utc_s, to_utc_s) - max(entry.from_utc_s, from_utc_s))
+
+
+def _utc_s(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp()
