@@ -11,6 +11,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from simulators.clock_time import ClockTime
 from simulators.faults import Fault
+from simulators.market.model import Market
 from simulators.plant.avc import AvcSettings
 from simulators.plant.perturb import Tolerances
 from simulators.units.actuators import Spread
@@ -68,6 +69,7 @@ class Scenario:
     units: Mapping[str, UnitSettings] = field(default_factory=dict)
     loads: Mapping[str, LoadShape] = field(default_factory=dict)
     faults: tuple[Fault, ...] = ()
+    market: Market = field(default_factory=Market)
 
     def starting_at(self, start_s: float) -> Scenario:
         """The same day, entered at another clock time (seconds after midnight)."""

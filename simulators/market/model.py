@@ -1,0 +1,96 @@
+"""The market of a simulated day as the scenario states it. Powers in W, load convention; clock times in seconds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from controller.domain.instruction import Action
+from simulators.clock_time import ClockTime
+
+DAY_S = 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """What an order tells the controller about one unit from ``start`` to ``end``: ``limit`` or ``override``.
+
+    ``w`` is what the whole offer means and ``none_w`` what none of it would; a share lies between. ``q_var`` goes
+    with an override, and a share of the offer is the same share of it.
+    """
+
+    unit: str
+    action: Action
+    start: ClockTime
+    end: ClockTime
+    w: float
+    none_w: float = 0.0
+    q_var: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A bid of one participant: ``power_w`` of relief at the connection point from ``start`` to ``end``.
+
+    An offer whose participant joins at ``joins`` is in no auction before that. ``leases`` are what taking it means.
+    """
+
+    id: str
+    participant: str
+    asset: str
+    start: ClockTime
+    end: ClockTime
+    power_w: float
+    price_eur_per_mwh: float
+    leases: tuple[Lease, ...]
+    activation_eur: float = 0.0
+    divisible: bool = True
+    joins: ClockTime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """An auction at ``at`` for everything that begins between ``start`` and ``end``."""
+
+    at: ClockTime
+    start: ClockTime
+    end: ClockTime
+
+
+@dataclass(frozen=True, slots=True)
+class ReactiveRequest:
+    """The transmission operator asks for ``q_var`` (positive absorbs) at ``at`` for ``lasts_s``.
+
+    ``offers`` are what participants ask for it: ``power_w`` is reactive power in var, the price per Mvarh.
+    """
+
+    at: ClockTime
+    q_var: float
+    lasts_s: float
+    offers: tuple[Offer, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Market:
+    """Everything of one day, counted from ``opens``. ``standing`` units belong to others: not to be moved unbought.
+
+    ``margin_w`` is bought beyond the forecast's 90th percentile; ``outages`` are hours (start, end) in which the
+    platform says nothing.
+    """
+
+    opens: ClockTime = 0.0
+    period_s: float = 1800.0
+    margin_w: float = 300e3
+    shortfall_eur_per_mwh: float = 200.0
+    standing: tuple[str, ...] = ()
+    gates: tuple[Gate, ...] = ()
+    offers: tuple[Offer, ...] = ()
+    reactive: tuple[ReactiveRequest, ...] = ()
+    outages: tuple[tuple[ClockTime, ClockTime], ...] = ()
+
+    def at(self, clock_s: float) -> float:
+        """Seconds from the opening to a clock time, 0 … 24 h."""
+        return (clock_s - self.opens) % DAY_S
+
+    def until(self, clock_s: float) -> float:
+        """The same for an end: the opening itself is 24 h later."""
+        return self.at(clock_s) or DAY_S
