@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -56,6 +57,7 @@ class RunOptions:
     state: Path | None = None
     operate_socket: Path | None = None
     platform_socket: Path | None = None
+    start_utc: datetime | None = None
 
 
 @click.command()
@@ -93,6 +95,11 @@ class RunOptions:
     show_default=True,
     help="Shortest control cycle of this machine; a faster --speed stretches the times of the site to keep it.",
 )
+@click.option(
+    "--start-utc",
+    type=click.DateTime(["%Y-%m-%dT%H:%M:%SZ"]),
+    help="Time of day (UTC) to begin with instead of this machine's, for a simulated day.",
+)
 @click.option("--json-logs", is_flag=True, help="Log JSON lines instead of text.")
 def run(
     site: str,
@@ -106,6 +113,7 @@ def run(
     platform_socket: Path | None,
     port_offset: int,
     cycle_ms: float,
+    start_utc: datetime | None,
     json_logs: bool,
 ) -> None:
     """Control SITE (a site file, or the name of one that comes with the package) until told to stop.
@@ -113,6 +121,8 @@ def run(
     Every unit is left at its fail-safe set point, by SIGINT or SIGTERM (exit status 0) as well as by a fault of the
     controller itself (exit status 1). Readers of --record-socket may come and go.
     """
+    if start_utc is not None:
+        start_utc = start_utc.replace(tzinfo=UTC)
     options = RunOptions(
         speed,
         record_socket,
@@ -124,11 +134,12 @@ def run(
         state,
         operate_socket,
         platform_socket,
+        start_utc,
     )
     with readable_errors():
         configured = load_site(find_site(site))
         prepared = prepare(configured, options)
-        clock = SystemClock(speed)
+        clock = SystemClock(speed, start_utc)
         links = open_devices(prepared.devices, clock)
     with logging_to(sys.stderr.buffer, clock, as_json=json_logs):
         factor = stretch_factor(configured, speed, cycle_ms)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -23,7 +24,11 @@ from simulators.demo.screen import HourLines, LiveScreen, Snapshot, all_of
 from simulators.demo.session import Look, Session, Stop, stop_on_signals
 from simulators.demo.setting import Setting, setting_of
 from simulators.demo.summary import summary
+from simulators.demo.worth import worth
 from simulators.scenario import ScenarioError
+
+SCENARIOS = {"day": "a_day_in_the_life", "faults": "demo_primary"}
+"""Site and scenario, one name for both, behind each word of ``--scenario``."""
 
 Draw = Callable[[Day, Path], Path]
 
@@ -36,10 +41,15 @@ class Output:
     report: Path | None
     snapshot: Path | None
     snapshot_at_s: float
+    against: Path | None = None
 
 
 @click.command()
-@click.argument("site", default="demo_primary")
+@click.argument("site", required=False)
+@click.option(
+    "--scenario", type=click.Choice(sorted(SCENARIOS)), default="day", show_default=True,
+    help="Without SITE: a day with a market, or one on which devices fail.",
+)  # fmt: skip
 @click.option(
     "--speed", type=click.FloatRange(0, 1e5, min_open=True), default=144.0, show_default=True,
     help="Site seconds per second; 144 is a day in ten minutes.",
@@ -48,6 +58,7 @@ class Output:
 @click.option("--hours", type=click.FloatRange(0, 48, min_open=True), default=24.0, show_default=True, help="How long.")
 @click.option("--start", help="Clock time to start at, HH:MM; left out: as the scenario has it.")
 @click.option("--no-control", is_flag=True, help="Nobody in control: every unit does what it likes.")
+@click.option("--no-market", is_flag=True, help="The same day, but nobody buys what belongs to others.")
 @click.option("--compare/--no-compare", default=True, help="Also compute the same day without control (background).")
 @click.option("--headless", is_flag=True, help="One line per hour instead of the screen.")
 @click.option("--report", type=click.Path(path_type=Path, file_okay=False), help="Folder for report.json and .png.")
@@ -59,25 +70,40 @@ class Output:
     "--record", type=click.Path(path_type=Path),
     help="Record every cycle for `gridedge replay`: in this file if its name ends in .gz, else in this folder.",
 )  # fmt: skip
+@click.option(
+    "--data", type=click.Path(path_type=Path, file_okay=False),
+    help="Folder for the station process's history, for `gridedge report`, `ledger` and `verify`.",
+)  # fmt: skip
+@click.option(
+    "--against", type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="The report.json of the same day run otherwise: say what the difference is worth.",
+)  # fmt: skip
 @click.option("--snapshot", type=click.Path(path_type=Path, dir_okay=False), help="Write the screen to this SVG file.")
 @click.option("--snapshot-at", default="12:40", show_default=True, help="Clock time of the snapshot, HH:MM.")
 def demo(
-    site: str,
+    site: str | None,
     *,
+    scenario: str,
     speed: float,
     seed: int,
     hours: float,
     start: str | None,
     no_control: bool,
+    no_market: bool,
     compare: bool,
     headless: bool,
     report: Path | None,
     cycle_ms: float,
     record: Path | None,
+    data: Path | None,
+    against: Path | None,
     snapshot: Path | None,
     snapshot_at: str,
 ) -> None:
-    """Watch the controller keep the limits of SITE through a simulated day.
+    """Watch the controller keep the limits of a substation through a simulated day.
+
+    Without SITE, `--scenario day` shows a windy night, a commute and a sunny noon at a substation with an agreed
+    export, where flexible demand is bought before anything is curtailed; `faults` shows a day on which devices fail.
 
     Starts the simulated substation and the controller as processes of their own, connected over Modbus TCP and OPC UA
     on this machine only, and ends both again. Exit status 0: the day is over; 130: Ctrl-C; 1: a process died.
@@ -85,15 +111,15 @@ def demo(
     console = Console()
     with _readable_errors():
         setting = setting_of(
-            site, speed=speed, seed=seed, hours=hours, start=start, cycle_ms=cycle_ms, controlled=not no_control,
-            compared=compare and not no_control,
+            site or SCENARIOS[scenario], speed=speed, seed=seed, hours=hours, start=start, cycle_ms=cycle_ms,
+            controlled=not no_control, compared=compare and not no_control, trades=not no_market, data=data,
         )  # fmt: skip
         offset, taken = free_offset(setting.site)
         at_s = (parse_clock(snapshot_at) - setting.start_s) % 86400.0
         setting = replace(setting, port_offset=offset, record=record)
     if taken:
         console.print(f"port {taken} is taken: every port of the site is moved by {offset}", highlight=False)
-    output = Output(headless or not console.is_terminal, report, snapshot, at_s)
+    output = Output(headless or not console.is_terminal, report, snapshot, at_s, against)
     sys.exit(asyncio.run(_run(setting, output, console)))
 
 
@@ -101,15 +127,15 @@ async def _run(setting: Setting, output: Output, console: Console) -> int:
     draw = _drawing(output, console)
     with _folder(output.report) as folder, stop_on_signals() as stop:
         try:
-            day = await _live(setting, output, console, folder, stop)
+            session = await _live(setting, output, console, folder, stop)
         except ChildDied as death:
             console.print(f"[bold red]demo ended:[/] {death}", highlight=False, soft_wrap=True)
             return 1
-        _finish(day, output, draw, console)
+        _finish(session, output, draw, console)
         return stop.status
 
 
-async def _live(setting: Setting, output: Output, console: Console, folder: Path, stop: Stop) -> Day:
+async def _live(setting: Setting, output: Output, console: Console, folder: Path, stop: Stop) -> Session:
     """Show the day as it happens."""
     snapshot = None if output.snapshot is None else Snapshot(output.snapshot, output.snapshot_at_s)
     looks: list[Look] = [] if snapshot is None else [snapshot.look]
@@ -122,16 +148,19 @@ async def _live(setting: Setting, output: Output, console: Console, folder: Path
         await session.run(stop)
     if snapshot is not None and not snapshot.taken:
         console.print(f"no {output.snapshot}: the day ended before the time of the snapshot", highlight=False)
-    return session.day
+    return session
 
 
-def _finish(day: Day, output: Output, draw: Draw | None, console: Console) -> None:
+def _finish(session: Session, output: Output, draw: Draw | None, console: Console) -> None:
     """Say and write what is left of the day; a closed terminal is no reason not to write."""
+    day = session.day
     if not day.course.score:
         return
-    report = report_of(day, completed=day.course.over)
+    report = report_of(day, completed=day.course.over, trade=session.trade)
     with contextlib.suppress(OSError):
         console.print(summary(report))
+        if output.against is not None:
+            console.print(worth(report, json.loads(output.against.read_text(encoding="utf-8"))), soft_wrap=True)
     if output.report is not None:
         written = [write_report(report, output.report)]
         if draw is not None and day.course.samples:

@@ -15,6 +15,7 @@ from simulators.demo.course import Course
 from simulators.demo.cycle_stats import CycleStats
 from simulators.demo.journal import FaultWatch, Journal
 from simulators.demo.setting import Setting
+from simulators.demo.story import Story
 from simulators.demo.words import clock
 
 _AHEAD_S = 1.0  # machine time that the site clock is carried on without a word from the simulator
@@ -33,6 +34,7 @@ class Day:
         self.cycles = CycleStats()
         self.record: Mapping[str, Any] = {}
         self._faults = FaultWatch(setting.scenario.faults, setting.start_s)
+        self._story = Story(setting.site) if setting.has_market else None
         self._heard_s = math.nan
         self._pace: deque[tuple[float, float]] = deque(maxlen=_PACE_LINES)
 
@@ -45,6 +47,9 @@ class Day:
         self._pace.append((heard_s, self.course.t_s))
         for at_s, fault, begins in self._faults.until(self.course.t_s):
             self.journal.simulator(at_s, fault, begins)
+        if self._story is not None and self.course.newest is not None:
+            for name, text in self._story.told(self.course.newest, self.site_clock_s):
+                self.journal.market(self.course.t_s, name, text)
 
     def take_record(self, record: Mapping[str, Any], heard_s: float) -> None:
         """A cycle record of the controller."""
@@ -58,6 +63,11 @@ class Day:
         for now, then in zip(self.course.score.get("limits", ()), before.get("limits", ()), strict=False):
             if now["over_s"] > then["over_s"]:
                 self.journal.broken(self.course.t_s, now["id"])
+
+    @property
+    def site_clock_s(self) -> float:
+        """Seconds after midnight of the newest status line."""
+        return (self.setting.start_s + self.course.t_s) % 86_400.0
 
     def site_s(self, heard_s: float) -> float:
         """Site second at an instant of the machine: the simulator's last word, carried on at the speed asked for."""

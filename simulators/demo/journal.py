@@ -54,7 +54,7 @@ KIND_NOUNS = {
 
 @dataclass(slots=True)
 class Entry:
-    """One line. ``source`` is ``controller`` or ``simulator``; ``subjects`` grow while more join in."""
+    """One line. ``source`` is ``controller``, ``simulator`` or ``market``; ``subjects`` grow while more join in."""
 
     t_s: float
     source: str
@@ -94,6 +94,12 @@ class Journal:
         self.counts["limit.broken"] += 1
         if not self._stale_news(t_s, "limit.broken", limit_id):
             self._add(t_s, "simulator", "limit.broken", limit_id, "")
+
+    def market(self, t_s: float, name: str, text: str) -> None:
+        """What the platform decided, or what its orders do: in words of its own."""
+        self.counts[name] += 1
+        place = bisect_right(self.entries, t_s, key=lambda entry: entry.t_s)
+        self.entries.insert(place, Entry(t_s, "market", name, [], text))
 
     def sentence(self, entry: Entry) -> str:
         """One entry in words, without its time."""

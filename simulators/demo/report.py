@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from simulators.demo.day import Day
+from simulators.demo.trade import Trade
 from simulators.demo.words import clock
 
 
-def report_of(day: Day, completed: bool) -> dict[str, Any]:
+def report_of(day: Day, completed: bool, trade: Trade | None = None) -> dict[str, Any]:
     """JSON-ready. Energies in Wh (``energy_wh`` in load convention), times in site s, cycles in ms of the machine.
 
-    ``uncontrolled`` is the same world up to the same instant with nobody in control, or None.
+    ``market`` is what was bought and told to the controller, or None where there is no market. ``uncontrolled`` is the
+    same world up to the same instant with nobody in control, or None.
     """
     setting, score = day.setting, day.course.score
     uncontrolled = day.uncontrolled.score_at(day.course.t_s)
@@ -34,8 +36,27 @@ def report_of(day: Day, completed: bool) -> dict[str, Any]:
         "cycle_ms": day.cycles.to_dict(),
         "polls": {"ok": int(day.cycles.polls["ok"]), "failed": int(day.cycles.polls["failed"])},
         "events": {"counts": dict(sorted(day.journal.counts.items())), "told": _told(day)},
+        "market": None if trade is None else _market(trade),
         "uncontrolled": {"limits": uncontrolled["limits"], "units": uncontrolled["units"]} if uncontrolled else None,
     }
+
+
+def _market(trade: Trade) -> dict[str, Any]:
+    """Costs in EUR as the offers state them: capacity over their hours, and what an activation costs."""
+    auctions = [
+        {
+            "at_s": outcome.at_s,
+            "need_w": outcome.need_w,
+            "uncovered_w": outcome.uncovered_w,
+            "reactive": outcome.reactive,
+            "taken": {offer.id: round(frac, 6) for offer, frac in outcome.taken},
+            "refused": dict(outcome.refused),
+            "paid_eur": round(outcome.paid_eur, 2),
+        }
+        for outcome in trade.desk.outcomes
+    ]
+    paid_eur = round(sum(outcome.paid_eur for outcome in trade.desk.outcomes), 2)
+    return {"auctions": auctions, "orders": trade.orders, "refused_orders": trade.refusals, "paid_eur": paid_eur}
 
 
 def write_report(report: Mapping[str, Any], folder: Path) -> Path:

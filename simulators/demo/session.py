@@ -16,6 +16,7 @@ from simulators.demo.children import Child, ChildDied
 from simulators.demo.day import Day
 from simulators.demo.feed import Feed, Take, connect
 from simulators.demo.setting import Setting
+from simulators.demo.trade import Trade
 from simulators.demo.words import clock
 
 REFRESH_S = 0.25
@@ -71,6 +72,8 @@ class Session:
         self._logs = logs
         self._look = look
         self._taking = True
+        self._trading: asyncio.Task[None] | None = None
+        self.trade = Trade(self.day, setting.trades) if setting.has_market else None
 
     async def run(self, stop: Stop) -> None:
         """Live through the day, or until somebody asks to stop.
@@ -84,6 +87,7 @@ class Session:
             await self._check(watched)
             if self._setting.controlled and not stop.asked.is_set():
                 watched.append(await self._controller(opened, sockets / "records", stop))
+                watched += await self._beside(opened, sockets)
             other = await self._other_world(opened) if self._setting.compared else None
             while not self.day.course.over and not stop.asked.is_set():
                 self._show()
@@ -98,7 +102,21 @@ class Session:
         return await self._child(opened, "simulator", simulator_arguments(self._setting, path), path, stop)
 
     async def _controller(self, opened: AsyncExitStack, path: Path, stop: Stop) -> _Watched:
-        return await self._child(opened, "controller", controller_arguments(self._setting, path), path, stop)
+        return await self._child(
+            opened, "controller", controller_arguments(self._setting, path, path.with_name("operate")), path, stop
+        )
+
+    async def _beside(self, opened: AsyncExitStack, sockets: Path) -> list[_Watched]:
+        """The platform's desk, where there is a market, and the station process, where its history is wanted."""
+        if self.trade is not None:
+            self._trading = asyncio.create_task(self.trade.run(sockets / "operate"))
+            opened.push_async_callback(_ended, self._trading)
+        if self._setting.data is None:
+            return []
+        arguments = station_arguments(self._setting, sockets / "records", self._setting.data)
+        station = await Child.start("station", "controller", arguments, self._logs / "station.log")
+        opened.push_async_callback(station.end)
+        return [_Watched(station, None)]
 
     async def _child(
         self, opened: AsyncExitStack, name: str, arguments: Sequence[str], socket: Path, stop: Stop
@@ -121,7 +139,7 @@ class Session:
         return child
 
     async def _check(self, watched: Sequence[_Watched]) -> None:
-        """Raise what a reader raised, or :class:`ChildDied` when a process ended or hung up before the day was over."""
+        """Raise what a reader or the desk raised, or :class:`ChildDied` when a process ended before the day did."""
         for child, reading in ((each.child, each.reading) for each in watched):
             hung_up = reading is not None and reading.done()
             if child.running and not hung_up:
@@ -133,6 +151,8 @@ class Session:
             if not self.day.course.over:
                 await child.gone(_LAST_WORDS_S)
                 raise ChildDied(child.obituary())
+        if self._trading is not None and self._trading.done() and not self.day.course.over:
+            self._trading.result()
 
     def _waits_for(self, other: Child) -> bool:
         return other.running and self.day.uncontrolled.t_s < self.day.course.t_s
@@ -176,13 +196,25 @@ def simulator_arguments(setting: Setting, status: Path) -> list[str]:
     ]
 
 
-def controller_arguments(setting: Setting, records: Path) -> list[str]:
+def station_arguments(setting: Setting, records: Path, data: Path) -> list[str]:
+    """Command line of the station process, after ``python -m controller``."""
+    return ["station", str(setting.path), "--record-socket", str(records), "--data", str(data)]
+
+
+def controller_arguments(setting: Setting, records: Path, operate: Path) -> list[str]:
     """Command line of the controller, after ``python -m controller``."""
     return [
         *("run", str(setting.path), "--speed", f"{setting.speed:g}", "--cycle-ms", f"{setting.cycle_ms:g}"),
         *("--record-socket", str(records), "--port-offset", str(setting.port_offset)),
+        *("--start-utc", setting.began_utc.strftime("%Y-%m-%dT%H:%M:%SZ")),
+        *(("--operate-socket", str(operate)) if setting.has_market else ()),
         *(() if setting.record is None else ("--record", str(setting.record))),
     ]
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait((task,))
 
 
 def _reading(opened: AsyncExitStack, feed: Feed, take: Take) -> Reading:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from controller.config.find import find_site
 from controller.config.loader import load
@@ -13,13 +15,17 @@ from controller.runtime.stretch import stretch_factor
 from simulators.clock_time import parse_clock
 from simulators.scenario import Scenario, load_scenario
 
+SIMULATED_YEAR = 2026
+"""The year of every simulated day, so that a seed gives the same labels whenever it is run."""
+
 
 @dataclass(frozen=True, slots=True)
 class Setting:
     """Everything that is fixed before the day begins. Times in site seconds; ``start_s`` after midnight.
 
     ``stretch``: factor on the controller's times so that this machine keeps up (1 = as configured). ``record`` is where
-    the controller records its cycles, if at all.
+    the controller records its cycles, if at all, ``data`` the folder of the station's history. ``trades`` is False for
+    a day on which no platform buys anything.
     """
 
     path: Path
@@ -35,11 +41,26 @@ class Setting:
     compared: bool
     port_offset: int = 0
     record: Path | None = None
+    trades: bool = True
+    data: Path | None = None
 
     @property
     def start_s(self) -> float:
         """Clock time of site second zero, s after midnight."""
         return self.scenario.start_s
+
+    @property
+    def has_market(self) -> bool:
+        """Whether something here belongs to others, so that it can be bought."""
+        return self.controlled and bool(self.scenario.market.standing)
+
+    @property
+    def began_utc(self) -> datetime:
+        """Time of day at site second zero, UTC: the scenario's day of this year at the site."""
+        day = datetime(SIMULATED_YEAR, 1, 1, tzinfo=ZoneInfo(self.site.timezone)) + timedelta(
+            days=self.scenario.day_of_year - 1, seconds=self.start_s
+        )
+        return day.astimezone(UTC)
 
     @property
     def stretch(self) -> float:
@@ -57,6 +78,8 @@ def setting_of(
     cycle_ms: float,
     controlled: bool,
     compared: bool,
+    trades: bool = True,
+    data: Path | None = None,
 ) -> Setting:
     """Read the site file and its scenario.
 
@@ -79,4 +102,6 @@ def setting_of(
         cycle_ms=cycle_ms,
         controlled=controlled,
         compared=compared,
+        trades=trades,
+        data=data,
     )

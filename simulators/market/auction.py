@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from controller.planning.acceptance import Acceptance, accept_bids
-from controller.planning.bids import Bid, BidProblem, relief_w
+from controller.planning.bids import Bid, BidProblem, bid_cost_eur, relief_w
 from controller.planning.rejection import rejection_reasons
 from simulators.market.forecast import SurplusForecast
 from simulators.market.model import Gate, Market, Offer, ReactiveRequest
@@ -23,7 +23,8 @@ SEARCH_S_MAX = 5.0
 class Outcome:
     """What an auction decided; ``need_w`` is its largest need, ``from_s`` and ``to_s`` when there is one at all.
 
-    ``taken`` are the accepted offers with their share, ``refused`` the reasons of the others, by id.
+    ``taken`` are the accepted offers with their share, ``refused`` the reasons of the others, by id. ``reactive``: all
+    powers are var. ``paid_eur`` is what the taken offers cost, without what stays uncovered.
     """
 
     at_s: float
@@ -32,8 +33,9 @@ class Outcome:
     to_s: float
     taken: tuple[tuple[Offer, float], ...]
     refused: dict[str, str]
-    total_eur: float
+    paid_eur: float
     uncovered_w: float
+    reactive: bool = False
 
 
 def hold_auction(market: Market, gate: Gate, forecast: SurplusForecast) -> Outcome:
@@ -53,7 +55,8 @@ def hold_auction(market: Market, gate: Gate, forecast: SurplusForecast) -> Outco
 def hold_reactive(market: Market, request: ReactiveRequest) -> Outcome:
     """Find the cheapest providers of one reactive request; the powers are var."""
     at_s = market.at(request.at)
-    return _settled(market, _Window(at_s, at_s, request.lasts_s), np.array([abs(request.q_var)]), request.offers)
+    window = _Window(at_s, at_s, request.lasts_s)
+    return replace(_settled(market, window, np.array([abs(request.q_var)]), request.offers), reactive=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +82,7 @@ def _settled(market: Market, window: _Window, surplus: Array, offers: Sequence[O
         to_s=window.first_s + ends * window.period_s,
         taken=tuple((offer, found.accepted[offer.id]) for offer in offers if offer.id in found.accepted),
         refused=rejection_reasons(problem, found),
-        total_eur=found.total_eur,
+        paid_eur=sum(bid_cost_eur(problem, bid, found.accepted.get(bid.id, 0.0)) for bid in bids),
         uncovered_w=_uncovered_w(problem, found),
     )
 

@@ -18,11 +18,16 @@ from simulators.scenario import Scenario
 
 LEAST_S = 30.0
 """What would end sooner is not said any more."""
+RENEW_S = 1800.0
+"""What is in force is said again so often, for a controller whose clock runs otherwise or that has forgotten it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Saying:
-    """One line for the controller: ``action`` about ``subject`` for ``lasts_s``; ``value`` W, None where none goes."""
+    """One line for the controller: ``action`` about ``subject`` for ``lasts_s``; ``value`` W, None where none goes.
+
+    ``offer`` is the accepted offer that it delivers, "" for anything else.
+    """
 
     action: Action
     subject: str
@@ -30,6 +35,7 @@ class Saying:
     reason: str
     value: float | None = None
     q_var: float | None = None
+    offer: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +49,14 @@ class Booked:
     end_s: float
     w: float
     q_var: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What a unit's last word was, None for the standing contract, and when."""
+
+    lease: Booked | None
+    said_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +78,7 @@ class MarketDesk:
         self._gates = self._in_order() if open_for_business else []
         self._joins = self._joining() if open_for_business else []
         self._booked: list[Booked] = []
-        self._in_force: dict[str, Booked | None] = {}
+        self._in_force: dict[str, _Said] = {}
         self.outcomes: list[Outcome] = []
 
     def look(self, t_s: float) -> Looked:
@@ -116,18 +130,20 @@ class MarketDesk:
 
     def _sayings(self, now_s: float) -> Iterator[Saying]:
         for unit in self._units():
-            wanted = self._wanted(unit, now_s)
-            if unit in self._in_force and self._in_force[unit] == wanted:
+            wanted, known = self._wanted(unit, now_s), self._in_force.get(unit)
+            if known is not None and known.lease == wanted and now_s < known.said_s + RENEW_S:
                 continue
-            if self._in_force.get(unit) is not None or (unit in self._in_force and unit in self.market.standing):
+            if known is not None and known.lease != wanted:
                 yield Saying(Action.RELEASE, unit, LEAST_S * 2, "its hour is over")
-            self._in_force[unit] = wanted
+            self._in_force[unit] = _Said(wanted, now_s)
             yield from self._say(unit, wanted, now_s)
 
     def _say(self, unit: str, wanted: Booked | None, now_s: float) -> Iterator[Saying]:
         if wanted is not None:
             lasts_s = wanted.end_s - now_s
-            yield Saying(wanted.action, unit, lasts_s, f"order for {wanted.offer}", wanted.w, wanted.q_var)
+            yield Saying(
+                wanted.action, unit, lasts_s, f"order for {wanted.offer}", wanted.w, wanted.q_var, wanted.offer
+            )
         elif unit in self.market.standing:
             lasts_s = max(self._next_start_s(unit, now_s) - now_s, LEAST_S)
             yield Saying(Action.BLOCK, unit, lasts_s, "belongs to others and nothing of it is bought")

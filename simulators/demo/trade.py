@@ -1,0 +1,112 @@
+"""The platform's desk at work in the demo: what it decides goes to the controller as leased instructions."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from controller.domain.instruction import Instruction
+from controller.runtime.instruction_wire import write_instruction
+from simulators.demo.day import Day
+from simulators.demo.words import minute, power
+from simulators.market.auction import Outcome
+from simulators.market.desk import Looked, MarketDesk, Saying
+from simulators.market.model import Offer
+
+_RETRY_S = 0.2
+_LOOK_S = 0.1
+
+
+class Trade:
+    """One day of trading. ``orders`` are all leases that the controller accepted, JSON-ready."""
+
+    def __init__(self, day: Day, trades: bool) -> None:
+        setting = day.setting
+        self.desk = MarketDesk(setting.site, setting.scenario, setting.seed, trades)
+        self.orders: list[dict[str, Any]] = []
+        self.refusals = 0
+        self._day = day
+        self._number = 0
+        self._silent = False
+
+    async def run(self, socket: Path) -> None:
+        """Until cancelled: look at the clock of the plant, decide, and say it to the controller at ``socket``."""
+        reader, writer = await _connected(socket)
+        try:
+            while True:
+                self._tell_outage()
+                looked = self.desk.look(self._day.course.t_s)
+                self._tell(looked)
+                for saying in looked.sayings:
+                    writer.write(write_instruction(self._instruction(saying)))
+                    self._note(saying, json.loads(await reader.readline()))
+                await asyncio.sleep(_LOOK_S)
+        finally:
+            writer.close()
+
+    def _instruction(self, saying: Saying) -> Instruction:
+        self._number += 1
+        value = math.nan if saying.value is None else saying.value
+        return Instruction(
+            id=f"order-{self._number}", issuer="", counter=self._number, issued_utc_s=math.nan, lasts_s=saying.lasts_s,
+            action=saying.action, subject=saying.subject, value=value, q_var=saying.q_var, reason=saying.reason,
+        )  # fmt: skip
+
+    def _note(self, saying: Saying, answer: dict[str, Any]) -> None:
+        t_s = self._day.course.t_s
+        if not answer["accepted"]:
+            self.refusals += 1
+            self._day.journal.market(t_s, "market.refused", f"the controller refuses: {answer['text']}")
+        elif saying.offer:
+            self.orders.append(
+                {
+                    "offer": saying.offer, "unit": saying.subject, "action": saying.action.value, "p_w": saying.value,
+                    "q_var": saying.q_var, "t_s": round(t_s, 1), "lasts_s": round(saying.lasts_s, 1),
+                }
+            )  # fmt: skip
+
+    def _tell_outage(self) -> None:
+        t_s = self._day.course.t_s
+        silent = self.desk.silent(t_s)
+        if silent != self._silent:
+            words = "the platform has vanished; what is ordered goes on until it expires" if silent else "it is back"
+            self._day.journal.market(t_s, "market.outage", words)
+        self._silent = silent
+
+    def _tell(self, looked: Looked) -> None:
+        journal, t_s = self._day.journal, self._day.course.t_s
+        for offer in looked.joined:
+            journal.market(t_s, "market.joined", f"{offer.participant} joins, with {offer.asset}")
+        for outcome in looked.outcomes:
+            for name, text in self._words(outcome):
+                journal.market(t_s, name, text)
+
+    def _words(self, outcome: Outcome) -> Iterator[tuple[str, str]]:
+        taken = " and ".join(f"{offer.id} {_size(offer, frac)}" for offer, frac in outcome.taken) or "no offer"
+        refused = "".join(f"; not {name}: {why.split(':')[0]}" for name, why in outcome.refused.items())
+        if outcome.reactive:
+            verdict = "in full" if outcome.uncovered_w < 1.0 else f"but for {power(outcome.uncovered_w)[:-1]}var"
+            yield "market.reactive", f"voltage support asked for and answered {verdict}: {taken}"
+        else:
+            start_s = self.desk.market.opens
+            hours = f"{minute(start_s + outcome.from_s)}–{minute(start_s + outcome.to_s)}"
+            yield (
+                "market.need",
+                f"need {power(outcome.need_w)} {hours}: taken {taken}, {outcome.paid_eur:.0f} EUR{refused}",
+            )
+
+
+def _size(offer: Offer, frac: float) -> str:
+    return power(frac * offer.power_w).replace("W", "var" if offer.leases[0].q_var is not None else "W")
+
+
+async def _connected(socket: Path) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    while True:
+        with suppress(FileNotFoundError, ConnectionRefusedError):
+            return await asyncio.open_unix_connection(str(socket))
+        await asyncio.sleep(_RETRY_S)
