@@ -36,18 +36,13 @@ class Trade:
 
     async def run(self, socket: Path) -> None:
         """Until cancelled: look at the clock of the plant, decide, and say it to the controller at ``socket``."""
-        reader, writer = await _connected(socket)
-        try:
-            while True:
-                self._tell_outage()
-                looked = self.desk.look(self._day.course.t_s)
-                self._tell(looked)
-                for saying in looked.sayings:
-                    writer.write(write_instruction(self._instruction(saying)))
-                    self._note(saying, json.loads(await reader.readline()))
-                await asyncio.sleep(_LOOK_S)
-        finally:
-            writer.close()
+        while True:
+            self._tell_outage()
+            looked = self.desk.look(self._day.course.t_s)
+            self._tell(looked)
+            for saying in looked.sayings:
+                self._note(saying, await _answer(socket, write_instruction(self._instruction(saying))))
+            await asyncio.sleep(_LOOK_S)
 
     def _instruction(self, saying: Saying) -> Instruction:
         self._number += 1
@@ -105,8 +100,15 @@ def _size(offer: Offer, frac: float) -> str:
     return power(frac * offer.power_w).replace("W", "var" if offer.leases[0].q_var is not None else "W")
 
 
-async def _connected(socket: Path) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+async def _answer(socket: Path, line: bytes) -> dict[str, Any]:
+    """What the controller says to one line; one that is not there (yet), or hangs up, is asked again."""
     while True:
-        with suppress(FileNotFoundError, ConnectionRefusedError):
-            return await asyncio.open_unix_connection(str(socket))
+        with suppress(OSError):
+            reader, writer = await asyncio.open_unix_connection(str(socket))
+            try:
+                writer.write(line)
+                if said := await reader.readline():
+                    return dict(json.loads(said))
+            finally:
+                writer.close()
         await asyncio.sleep(_RETRY_S)
