@@ -15,7 +15,7 @@ from simulators.scenario import ScenarioError, load_scenario, parse_scenario
 from simulators.world import World
 
 SITES = Path(__file__).parents[3] / "site_configs"
-NAMES = ("demo_primary", "secondary_rooftop", "ev_charging")
+NAMES = ("a_day_in_the_life", "demo_primary", "secondary_rooftop", "ev_charging")
 
 
 @cache
@@ -84,7 +84,9 @@ def test_a_scenario_with_a_mistake_is_refused_with_its_place(text: str, place: s
 
 
 def test_a_scenario_that_does_not_exist_is_answered_with_those_that_do() -> None:
-    with pytest.raises(ScenarioError, match="no scenario is called 'x'; expected one of cold_transformer"):
+    with pytest.raises(
+        ScenarioError, match="no scenario is called 'x'; expected one of a_day_in_the_life, cold_transformer"
+    ):
         load_scenario("x")
 
 

@@ -1,0 +1,130 @@
+"""The platform's desk of the simulated day: what it buys, whom it refuses, and what it says to the controller when."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from controller.config.loader import load_site
+from controller.domain.instruction import Action
+from simulators.clock_time import parse_clock
+from simulators.market.desk import Looked, MarketDesk, Saying
+from simulators.scenario import Scenario, load_scenario, parse_scenario
+
+SITE = load_site(Path(__file__).parents[3] / "site_configs" / "a_day_in_the_life.yaml")
+SEEDS = (1, 2, 3)
+
+
+@cache
+def scenario() -> Scenario:
+    return load_scenario("a_day_in_the_life")
+
+
+def second(clock: str) -> float:
+    """Second of the day, which opens at 20:00."""
+    return scenario().market.at(parse_clock(clock))
+
+
+def desk(seed: int = 1, open_for_business: bool = True) -> MarketDesk:
+    return MarketDesk(SITE, scenario(), seed, open_for_business)
+
+
+def said(looked: Looked, unit: str) -> list[Saying]:
+    return [saying for saying in looked.sayings if saying.subject == unit]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_night_is_bought_from_demand_and_not_from_the_wind_farm(seed: int) -> None:
+    (outcome,) = desk(seed).look(second("20:06")).outcomes
+    assert {offer.id for offer, _ in outcome.taken} == {"EVH1-night", "BAT1-night"}
+    assert outcome.need_w > 1.5e6
+    assert "WIND1-night" in outcome.refused
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_scheme_that_joins_in_the_morning_is_taken_at_noon(seed: int) -> None:
+    day = desk(seed)
+    night = day.look(second("20:06"))
+    assert not night.joined
+    joined = day.look(second("08:11")).joined
+    assert [offer.participant for offer in joined] == ["Community energy scheme"]
+    (noon,) = day.look(second("11:31")).outcomes
+    assert "CESB-noon" in {offer.id for offer, _ in noon.taken}
+
+
+def test_an_offer_of_somebody_who_has_not_joined_is_in_no_auction() -> None:
+    late = second("11:31")
+    day = desk()
+    day.look(second("20:06"))
+    (offer,) = (offer for offer in scenario().market.offers if offer.id == "CESB-noon")
+    assert offer.joins is not None
+    assert scenario().market.at(offer.joins) < late
+    (night,) = day.outcomes
+    assert offer.id not in night.refused
+
+
+def test_what_belongs_to_others_is_blocked_until_it_is_bought_and_again_afterwards() -> None:
+    day = desk()
+    assert [saying.action for saying in said(day.look(0.0), "BAT1")] == [Action.BLOCK]
+    day.look(second("20:06"))
+    night = said(day.look(second("21:31")), "BAT1")
+    assert [saying.action for saying in night] == [Action.RELEASE, Action.LIMIT]
+    assert night[1].offer == "BAT1-night"
+    assert night[1].lasts_s == pytest.approx(second("05:30") - second("21:31"))
+    morning = said(day.look(second("05:31")), "BAT1")
+    assert [saying.action for saying in morning] == [Action.RELEASE, Action.BLOCK]
+
+
+def test_an_order_is_said_again_every_half_hour_and_ends_at_the_same_instant() -> None:
+    day = desk()
+    day.look(second("20:06"))
+    first = said(day.look(second("22:01")), "EVH1")[-1]
+    assert said(day.look(second("22:20")), "EVH1") == []
+    (again,) = said(day.look(second("22:35")), "EVH1")
+    assert again.action is Action.LIMIT
+    assert second("22:35") + again.lasts_s == pytest.approx(second("22:01") + first.lasts_s)
+
+
+def test_without_a_market_nothing_is_bought_and_what_belongs_to_others_stays_blocked() -> None:
+    day = desk(open_for_business=False)
+    blocked = {saying.subject: saying.action for saying in day.look(0.0).sayings}
+    assert blocked == {"BAT1": Action.BLOCK, "CESB": Action.BLOCK}
+    for clock in ("20:06", "21:31", "08:11", "11:31", "16:53"):
+        looked = day.look(second(clock))
+        assert not looked.outcomes
+        assert not looked.joined
+        assert {saying.action for saying in looked.sayings} <= {Action.BLOCK}
+
+
+def test_a_request_for_reactive_power_is_answered_from_the_cheapest_first() -> None:
+    day = desk()
+    day.look(second("11:31"))
+    looked = day.look(second("16:52"))
+    (outcome,) = looked.outcomes
+    assert outcome.reactive
+    assert outcome.uncovered_w < 1.0
+    assert {offer.id: round(frac, 3) for offer, frac in outcome.taken} == {"BAT1-q": 1.0, "PVA-q": 0.708}
+    asked = {saying.subject: saying.q_var for saying in looked.sayings if saying.action is Action.OVERRIDE}
+    assert asked["BAT1"] == pytest.approx(1.3e6)
+    assert asked["PVA"] == pytest.approx(1.7e6)
+
+
+def test_more_reactive_power_than_is_offered_is_answered_in_part() -> None:
+    text = (Path(__file__).parents[3] / "simulators/scenarios/a_day_in_the_life.yaml").read_text("utf-8")
+    greedy = parse_scenario(text.replace("q_var: 3000000", "q_var: 9000000"), "a_day_in_the_life")
+    day = MarketDesk(SITE, greedy, 1)
+    day.look(second("11:31"))
+    (outcome,) = day.look(second("16:52")).outcomes
+    assert outcome.uncovered_w == pytest.approx(9e6 - 3.7e6)
+
+
+def test_a_platform_that_has_vanished_says_nothing_and_forgets_nothing() -> None:
+    text = (Path(__file__).parents[3] / "simulators/scenarios/a_day_in_the_life.yaml").read_text("utf-8")
+    cut_off = parse_scenario(text.replace('opens: "20:00"', 'opens: "20:00"\n  outages: [["21:00", "23:00"]]'), "x")
+    day = MarketDesk(SITE, cut_off, 1)
+    day.look(second("20:06"))
+    assert day.silent(second("22:00"))
+    assert day.look(second("22:00")) == Looked()
+    assert [saying.offer for saying in said(day.look(second("23:00")), "BAT1")] == ["", "BAT1-night"]
