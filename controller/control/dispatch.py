@@ -213,23 +213,25 @@ def _assemble(
     """Steady rows of all kept; transient rows of the main ones; of those that stay exceeded again with earned trust."""
     g, gq = by_resource[keep], by_unit_q[keep]
     room, main = problem.rows.room[keep], problem.rows.main[keep]
-    steady = np.hstack([g, -g, gq])
     k = lead(resources, problem.cycle_s, tuning)
     share = tuning.transient_penalty / tuning.thermal_penalty
     penalty = problem.row_penalty[keep]
-    parts = [(steady, room - problem.row_pool[keep], penalty)]
-    parts.append((_transient(g[main], gq[main], k), room[main], share * penalty[main]))
-    urgent = main & problem.insist[keep]
-    if urgent.any() and (problem.lent_share < 1.0).any():
-        earned = _transient(g[urgent], gq[urgent], k * problem.lent_share)
-        parts.append((earned, room[urgent], share * penalty[urgent]))
-    a, b, weight = zip(*parts, strict=True)
-    return np.vstack(a), np.concatenate(b), np.concatenate(weight)
+    urgent = main & problem.insist[keep] & bool((problem.lent_share < 1.0).any())
+    ends = np.cumsum([len(g), main.sum(), urgent.sum()])
+    a = np.empty((ends[-1], 2 * g.shape[1] + gq.shape[1]))  # filled in place: it is the largest array of a cycle
+    _fill(a[: ends[0]], g, gq, np.ones(len(k)))
+    _fill(a[ends[0] : ends[1]], g[main], gq[main], k)
+    _fill(a[ends[1] :], g[urgent], gq[urgent], k * problem.lent_share)
+    b = np.concatenate([room - problem.row_pool[keep], room[main], room[urgent]])
+    return a, b, np.concatenate([penalty, share * penalty[main], share * penalty[urgent]])
 
 
-def _transient(g: Array, gq: Array, k: Array) -> Array:
-    """Rows in which a move for the worse counts in full and relief only by its share ``k``."""
-    return np.hstack([np.where(g > 0.0, g, g * k), np.where(g > 0.0, -g * k, -g), gq])
+def _fill(out: Array, g: Array, gq: Array, k: Array) -> None:
+    """Rows in which a move for the worse counts in full and relief only by its share ``k`` (≤ 1)."""
+    n_r, relief = g.shape[1], g * k
+    np.maximum(g, relief, out=out[:, :n_r])
+    np.maximum(-g, -relief, out=out[:, n_r : 2 * n_r])
+    out[:, 2 * n_r :] = gq
 
 
 def _with_target(

@@ -30,22 +30,23 @@ def sift(p: Programme, family: IndexArray) -> Solution | None:
     Of every ``family`` the row nearest to its limit is there from the start, and only the worst one joins at a time:
     with too few rows a round would overshoot and break hundreds of them.
     """
-    x = np.clip(np.zeros(len(p.f)), p.low, p.high)
-    inside, rows = (x > p.low) & (x < p.high), _worst(p.a @ x - p.b, -np.inf, family)
+    x = np.minimum(np.maximum(0.0, p.low), p.high)
+    by_move = np.ascontiguousarray(p.a.T)  # so that only moves that are made are multiplied
+    inside, every = (x > p.low) & (x < p.high), np.zeros(len(p.b))
+    rows = _worst(_times(by_move, x) - p.b, -np.inf, family)
     for number in range(ROUNDS_MAX):
         answer = _round(p, x, inside, rows)
         if answer is None:
             return None
         x, multiplier = answer
-        over = p.a @ x - p.b
-        cost = p.h * x + p.f + p.a[rows].T @ multiplier
+        every[rows] = multiplier
+        over, binding = _times(by_move, x) - p.b, np.flatnonzero(every)
+        cost = p.h * x + p.f + every[binding] @ p.a[binding]
         leaving = ~inside & (p.high > p.low) & np.where(x <= p.low, cost < -TOLERANCE, cost > TOLERANCE)
         outside = over.copy()
         outside[rows] = -np.inf
         broken = _worst(outside, TOLERANCE, family)
         if not leaving.any() and not len(broken):
-            every = np.zeros(len(p.b))
-            every[rows] = multiplier
             return Solution(x, np.maximum(over, 0.0), every, True)
         if number < ROUNDS_FREE:
             inside = inside & (x > p.low) & (x < p.high)
@@ -53,13 +54,20 @@ def sift(p: Programme, family: IndexArray) -> Solution | None:
     return None
 
 
+def _times(by_move: Array, x: Array) -> Array:
+    """``by_move.T @ x``, where most of ``x`` is 0."""
+    made = np.flatnonzero(x)
+    out: Array = x[made] @ by_move[made]
+    return out
+
+
 def _round(p: Programme, x: Array, inside: BoolArray, rows: IndexArray) -> tuple[Array, Array] | None:
     """All moves, and the multipliers of ``rows``, when only the moves ``inside`` may change; None = not solved."""
-    taken = p.a[rows]
-    a = taken[:, inside]
-    rest = p.b[rows] - taken @ np.where(inside, 0.0, x)
+    taken, still = p.a[rows], np.flatnonzero(~inside & (x != 0.0))
+    a = taken.take(np.flatnonzero(inside), axis=1)
+    rest = p.b[rows] - taken.take(still, axis=1) @ x[still]
     # The solver ignores a row that no move of the round touches; if it is broken, its price is known all the same.
-    live = np.abs(a).max(axis=1, initial=0.0) > NO_MOVE
+    live = np.maximum(a.max(axis=1, initial=0.0), -a.min(axis=1, initial=0.0)) > NO_MOVE
     small = solve_whole(
         Programme(p.h[inside], p.f[inside], p.low[inside], p.high[inside], a[live], rest[live], p.penalty[rows][live])
     )
