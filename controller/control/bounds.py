@@ -64,7 +64,7 @@ def reach(
     creep = output + tuning.limited_frac * r.rated_w
     content = np.where(estimate.limited_sign[r.unit] == r.sign, np.minimum(content, creep), content)
     up = np.where(r.is_storage, content - output, withheld)
-    up = np.clip(np.where(fixed, 0.0, up), 0.0, np.maximum(r.rated_w - output, 0.0))
+    up = np.minimum(np.maximum(np.where(fixed, 0.0, up), 0.0), np.maximum(r.rated_w - output, 0.0))
     down = np.where(fixed, 0.0, output)
     down_min = np.where(r.is_storage, np.maximum(output - content, 0.0), 0.0)
     q_limit = np.minimum(units.q_max_var, np.sqrt(np.maximum(units.s_rated_va**2 - estimate.unit_p_w**2, 0.0)))
@@ -92,7 +92,7 @@ def _withheld(
     capped = ~known & (cap < 0.995 * r.rated_w) & (output > in_force - near)
     smallest = tuning.slack_min_frac * r.rated_w
     largest = np.maximum(tuning.probe_frac * r.rated_w, r.ramp_up_w_per_s * cycle_s)
-    probe = np.where(capped, np.clip(2.0 * last.step_w, smallest, largest), 0.0)
+    probe = np.where(capped, np.minimum(np.maximum(2.0 * last.step_w, smallest), largest), 0.0)
     reported = np.where(avail - output > tuning.free_frac * r.rated_w, avail - output, 0.0)
     room = np.maximum(r.rated_w - output, 0.0)
     withheld = np.where(known, np.where(r.is_storage, 0.0, reported), np.minimum(probe, room))
@@ -103,7 +103,8 @@ def _storage_room(site: Site, r: Resources, estimate: Estimate, tuning: Tuning) 
     """Largest power that the energy content allows in each direction, tapering off toward full and empty."""
     out = r.rated_w.copy()
     taper_h = max(tuning.storage_taper_s, 3.0 * site.cycle.cycle_s) / 3600.0
-    for k, unit_index in enumerate(r.unit):
+    for k in np.flatnonzero(r.is_storage).tolist():
+        unit_index = r.unit[k]
         storage = site.units[unit_index].storage
         if storage is None:
             continue

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from controller.domain.command import Setpoint
 from controller.domain.owner import Owner
 from controller.domain.record import Mode
+from controller.limits.base import as_lists
 from controller.limits.unit_ranges import UnitRange
 
 if TYPE_CHECKING:
@@ -35,19 +36,22 @@ class Verdict:
     causes: tuple[str, ...] = ()
 
 
+FREE = Verdict(Owner.DISPATCH)
+
+
 def verdicts(
     engine: Engine, decision: Decision, set_p_w: Array, held: BoolArray, safe: BoolArray, mode: Mode, lost: BoolArray
 ) -> list[Verdict]:
     """One verdict per unit, in the site's order."""
-    plan, by_weight = decision.plan, _limits_by_weight(engine, decision)
+    by_weight = _limits_by_weight(engine, decision)
+    moved = np.abs(decision.plan.q_var) > 0.02 * np.maximum(engine.units.q_max_var, 1.0)
     out: list[Verdict] = []
-    for k in range(engine.layout.n_unit):
-        if safe[k]:
+    for k, (p_w, is_safe, shaped) in enumerate(as_lists(set_p_w, safe, held | moved)):
+        if is_safe:
             out.append(Verdict(Owner.FAIL_SAFE, ("unit.lost",) if lost[k] else (f"mode.{mode.value}",)))
             continue
-        moved = abs(plan.q_var[k]) > 0.02 * max(engine.units.q_max_var[k], 1.0)
-        names = tuple(by_weight[k])[:LIMITS_MAX] if held[k] or moved else ()
-        out.append(_verdict(engine, decision, k, float(set_p_w[k]), names))
+        names = tuple(by_weight[k])[:LIMITS_MAX] if shaped else ()
+        out.append(_verdict(engine, decision, k, p_w, names))
     return out
 
 
@@ -68,9 +72,11 @@ def _limits_by_weight(engine: Engine, decision: Decision) -> list[dict[str, None
 
 def _verdict(engine: Engine, decision: Decision, k: int, p_w: float, limits: tuple[str, ...]) -> Verdict:
     """A range owns a set point at its edge; inside it the limits do, with the range as the second cause."""
-    units, slack_w = decision.in_force.units, AT_CAP_FRAC * float(engine.units.p_rated_w[k])
+    units = decision.in_force.units
     ranges = units.by[k] if len(units.by) else ()
-    low_w, high_w = (float(units.low_w[k]), float(units.high_w[k])) if ranges else (-np.inf, np.inf)
+    if not ranges:
+        return Verdict(Owner.LIMITS, limits) if limits else FREE
+    low_w, high_w, slack_w = float(units.low_w[k]), float(units.high_w[k]), AT_CAP_FRAC * engine.units.p_rated_w[k]
     causes = tuple(dict.fromkeys(x.cause for x in ranges))
     if (p_w <= 0.0 and p_w <= low_w + slack_w) or (p_w >= 0.0 and p_w >= high_w - slack_w):
         deciding = [x for x in ranges if _sets(x, low_w, high_w)]
@@ -89,6 +95,8 @@ def contested(engine: Engine, decision: Decision, setpoints: tuple[Setpoint, ...
     """Units that do not get what was asked for them, and both causes in words."""
     units = decision.in_force.units
     out = {engine.site.units[k].id: text for k, text in units.clashes}
+    if not any(units.by):
+        return out
     for k, (unit, s) in enumerate(zip(engine.site.units, setpoints, strict=True)):
         asked = [x for x in (units.by[k] if units.by else ()) if x.low_w == x.high_w and x.low_w != 0.0]
         if asked and abs(s.p_w) < abs(asked[0].low_w) - CONTESTED_FRAC * unit.p_rated_w:

@@ -8,6 +8,7 @@ import numpy as np
 
 from controller.control import modes
 from controller.control.access import access_prices
+from controller.control.explain import ranked
 from controller.control.pace import Paces
 from controller.control.reasons import reasons_of
 from controller.control.resources import Resources
@@ -56,6 +57,9 @@ class Engine:
         self.limits = (ThermalLimits(site), VoltageLimits(site), InterfaceLimits(site))
         self.reasons, self.arbiter = reasons_of(site), Arbiter(site.limits, [u.id for u in site.units])
         self.price, self.curvature = access_prices(site, self.resources)
+        self.ranks = ranked(self.resources, self.price, ~self.units.is_battery)
+        self.limit_ids = [x.id for x in site.limits]
+        self.known_limits = frozenset(self.limit_ids)
         self.metered = modes.metered_elements(site)
         self.extra_scale = np.array([_extra_scale(site, x) for x in site.limits])
         self.is_voltage = np.array([x.kind is LimitKind.VOLTAGE for x in site.limits], dtype=bool)

@@ -12,13 +12,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from controller.control.resources import Resources
 from controller.domain.record import Withheld
+from controller.limits.base import as_lists
 
 if TYPE_CHECKING:
     from controller.control.decision import Decision
     from controller.control.engine import Engine
 
 Array = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
 
 RELEASING = "release"
 WORTH_SAYING_FRAC = 1e-3  # of the rated power: what is less is rounding
@@ -27,25 +30,19 @@ WORTH_SAYING_FRAC = 1e-3  # of the rated power: what is less is rounding
 def curtailed_w(engine: Engine, decision: Decision) -> Array:
     """What each unit could give beyond its output and does not, W ≥ 0; storage gives nothing up."""
     r = engine.resources
-    kept = np.where(r.is_storage, 0.0, decision.reach.withheld_w)
-    out = np.zeros(len(engine.site.units))
-    np.add.at(out, r.unit, kept)
-    return out
+    return r.by_unit(np.where(r.is_storage, 0.0, decision.reach.withheld_w))
 
 
 def withheld_w(engine: Engine, decision: Decision) -> Array:
     """The same per limit and unit (n_limit, n_unit); what no binding limit accounts for is in none of them."""
     r, rows = engine.resources, decision.rows
     binding = np.flatnonzero(decision.plan.shadow > 0.0)
-    weight = decision.plan.shadow[binding, None] * np.maximum(decision.effects.by_resource[binding], 0.0)
+    weight = decision.plan.shadow[binding, None] * decision.effects.worse[binding]
     by_limit = np.zeros((len(engine.site.limits), len(r.unit)))
     np.add.at(by_limit, rows.limit[binding], weight)
     total = by_limit.sum(axis=0)
     share = np.divide(by_limit, total, out=np.zeros_like(by_limit), where=total > 0.0)
-    kept = share * np.where(r.is_storage, 0.0, decision.reach.withheld_w)
-    out = np.zeros((len(engine.site.limits), len(engine.site.units)))
-    np.add.at(out.T, r.unit, kept.T)
-    return out
+    return r.by_unit(share * np.where(r.is_storage, 0.0, decision.reach.withheld_w))
 
 
 def attributed(
@@ -57,10 +54,8 @@ def attributed(
     ``release``: it is given back within the dead-band, or as far as a unit that does not tell what it has is tried.
     """
     out: list[tuple[Withheld, ...]] = []
-    names = [limit.id for limit in engine.site.limits]
-    known = frozenset(names)
-    for k, unit in enumerate(engine.site.units):
-        least_w, all_w = WORTH_SAYING_FRAC * unit.p_rated_w, float(curtailed[k])
+    names, known = engine.limit_ids, engine.known_limits
+    for k, (all_w, least_w) in enumerate(as_lists(curtailed, WORTH_SAYING_FRAC * engine.units.p_rated_w)):
         if all_w < least_w:
             out.append(())
             continue
@@ -84,15 +79,18 @@ def access_ranks(engine: Engine, decision: Decision) -> list[int]:
     Storage stands outside (0). ``technical_best`` has an order only while a limit binds: the unit that does most to
     the limit whose room is worth most goes first; without a binding limit all are 0.
     """
-    r, shadow = engine.resources, decision.plan.shadow
-    key = np.zeros(len(engine.site.units))
-    if engine.site.principle == "technical_best":
-        if not (shadow > 0.0).any():
-            return [0] * len(key)
-        key[r.unit] = -np.maximum(decision.effects.by_resource[int(np.argmax(shadow))], 0.0)
-    else:
-        key[r.unit] = engine.price
-    takes_part = ~engine.units.is_battery
+    shadow = decision.plan.shadow
+    if engine.site.principle != "technical_best":
+        return engine.ranks
+    if not (shadow > 0.0).any():
+        return [0] * len(engine.site.units)
+    return ranked(engine.resources, -decision.effects.worse[int(np.argmax(shadow))], ~engine.units.is_battery)
+
+
+def ranked(resources: Resources, turn: Array, takes_part: BoolArray) -> list[int]:
+    """Per unit: its place when resources go by ``turn``, the lowest first; 0 for who does not take part."""
+    key = np.zeros(len(takes_part))
+    key[resources.unit] = turn
     order = np.unique(key[takes_part])
     ranks: list[int] = np.where(takes_part, 1 + np.searchsorted(order, key), 0).tolist()
     return ranks

@@ -14,7 +14,7 @@ from controller.control.guard import guard
 from controller.domain.command import LEASE_S_MAX, Setpoint
 from controller.domain.record import CycleRecord, Event, LimitState, Mode, UnitState, Withheld
 from controller.estimation.estimate import Estimate
-from controller.limits.base import Reading
+from controller.limits.base import Reading, as_lists
 from controller.limits.in_force import InForce
 
 if TYPE_CHECKING:
@@ -117,14 +117,14 @@ def _limit_states(
 ) -> tuple[LimitState, ...]:
     scale = engine.resources.price_scale * engine.resources.base_w / 1e6
     out = []
-    for k, limit in enumerate(engine.site.limits):
+    numbers = as_lists(in_force.high, in_force.low, shadow, given_up_w)
+    for k, (limit, (high, low, price, given_up)) in enumerate(zip(engine.site.limits, numbers, strict=True)):
         r = readings[k]
-        low = None if limit.low is None else float(in_force.low[k])
         out.append(
             LimitState(
-                limit.id, limit.kind.value, limit.element, r.value, r.worst, float(in_force.high[k]), low,
-                r.loading_frac, r.worst_frac, r.quality, bool(shadow[k] > 1e-4), float(shadow[k]) * scale,
-                in_force.cause[k], in_force.facts[k], float(given_up_w[k]),
+                limit.id, limit.kind.value, limit.element, r.value, r.worst, high, None if limit.low is None else low,
+                r.loading_frac, r.worst_frac, r.quality, price > 1e-4, price * scale,
+                in_force.cause[k], in_force.facts[k], given_up,
             )
         )  # fmt: skip
     return tuple(out)
@@ -143,16 +143,17 @@ def _unit_states(
 ) -> tuple[UnitState, ...]:
     ranks = access_ranks(engine, decision)
     out = []
-    for k, (unit, s) in enumerate(zip(engine.site.units, setpoints, strict=True)):
-        status = _status(bool(estimate.deaf[k]), bool(lost[k]), mode, bool(held[k]) and bool(s.causes))
-        avail = float(estimate.avail_w[k])
+    e = estimate
+    columns = as_lists(e.unit_p_w, e.unit_q_var, e.avail_w, e.soc_frac, curtailed, e.deaf, lost, held)
+    for unit, s, why, rank, (p_w, q_var, avail_w, soc, kept_w, is_deaf, is_lost, is_held) in zip(
+        engine.site.units, setpoints, withheld, ranks, columns, strict=True
+    ):
+        status = _status(is_deaf, is_lost, mode, is_held and bool(s.causes))
         out.append(
             UnitState(
-                unit.id, unit.kind.value, float(estimate.unit_p_w[k]), float(estimate.unit_q_var[k]), avail,
-                s.p_w, s.q_var, float(curtailed[k]), float(estimate.soc_frac[k]), status, s.causes,
-                withheld[k], ranks[k],
+                unit.id, unit.kind.value, p_w, q_var, avail_w, s.p_w, s.q_var, kept_w, soc, status, s.causes, why, rank
             )
-        )  # fmt: skip
+        )
     return tuple(out)
 
 

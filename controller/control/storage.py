@@ -7,6 +7,7 @@ prices are small against curtailment and against a limit, so that they decide on
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,7 +60,7 @@ def stored_energy_value(
     long_run = site.horizon_s is not None and left_s > RESTORE_S
     direction = _direction(site, now_s, surplus, long_run)
     for k, unit in enumerate(site.units):
-        if unit.storage is None or not np.isfinite(soc_frac[k]):
+        if unit.storage is None or not math.isfinite(soc_frac[k]):
             continue
         price = None if plan is None else plan.price_of(unit.id, now_s)
         if price is None:
@@ -93,11 +94,11 @@ def _value(storage: Storage, soc: float, direction: float, long_run: bool) -> fl
 def storage_marginal_price(site: Site, r: Resources, value_eur_per_mwh: Array) -> Array:
     """Relative gain of one more W of every storage resource (others: their price): value moved less wear."""
     out = r.price.copy()
-    for k, unit_index in enumerate(r.unit):
-        unit = site.units[unit_index]
+    for k in np.flatnonzero(r.is_storage).tolist():
+        unit = site.units[r.unit[k]]
         if unit.storage is None:
             continue
-        value, wear = value_eur_per_mwh[unit_index], unit.price_eur_per_mwh
+        value, wear = value_eur_per_mwh[r.unit[k]], unit.price_eur_per_mwh
         charging = r.sign[k] > 0.0
         gain = value * unit.storage.eff_charge_frac if charging else -value / unit.storage.eff_discharge_frac
         out[k] = (gain - wear) / r.price_scale
