@@ -13,6 +13,7 @@ from controller.control.cycle import step
 from controller.control.reasons import dump_memory, restore_memory
 from controller.control.state import initial_state
 from controller.domain.connection import Connection, G100Settings
+from controller.domain.escalation import Rung, Rungs
 from controller.domain.instruction import Action, Instruction
 from controller.domain.record import CycleRecord
 from controller.domain.site import Site
@@ -22,8 +23,13 @@ UTC_S = 1.8e9
 SAFE_W = {"WIND": -0.8e6, "PV": -0.6e6}
 
 
+NEVER = Rung("never", 100.0, 1e9)
+NO_LADDER = Rungs(NEVER, NEVER, NEVER, NEVER)
+
+
 def site(**settings: object) -> Site:
-    return kit.site(connection=Connection(g100=G100Settings(**settings)))  # type: ignore[arg-type]
+    connection = Connection(g100=G100Settings(**settings))  # type: ignore[arg-type]
+    return kit.site(connection=connection, escalation=NO_LADDER)
 
 
 class Station:
