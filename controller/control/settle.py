@@ -15,7 +15,8 @@ from controller.estimation.estimate import Estimate
 
 Array = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
-QUIET_FROM_FRAC = 0.9  # of the pool: nearer to the limit than this every move counts
+QUIET = (0.9, 1.0)  # of the pool, and of the tuning's band above it: between them every small move can wait
+STORAGE_QUIET = (0.1, 2.0)  # the same for storage, which for its low price would follow the noise of the meters
 P_MARGIN_FRAC = 0.02  # of rated power: what P may rise by before Q has to give way
 
 
@@ -37,7 +38,8 @@ def settle(
     quiet = _quiet(engine, decision)
     share = np.where(r.is_storage, t.quiet_storage_frac, t.quiet_move_frac)
     small = np.abs(value - previous) < share * r.rated_w
-    value = np.where(quiet & decision.held & small, previous, value)
+    waits = np.where(r.is_storage, _quiet(engine, decision, *STORAGE_QUIET), quiet)
+    value = np.where(waits & decision.held & small, previous, value)
     value = engine.paces.at_most(value, state.pace, output)
     value = wishes.settle_within(value, cap, decision.plan, decision.span, decision.reach.fixed)
     set_p = np.minimum(np.maximum(r.unit_p_w(value), engine.p_low_w), engine.p_high_w)
@@ -59,14 +61,14 @@ def settle(
     return set_p, set_q, held_unit, verdicts(engine, decision, set_p, held_unit, safe, mode, lost)
 
 
-def _quiet(engine: Engine, decision: Decision) -> bool:
+def _quiet(engine: Engine, decision: Decision, from_frac: float = QUIET[0], band_frac: float = QUIET[1]) -> bool:
     """True while every limit is kept and the nearest rating is used as well as noise allows: small moves can wait."""
     t, rows = engine.tuning, decision.rows
     pool = t.pool(engine.site.cycle.cycle_s)
     voltage = engine.is_voltage[rows.limit]
     nearest = float(rows.room[rows.main & ~voltage].min(initial=np.inf))
-    kept = bool((rows.room[rows.main & voltage] > -VOLTAGE_POOL_PU).all())
-    return kept and QUIET_FROM_FRAC * pool < nearest < pool + t.quiet_frac
+    kept = bool((rows.room[rows.main & voltage] > -VOLTAGE_POOL_PU * max(2.0 - band_frac, 0.0)).all())
+    return kept and from_frac * pool < nearest < pool + band_frac * t.quiet_frac
 
 
 def _reactive(

@@ -13,6 +13,9 @@ _log = structlog.get_logger()
 
 WORRYING = frozenset(
     {
+        "escalation.trim",
+        "escalation.trip",
+        "escalation.trip_all",
         "g100.blind",
         "g100.excursion",
         "g100.locked",
@@ -30,6 +33,7 @@ WORRYING = frozenset(
         "unit.behind",
         "unit.contested",
         "unit.deaf",
+        "unit.isolated",
         "unit.lost",
         "voltage.mean_left",
     }

@@ -79,7 +79,6 @@ def test_nobody_hunts(name: str) -> None:
             assert turns <= TURNS_PER_MINUTE, f"{unit.id}: {turns:.1f} turns a minute"
 
 
-@pytest.mark.xfail(strict=True, reason="the battery of demo_primary trims the noise of the transformers' meters")
 def test_no_battery_hunts() -> None:
     done = run("demo_primary")
     turns = reversals(done.setpoints("BAT1"), TURN_FRAC * 3e6) / (COURSES["demo_primary"][1] / 60.0)
