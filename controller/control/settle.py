@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,9 +17,21 @@ from controller.estimation.estimate import Estimate
 
 Array = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
-QUIET = (0.9, 1.0)  # of the pool, and of the tuning's band above it: between them every small move can wait
-STORAGE_QUIET = (0.1, 2.0)  # the same for storage, which for its low price would follow the noise of the meters
 P_MARGIN_FRAC = 0.02  # of rated power: what P may rise by before Q has to give way
+
+
+@dataclass(frozen=True, slots=True)
+class Quiet:
+    """When small moves can wait: the nearest rating is between ``from_frac`` of the pool and ``band_frac`` of the
+    tuning's band above it, and no voltage is nearer to its edge's pool than ``voltage_pu`` allows."""
+
+    from_frac: float
+    band_frac: float
+    voltage_pu: float
+
+
+QUIET = Quiet(0.9, 1.0, VOLTAGE_POOL_PU)
+STORAGE_QUIET = Quiet(0.1, 2.0, 0.0)  # wider: for its low price storage would follow the noise of the meters
 
 
 def settle(
@@ -38,7 +52,7 @@ def settle(
     quiet = _quiet(engine, decision)
     share = np.where(r.is_storage, t.quiet_storage_frac, t.quiet_move_frac)
     small = np.abs(value - previous) < share * r.rated_w
-    waits = np.where(r.is_storage, _quiet(engine, decision, *STORAGE_QUIET), quiet)
+    waits = np.where(r.is_storage, _quiet(engine, decision, STORAGE_QUIET), quiet)
     value = np.where(waits & decision.held & small, previous, value)
     value = engine.paces.at_most(value, state.pace, output)
     value = wishes.settle_within(value, cap, decision.plan, decision.span, decision.reach.fixed)
@@ -61,14 +75,14 @@ def settle(
     return set_p, set_q, held_unit, verdicts(engine, decision, set_p, held_unit, safe, mode, lost)
 
 
-def _quiet(engine: Engine, decision: Decision, from_frac: float = QUIET[0], band_frac: float = QUIET[1]) -> bool:
+def _quiet(engine: Engine, decision: Decision, when: Quiet = QUIET) -> bool:
     """True while every limit is kept and the nearest rating is used as well as noise allows: small moves can wait."""
     t, rows = engine.tuning, decision.rows
     pool = t.pool(engine.site.cycle.cycle_s)
     voltage = engine.is_voltage[rows.limit]
     nearest = float(rows.room[rows.main & ~voltage].min(initial=np.inf))
-    kept = bool((rows.room[rows.main & voltage] > -VOLTAGE_POOL_PU * max(2.0 - band_frac, 0.0)).all())
-    return kept and from_frac * pool < nearest < pool + band_frac * t.quiet_frac
+    kept = bool((rows.room[rows.main & voltage] > -when.voltage_pu).all())
+    return kept and when.from_frac * pool < nearest < pool + when.band_frac * t.quiet_frac
 
 
 def _reactive(

@@ -103,7 +103,7 @@ def test_voltage_moves_no_more_than_a_step_within_a_minute() -> None:
         u_pu = course(loop, 58, lambda loop=loop: loop.plant.truth()["bus.N2.u_v"] / 11e3)
         moved[step_frac] = u_pu.max() - before_pu
     assert moved[0.004] <= 0.0045
-    assert moved[np.inf] > 1.5 * moved[0.004]
+    assert moved[np.inf] > 1.3 * moved[0.004]
 
 
 def test_a_site_that_limits_no_move_thinks_as_if_this_were_not_there() -> None:
