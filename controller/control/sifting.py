@@ -21,14 +21,15 @@ ROUNDS_MAX = 40
 ROUNDS_FREE = 8  # from then on no move leaves any more, so that rounds cannot repeat themselves
 TOLERANCE = 1e-9  # of a row, and of a reduced cost
 ROUNDING = 1e-12
+FEW = 32  # broken rows that may join together: mostly tangents of a few limits, which would come one by one
 NO_MOVE = 1e-6  # effect below which the moves of a round cannot mend a row
 
 
 def sift(p: Programme, family: IndexArray) -> Solution | None:
     """The optimum, or None when the rounds come to no end.
 
-    Of every ``family`` the row nearest to its limit is there from the start, and only the worst one joins at a time:
-    with too few rows a round would overshoot and break hundreds of them.
+    Of every ``family`` the row nearest to its limit is there from the start, and where many break only its worst one
+    joins at a time: with too few rows a round would overshoot and break hundreds of them.
     """
     x = np.minimum(np.maximum(0.0, p.low), p.high)
     by_move = np.ascontiguousarray(p.a.T)  # so that only moves that are made are multiplied
@@ -45,7 +46,7 @@ def sift(p: Programme, family: IndexArray) -> Solution | None:
         leaving = ~inside & (p.high > p.low) & np.where(x <= p.low, cost < -TOLERANCE, cost > TOLERANCE)
         outside = over.copy()
         outside[rows] = -np.inf
-        broken = _worst(outside, TOLERANCE, family)
+        broken = _joining(outside, family)
         if not leaving.any() and not len(broken):
             return Solution(x, np.maximum(over, 0.0), every, True)
         if number < ROUNDS_FREE:
@@ -81,6 +82,12 @@ def _round(p: Programme, x: Array, inside: BoolArray, rows: IndexArray) -> tuple
     multiplier = np.where(over > 0.0, p.penalty[rows] + over / SLACK_RECIPROCAL, 0.0)
     multiplier[live] = small.multiplier
     return moved, multiplier
+
+
+def _joining(over: Array, family: IndexArray) -> IndexArray:
+    """Broken rows that join the next round: all, while they are few, else the worst one of every family."""
+    broken = np.flatnonzero(over > TOLERANCE)
+    return broken if len(broken) <= FEW else _worst(over, TOLERANCE, family)
 
 
 def _worst(over: Array, least: float, family: IndexArray) -> IndexArray:
