@@ -7,7 +7,8 @@
 A seeded plant moves weather and demand around the ratings of the network, so that every cycle has limits to keep; the
 core's set points close the loop. Every branch, bus and unit is metered, the most that an estimator can have to do, and
 one reading in a hundred is missing, another one in every cycle. Only the core is timed: by the wall clock, and by the
-CPU time of the thread, which tells what the machine's other work added. The collector is frozen as in service.
+CPU time of the thread, which tells what the machine's other work added. The collector is frozen and freed memory kept,
+as in service.
 
 One thread of linear algebra, as in every gridedge process; OPENBLAS_NUM_THREADS=2 shows what a second one does.
 """
@@ -32,6 +33,7 @@ from controller.control import cycle, decision
 from controller.control.cycle import step
 from controller.control.state import initial_state
 from controller.domain.record import CycleRecord
+from controller.runtime.memory import keep_freed_memory
 
 SIZES = (5, 20, 50, 100, 200)
 WARM_UP = 30  # cycles before the stopwatch counts: caches, the first linearisation
@@ -76,6 +78,7 @@ def measure(n_unit: int, cycles: int, seed: int) -> Json:
     watch.wrap(cycle, "build_record", "record")
     gc.collect()
     gc.freeze()
+    keep_freed_memory()
     rows: list[dict[str, float]] = []
     binding = 0
     for k in range(WARM_UP + cycles):

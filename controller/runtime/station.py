@@ -22,6 +22,7 @@ from controller.runtime.group_poller import CanGroup, GroupPoller, MakeGroup, gr
 from controller.runtime.heartbeat import Heartbeats, feed_watchdog, notify
 from controller.runtime.instruction_desk import InstructionDesk
 from controller.runtime.leave_safe import close_all, write_safe
+from controller.runtime.memory import keep_freed_memory
 from controller.runtime.poller import Poller
 from controller.runtime.process_image import ProcessImage
 from controller.runtime.publish import Outlet, Publisher, Sink
@@ -97,6 +98,7 @@ class Station(Generic[State]):
         # What lives now lives to the end: taken out of every later collection, which would stop the loop for it.
         gc.collect()
         gc.freeze()
+        keep_freed_memory()
         notify("READY=1")
         _log.info("station.started", site=self._site.name, devices=len(self._links), cycle_s=self._site.cycle.cycle_s)
         deaths = await supervise(self._tasks(), stop, self._leave_safe)
