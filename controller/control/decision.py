@@ -26,7 +26,7 @@ from controller.limits.in_force import InForce
 
 Array = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
-VOLTAGE_POOL_PU = 0.001
+VOLTAGE_POOL_PU = 0.0013
 VOLTAGE_RISE_PU = 0.002  # reactive power takes back within a cycle what a free unit's rise adds
 
 

@@ -16,7 +16,7 @@ class Tuning:
     ``quiet_*``: while the nearest limit is used this closely, moves smaller than these shares of the rating wait.
     """
 
-    pool_frac: float = 0.005
+    pool_frac: float = 0.006
     pool_per_s: float = 0.001
     pool_max_frac: float = 0.01
     thermal_penalty: float = 60.0
