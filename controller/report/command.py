@@ -1,0 +1,92 @@
+"""``gridedge report``: the page of the morning for the control team."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import click
+
+from controller.config.find import find_site
+from controller.config.loader import load
+from controller.history.store import open_to_read
+from controller.report.findings import find
+from controller.report.page import page
+from controller.report.past import read_past, span_stored
+from controller.report.words import verdict
+
+TIME = ["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]
+
+
+@click.command()
+@click.option("--data", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder of the store.")
+@click.option("--site", "site_name", help="Site file; left out: the one of the store's name.")
+@click.option("--from", "from_local", type=click.DateTime(TIME), help="Local time to begin with; left out: all.")
+@click.option("--to", "to_local", type=click.DateTime(TIME), help="Local time to end with.")
+@click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Write the page to this file.")
+@click.option("--pdf", type=click.Path(path_type=Path, dir_okay=False), help="Write figures and tables to this PDF.")
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON instead of the verdict.")
+def report(
+    *,
+    data: Path,
+    site_name: str | None,
+    from_local: datetime | None,
+    to_local: datetime | None,
+    html: Path | None,
+    pdf: Path | None,
+    as_json: bool,
+) -> None:
+    """Say what bound, what was used, what it cost, who gave up what and why, from the history in --data.
+
+    Compares with a last-in-first-out threshold scheme, replayed on the recorded flows, and checks the record of
+    curtailments from its first entry on. --pdf needs the extra 'report'.
+    """
+    with _readable_errors(), closing(open_to_read(data)) as db:
+        name = site_name or str(db.execute("SELECT value FROM about WHERE key = 'site'").fetchone()[0])
+        loaded = load(find_site(name))
+        site, title = loaded.site, loaded.file.site.title or loaded.site.name
+        first_s, last_s = span_stored(db)
+        zone = ZoneInfo(site.timezone)
+        past = read_past(db, _utc_s(from_local, zone, first_s), _utc_s(to_local, zone, last_s))
+        found = find(site, past)
+        if html is not None:
+            html.write_text(page(site, title, past, found), encoding="utf-8")
+        if pdf is not None:
+            _draw_pdf(pdf, title, (site, past, found))
+        good, sentence = verdict(found, past)
+    if as_json:
+        about = {"site": site.name, "from_utc_s": past.start_utc_s[0], "to_utc_s": past.start_utc_s[-1] + past.period_s}
+        proof = {"entries": past.proof.entries, "head": past.proof.head, "fault": past.proof.fault}
+        everything = about | {"good": good, "verdict": sentence, "lost_s": past.lost_s, "proof": proof} | asdict(found)
+        click.echo(json.dumps(everything, indent=1, allow_nan=False))
+    else:
+        click.echo(sentence)
+
+
+def _utc_s(local: datetime | None, zone: ZoneInfo, otherwise_s: float) -> float:
+    return otherwise_s if local is None else local.replace(tzinfo=zone).timestamp()
+
+
+def _draw_pdf(path: Path, title: str, what: tuple[object, ...]) -> None:
+    try:
+        from controller.report.pdf import write_pdf
+    except ModuleNotFoundError as missing:
+        if missing.name != "matplotlib":
+            raise
+        raise ValueError("--pdf needs matplotlib; expected the extra 'report' to be installed") from missing
+    write_pdf(path, title, *what)  # type: ignore[arg-type]
+
+
+@contextmanager
+def _readable_errors() -> Iterator[None]:
+    """What a person can put right is said in one line, with exit status 1."""
+    try:
+        yield
+    except (OSError, ValueError, sqlite3.Error) as error:
+        raise click.ClickException(str(error)) from error

@@ -1,0 +1,64 @@
+"""Quantities, times and the verdict as the page says them, in the site's local time."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+from controller.domain.site import Site
+from controller.report.findings import Findings
+from controller.report.past import Past
+
+NOTHING_FRAC = 0.01
+"""A share of the generation below this is not called curtailed: class 1 meters do not tell it from nothing, and of a
+plant that does not say what it could give, the record holds what the controller believes it could have given."""
+
+
+def power(w: float) -> str:
+    """``1.40 MW``, ``320 kW``."""
+    return f"{w / 1e6:.2f} MW" if abs(w) >= 1e6 else f"{w / 1e3:.0f} kW"
+
+
+def energy(wh: float) -> str:
+    """``5.61 MWh``, ``320 kWh``, ``0.4 kWh``."""
+    if abs(wh) >= 1e6:
+        return f"{wh / 1e6:.2f} MWh"
+    return f"{wh / 1e3:.0f} kWh" if abs(wh) >= 1e4 else f"{wh / 1e3:.1f} kWh"
+
+
+def euro(eur: float) -> str:
+    """``12.40 EUR``."""
+    return f"{eur:.2f} EUR"
+
+
+def clock(utc_s: float, site: Site) -> str:
+    """``02:10`` at the site."""
+    return _local(utc_s, site).strftime("%H:%M")
+
+
+def day_and_clock(utc_s: float, site: Site) -> str:
+    """``2026-04-10 02:10`` at the site."""
+    return _local(utc_s, site).strftime("%Y-%m-%d %H:%M")
+
+
+def verdict(found: Findings, past: Past) -> tuple[bool, str]:
+    """Whether it was a good night, and one sentence about it; what was not recorded is never called good."""
+    over_s = sum(b.over_s for b in found.bindings)
+    kept = "Every limit was kept" if over_s == 0.0 else f"A limit was exceeded in {over_s / 60.0:.0f} minutes"
+    nothing = found.curtailed_wh <= NOTHING_FRAC * max(found.generated_wh, 1.0)
+    amount = f"{energy(found.curtailed_wh)} of {energy(found.generated_wh + found.curtailed_wh)}"
+    held = (
+        f"no generation was curtailed beyond the accuracy of the meters (on record {amount})"
+        if nothing
+        else f"{amount} of generation was curtailed"
+    )
+    saved = ""
+    if found.what_if is not None:
+        saved = f"; a LIFO threshold scheme would have curtailed {energy(found.what_if.energy_wh)}"
+    broken = " The record of curtailments is broken." if past.proof.fault else ""
+    gaps = f" {past.lost_s / 60.0:.0f} minutes are not on record." if past.lost_s > 0.0 else ""
+    return over_s == 0.0 and nothing and not broken and not gaps, f"{kept}; {held}{saved}.{broken}{gaps}"
+
+
+def _local(utc_s: float, site: Site) -> datetime:
+    return datetime.fromtimestamp(float(utc_s), UTC).astimezone(ZoneInfo(site.timezone))

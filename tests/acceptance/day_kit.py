@@ -1,0 +1,115 @@
+"""Part of the day at the substation of a_day_in_the_life on a virtual clock: plant, controller, desk and history."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
+
+from controller.clock import ManualClock
+from controller.config.loader import load_site
+from controller.control.cycle import step
+from controller.control.state import ControlState, initial_state
+from controller.domain.instruction import Instruction
+from controller.domain.site import Site
+from controller.history.collect import Collector
+from controller.history.store import Store
+from controller.runtime.loop_sync import VirtualLoop
+from controller.runtime.publish import jsonable
+from controller.runtime.stretch import stretch
+from simulators.adapters.in_process import InProcessField
+from simulators.clock_time import parse_clock
+from simulators.market.auction import Outcome
+from simulators.market.desk import MarketDesk, Saying
+from simulators.scenario import load_scenario
+from simulators.world import World
+
+NAME = "a_day_in_the_life"
+MIDNIGHT = datetime(2026, 4, 9, 23, 0, 0, tzinfo=UTC)  # of the site's local time, in the night of the scenario's day
+STEP_S = 5.0
+START_UP_MIN = 2.0
+SPEED, CYCLE_MS = 144.0, 40.0  # the times of the site stretched as in the demo
+
+
+@cache
+def site() -> Site:
+    return load_site(Path(__file__).parents[2] / "site_configs" / f"{NAME}.yaml")
+
+
+class DayLoop:
+    """The day from ``start`` (HH:MM) on; ``market`` False: nobody buys. ``store`` takes the history, if given."""
+
+    def __init__(self, start: str, market: bool = True, seed: int = 1, store: Store | None = None) -> None:
+        scenario = load_scenario(NAME).starting_at(parse_clock(start))
+        stretched = stretch(site(), SPEED, CYCLE_MS)
+        self.world = World(site(), scenario, seed)
+        self.desk = MarketDesk(site(), scenario, seed, market)
+        self.clock = ManualClock(started_utc=MIDNIGHT + timedelta(seconds=parse_clock(start)))
+        field = InProcessField(self.world, stretched.devices)
+        self.loop: VirtualLoop[ControlState] = VirtualLoop(
+            stretched, field, step, initial_state(stretched), clock=self.clock
+        )
+        self.outcomes: list[Outcome] = []
+        self.refused: list[str] = []
+        self._collector, self._store = Collector(), store
+        self._said = 0
+        self._missed_wh = 0.0
+
+    def run(self, minutes: float, platform: bool = True) -> DayLoop:
+        """Go on for so long; with ``platform`` False the platform is away and nothing is said."""
+        for _ in range(round(minutes * 60.0 / STEP_S)):
+            if platform and self.world.now_s >= STEP_S:
+                self._trade()
+            record = self.loop.tick()
+            if record is not None and self._store is not None:
+                published = jsonable(record.to_dict()) | {"utc": self.clock.utc().isoformat()}
+                batch = self._collector.take(published)
+                if batch is not None:
+                    self._store.append(batch)
+            self.world.step(STEP_S)
+            self.clock.advance(STEP_S)
+        return self
+
+    def settled(self) -> DayLoop:
+        """After the start, which finds the units at their fail-safe set points: what they miss by then is set aside."""
+        self.run(START_UP_MIN)
+        self._missed_wh = self._total_wh()
+        return self
+
+    def curtailed_wh(self) -> float:
+        """Since the start-up, by the plant's own count, generators only."""
+        return self._total_wh() - self._missed_wh
+
+    def _total_wh(self) -> float:
+        return float(sum(unit["curtailed_wh"] for unit in self.world.score.units()))
+
+    def unit_w(self, unit: str) -> float:
+        """What the unit does now, load convention."""
+        return self.world.truth().unit_p_w[unit]
+
+    def over_s(self, limit: str) -> float:
+        """How long a limit has truly been exceeded."""
+        return float(next(x["over_s"] for x in self.world.score.limits() if x["id"] == limit))
+
+    def highest_frac(self, limit: str) -> float:
+        """How far a limit has truly been used."""
+        return float(next(x["highest_frac"] for x in self.world.score.limits() if x["id"] == limit))
+
+    def _trade(self) -> None:
+        looked = self.desk.look(self.world.now_s)
+        self.outcomes += looked.outcomes
+        for saying in looked.sayings:
+            self.loop.desk.submit(self._instruction(saying), self._answered)
+
+    def _answered(self, accepted: bool, text: str) -> None:
+        if not accepted:
+            self.refused.append(text)
+
+    def _instruction(self, saying: Saying) -> Instruction:
+        self._said += 1
+        value = math.nan if saying.value is None else saying.value
+        return Instruction(
+            f"order-{self._said}", "market", self._said, self.clock.utc().timestamp(), saying.lasts_s, saying.action,
+            saying.subject, value, saying.q_var, saying.reason,
+        )  # fmt: skip
