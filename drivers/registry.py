@@ -48,8 +48,9 @@ def open_device(device: Device, clock: Clock, lines: Lines | None = None) -> Fie
 
         return ModbusDevice(device, profile, clock, lines=lines)
     from drivers.opcua.device import OpcUaDevice
+    from drivers.opcua.security import load_security
 
-    return OpcUaDevice(device, profile, clock)
+    return OpcUaDevice(device, profile, clock, load_security(device.options))
 
 
 def can_group(link: FieldDevice) -> bool:

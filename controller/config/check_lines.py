@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from controller.config.draft import At, Draft
-from controller.config.finding import show
+from controller.config.finding import Path, show
 from controller.config.schema_units import DeviceModel
 
 _SCHEME = re.compile(r"([a-z.+]+)://")
 _SERIAL_QUERY = re.compile(
     r"(?!.*(baud|parity|stop)=.*\1=)((^|&)(baud=(1200|2400|4800|9600|19200|38400|57600|115200)|parity=[NEO]|stop=[12]))*"
 )
+OPCUA_ONLY = frozenset({"policy", "username", "password_file"})
 SCHEMES = {
     "modbus": {"tcp", "rtu+tcp", "modbus+tls", "rtu"},
     "opcua": {"opc.tcp"},
@@ -56,18 +58,40 @@ def _check_scheme(draft: Draft, at: At[DeviceModel]) -> None:
 
 
 def _check_security(draft: Draft, at: At[DeviceModel]) -> None:
-    options, path = at.item.options, (*at.path, "options")
-    given = options.model_dump(exclude_none=True)
-    if not at.item.endpoint.startswith("modbus+tls://"):
-        if given:
-            draft.report(path, ", ".join(given), "options left out", f"{at.item.endpoint} is not modbus+tls://")
-        return
-    if options.ca_file is None and options.server_certificate_file is None:
+    given, path = at.item.options.model_dump(exclude_none=True), (*at.path, "options")
+    if at.item.protocol == "opcua":
+        _check_opcua_security(draft, path, given)
+    elif at.item.endpoint.startswith("modbus+tls://"):
+        _check_tls(draft, path, given)
+    elif given:
+        draft.report(path, ", ".join(given), "options left out", f"{at.item.endpoint} is not modbus+tls://")
+
+
+def _check_tls(draft: Draft, path: Path, given: Mapping[str, str]) -> None:
+    if not given.keys() & {"ca_file", "server_certificate_file"}:
         message = "without one of them any device could answer"
         draft.report(path, "neither", "ca_file, server_certificate_file or both", message)
     for key in ("certificate_file", "private_key_file"):
         if key not in given:
             draft.report(path, f"no {key}", f"{key}, an absolute path", "Modbus/TCP Security asks both sides to prove")
+    foreign = sorted(given.keys() & OPCUA_ONLY)
+    if foreign:
+        draft.report(path, ", ".join(foreign), "left out", "only OPC UA has it")
+
+
+def _check_opcua_security(draft: Draft, path: Path, given: Mapping[str, str]) -> None:
+    """Nothing (an open connection), or all three files: a client that takes any certificate encrypts to anybody."""
+    if not given:
+        return
+    for key in ("certificate_file", "private_key_file", "server_certificate_file"):
+        if key not in given:
+            message = "a secured OPC UA connection pins the server and proves who we are"
+            draft.report(path, f"no {key}", f"{key}, an absolute path", message)
+    foreign = sorted(given.keys() & {"ca_file", "server_name"})
+    if foreign:
+        draft.report(path, ", ".join(foreign), "left out", "an OPC UA server is pinned by server_certificate_file")
+    if ("username" in given) != ("password_file" in given):
+        draft.report(path, "only one of them", "username and password_file, or neither", "")
 
 
 def _check_same(draft: Draft, at: At[DeviceModel], first: DeviceModel) -> None:

@@ -87,7 +87,7 @@ _PATH_LOOKS, _PATH = "an absolute path", r"^/[^\n]+$"
 
 
 class OptionsModel(Strict):
-    """How the connection of a device is secured; for ``modbus+tls://``. Devices behind one endpoint say the same."""
+    """How the connection of a device is secured: Modbus/TLS and OPC UA. Devices behind one endpoint say the same."""
 
     ca_file: str | None = text(
         _PATH_LOOKS, _PATH, "PEM certificates of the authority that signed the device's certificate.", None
@@ -105,6 +105,13 @@ class OptionsModel(Strict):
         _PATH_LOOKS, _PATH, "Our PEM certificate; the role that it carries decides what the device lets us do.", None
     )
     private_key_file: str | None = text(_PATH_LOOKS, _PATH, "PEM private key of our certificate.", None)
+    policy: Literal["Basic256Sha256", "Aes128Sha256RsaOaep", "Aes256Sha256RsaPss"] | None = about(
+        "OPC UA only: security policy, always SignAndEncrypt; left out: Basic256Sha256.", None
+    )
+    username: str | None = text("a user name", r"^[^\s]+$", "OPC UA only: who we are; left out: anonymous.", None)
+    password_file: str | None = text(
+        _PATH_LOOKS, _PATH, "OPC UA only: file with the password of username in its first line.", None
+    )
 
 
 class DeviceModel(Strict):

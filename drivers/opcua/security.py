@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 POLICIES = ("Basic256Sha256", "Aes128Sha256RsaOaep", "Aes256Sha256RsaPss")
 
@@ -30,6 +35,58 @@ class OpcUaSecurity:
             raise ValueError(f"OPC UA security policy is {self.policy!r}; expected one of {', '.join(POLICIES)}")
         if not (self.certificate_der and self.private_key_pem and self.server_certificate_der):
             raise ValueError("OPC UA security needs our certificate, our private key and the server's certificate")
+
+
+def load_security(options: Mapping[str, str]) -> OpcUaSecurity | None:
+    """From the ``options`` of a device in the site file; None when there are none: an open connection.
+
+    Certificates may be PEM or DER. Raises ``ValueError`` naming the key and the file that cannot be used.
+    """
+    if not options:
+        return None
+    own = _certificate(options, "certificate_file")
+    username = options.get("username", "")
+    password = _read(options, "password_file").decode("utf-8").split("\n", 1)[0].rstrip("\r") if username else ""
+    return OpcUaSecurity(
+        certificate_der=own.public_bytes(Encoding.DER),
+        private_key_pem=_read(options, "private_key_file"),
+        server_certificate_der=_certificate(options, "server_certificate_file").public_bytes(Encoding.DER),
+        application_uri=_application_uri(own, options["certificate_file"]),
+        policy=options.get("policy", POLICIES[0]),
+        username=username,
+        password=password,
+    )
+
+
+def _read(options: Mapping[str, str], key: str) -> bytes:
+    path = options.get(key)
+    if path is None:
+        raise ValueError(f"OPC UA options have no {key}; expected the path of a file")
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise ValueError(f"{key} {path} cannot be read: {error}") from error
+
+
+def _certificate(options: Mapping[str, str], key: str) -> x509.Certificate:
+    found = _read(options, key)
+    try:
+        pem = b"-----BEGIN" in found
+        return x509.load_pem_x509_certificate(found) if pem else x509.load_der_x509_certificate(found)
+    except ValueError as error:
+        raise ValueError(f"{key} {options[key]} is no certificate: {error}") from error
+
+
+def _application_uri(certificate: x509.Certificate, path: str) -> str:
+    """The URI that the certificate names; servers refuse a client whose application says another (OPC UA Part 6)."""
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        names = None
+    uris = names.get_values_for_type(x509.UniformResourceIdentifier) if names is not None else []
+    if not uris:
+        raise ValueError(f"certificate_file {path} names no application URI; expected one in subjectAltName")
+    return uris[0]
 
 
 def fingerprint(certificate_der: bytes) -> str:

@@ -197,6 +197,21 @@ DEVICES = [
         "devices[1].options",
         "private_key_file",
     ),
+    (
+        "profile: hub,",
+        "profile: hub, options:¶ {certificate_file: /c.pem, private_key_file: /k.pem},",
+        "devices[4].options",
+        "server_certificate_file",
+    ),
+    (
+        "profile: hub,",
+        (
+            "profile: hub, options:¶ {certificate_file: /c.pem, private_key_file: /k.pem,"
+            " server_certificate_file: /s.pem, username: me},"
+        ),
+        "devices[4].options",
+        "password_file",
+    ),
     ("profile: hub,", "profile: hub, unit_address: 3,¶", "devices[4].unit_address", "OPC UA"),
     ("profile: hub,", "profile: huub,¶", "devices[4].profile", "installed"),
     ("profile: store,", "profile: inverter,¶", "devices[3].profile", "command p_w"),
