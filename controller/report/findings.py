@@ -65,11 +65,15 @@ class GivenUp:
 
 @dataclass(frozen=True, slots=True)
 class WhatIf:
-    """A LIFO threshold scheme on the same night (see :mod:`controller.report.lifo`), Wh by unit and EUR."""
+    """A LIFO threshold scheme on the same night (see :mod:`controller.report.lifo`), Wh by unit and EUR.
+
+    ``no_demand_wh`` is what it would have curtailed had the flexible demand not been there either.
+    """
 
     limit_w: float
     by_unit_wh: tuple[tuple[str, float], ...]
     cost_eur: float
+    no_demand_wh: float
 
     @property
     def energy_wh(self) -> float:
@@ -141,7 +145,7 @@ def _given_up(site: Site, past: Past) -> tuple[GivenUp, ...]:
         energy_wh = float(row["energy_wh"])
         if energy_wh < NOTHING_WH:
             continue
-        key = (row["unit"], row["cause"], row["principle"], int(row["rank"]))
+        key = (row["unit"], _cause(row["cause"]), row["principle"], int(row["rank"]))
         had = sums.setdefault(key, [0.0, 0.0, 0.0])
         had[0] += energy_wh
         had[1] = max(had[1], float(row["most_w"]))
@@ -153,6 +157,12 @@ def _given_up(site: Site, past: Past) -> tuple[GivenUp, ...]:
     return tuple(sorted(found, key=lambda g: -g.energy_wh))
 
 
+def _cause(cause: str) -> str:
+    """A limit by its id; orders and instructions, of which each has an id of its own, by who gave them."""
+    issuer, colon, _ = cause.partition(":")
+    return f"orders ({issuer})" if colon else cause
+
+
 def _what_if(site: Site, past: Past) -> WhatIf | None:
     limit = next((x for x in site.limits if x.kind is LimitKind.EXPORT), None)
     if limit is None:
@@ -160,13 +170,27 @@ def _what_if(site: Site, past: Past) -> WhatIf | None:
     generators = [unit for unit in site.units if unit.kind.generates]
     held_w = _columns(past, generators, "curtailed_w")
     could_w = np.maximum(-_columns(past, generators, "p_w"), 0.0) + np.nan_to_num(held_w)
-    stores = [unit for unit in site.units if unit.kind is UnitKind.BATTERY]
-    stored_w = _columns(past, stores, "p_w").sum(axis=1) if stores else np.zeros(len(past.start_utc_s))
+    stored_w = _sum(past, [unit for unit in site.units if unit.kind is UnitKind.BATTERY])
+    demand_w = _sum(past, [unit for unit in site.units if unit.kind.consumes])
     export_w = past.of(f"limit.{limit.id}.value") + np.nan_to_num(held_w).sum(axis=1)
-    trimmed_wh = lifo_trim(generators, could_w, stored_w, export_w, limit.high, past.period_s).sum(axis=0) * past.hours
-    by_unit = tuple((unit.id, float(wh)) for unit, wh in zip(generators, trimmed_wh, strict=True))
-    cost = math.fsum(wh / W_PER_MW * u.price_eur_per_mwh for u, wh in zip(generators, trimmed_wh.tolist(), strict=True))
-    return WhatIf(limit.high, by_unit, cost)
+
+    def trimmed_wh(away_w: Array) -> Array:
+        trimmed_w = lifo_trim(generators, could_w, away_w, export_w, limit.high, past.period_s)
+        out: Array = trimmed_w.sum(axis=0) * past.hours
+        return out
+
+    each_wh = trimmed_wh(stored_w).tolist()
+    return WhatIf(
+        limit_w=limit.high,
+        by_unit_wh=tuple((unit.id, wh) for unit, wh in zip(generators, each_wh, strict=True)),
+        cost_eur=math.fsum(wh / W_PER_MW * u.price_eur_per_mwh for u, wh in zip(generators, each_wh, strict=True)),
+        no_demand_wh=float(trimmed_wh(stored_w + demand_w).sum()),
+    )
+
+
+def _sum(past: Past, units: Sequence[Unit]) -> Array:
+    """Power of several units together, W (load convention); zeros for none."""
+    return _columns(past, units, "p_w").sum(axis=1) if units else np.zeros(len(past.start_utc_s))
 
 
 def _columns(past: Past, units: Sequence[Unit], field: str) -> Array:

@@ -32,7 +32,8 @@ def lifo_trim(
     """Power taken from every generator in every period, W ≥ 0 (period by unit, in the order of ``units``).
 
     ``could_w`` (period by unit) is what each generator could have given, ≥ 0, and ``export_w`` the recorded export
-    with the controller's own curtailment given back; ``storage_w`` what all batteries together took (load convention).
+    with the controller's own curtailment given back; ``storage_w`` what all batteries together took (load convention),
+    and whatever else is thought away.
     Periods in which anything is not a number are left out: nothing is claimed about them.
     """
     order = sorted(range(len(units)), key=lambda k: (units[k].stack_position or len(units) + 1, units[k].id))

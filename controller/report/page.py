@@ -94,6 +94,7 @@ def _compared(found: Findings) -> str:
         return "<h2>Compared with LIFO</h2><p>No comparison: the site has no export limit.</p>"
     rows = [(unit, energy(wh)) for unit, wh in what_if.by_unit_wh]
     rows.append(("together", f"{energy(what_if.energy_wh)}, {euro(what_if.cost_eur)}"))
+    rows.append(("together, had the flexible demand not been there", energy(what_if.no_demand_wh)))
     rows.append(("this controller", f"{energy(found.curtailed_wh)}, {euro(found.curtailed_eur)}"))
     method = (
         f"Replay of the recorded flows: batteries at rest, other demand as recorded; above {power(what_if.limit_w)} of "
@@ -128,8 +129,8 @@ def _section(
     filled = list(rows)
     if not filled:
         return f"<h2>{escape(title)}</h2><p>{escape(empty)}</p>"
-    heads = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in head)
     mark = ' class="text"' if text_last else ""
+    heads = "".join(f'<th scope="col"{mark}>{escape(cell)}</th>' for cell in head)
     body = "".join(
         f'<tr><th scope="row">{escape(row[0])}</th>' + "".join(f"<td{mark}>{escape(c)}</td>" for c in row[1:]) + "</tr>"
         for row in filled

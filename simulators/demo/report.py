@@ -56,7 +56,13 @@ def _market(trade: Trade) -> dict[str, Any]:
         for outcome in trade.desk.outcomes
     ]
     paid_eur = round(sum(outcome.paid_eur for outcome in trade.desk.outcomes), 2)
-    return {"auctions": auctions, "orders": trade.orders, "refused_orders": trade.refusals, "paid_eur": paid_eur}
+    return {
+        "auctions": auctions,
+        "orders": trade.orders,
+        "refused_orders": trade.refusals,
+        "paid_eur": paid_eur,
+        "shortfall_eur_per_mwh": trade.desk.market.shortfall_eur_per_mwh,
+    }
 
 
 def write_report(report: Mapping[str, Any], folder: Path) -> Path:

@@ -86,8 +86,9 @@ class Session:
             watched = [await self._simulator(opened, sockets / "status", stop)]
             await self._check(watched)
             if self._setting.controlled and not stop.asked.is_set():
+                watched += await self._station(opened, sockets / "records")
                 watched.append(await self._controller(opened, sockets / "records", stop))
-                watched += await self._beside(opened, sockets)
+                self._open_market(opened, sockets / "operate")
             other = await self._other_world(opened) if self._setting.compared else None
             while not self.day.course.over and not stop.asked.is_set():
                 self._show()
@@ -106,17 +107,19 @@ class Session:
             opened, "controller", controller_arguments(self._setting, path, path.with_name("operate")), path, stop
         )
 
-    async def _beside(self, opened: AsyncExitStack, sockets: Path) -> list[_Watched]:
-        """The platform's desk, where there is a market, and the station process, where its history is wanted."""
-        if self.trade is not None:
-            self._trading = asyncio.create_task(self.trade.run(sockets / "operate"))
-            opened.push_async_callback(_ended, self._trading)
+    async def _station(self, opened: AsyncExitStack, records: Path) -> list[_Watched]:
+        """The station process, where its history is wanted; it waits for the controller, so as to miss little."""
         if self._setting.data is None:
             return []
-        arguments = station_arguments(self._setting, sockets / "records", self._setting.data)
+        arguments = station_arguments(self._setting, records, self._setting.data)
         station = await Child.start("station", "controller", arguments, self._logs / "station.log")
         opened.push_async_callback(station.end)
         return [_Watched(station, None)]
+
+    def _open_market(self, opened: AsyncExitStack, operate: Path) -> None:
+        if self.trade is not None:
+            self._trading = asyncio.create_task(self.trade.run(operate))
+            opened.push_async_callback(_ended, self._trading)
 
     async def _child(
         self, opened: AsyncExitStack, name: str, arguments: Sequence[str], socket: Path, stop: Stop

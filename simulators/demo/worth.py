@@ -10,9 +10,6 @@ from rich.text import Text
 from simulators.demo.style import VALUE
 from simulators.demo.words import energy
 
-COMPENSATION_EUR_PER_MWH = 90.0
-"""What a curtailed MWh costs whoever has to replace it, when a report says nothing else."""
-
 
 def worth(report: Mapping[str, Any], other: Mapping[str, Any]) -> Text:
     """One sentence; raises ValueError when the two are not the same day."""
@@ -21,12 +18,13 @@ def worth(report: Mapping[str, Any], other: Mapping[str, Any]) -> Text:
             raise ValueError(f"--against is about {key} {other.get(key)}; expected {report[key]}, the same day")
     saved_wh = curtailed_wh(other) - curtailed_wh(report)
     paid_eur = paid(report) - paid(other)
-    gain_eur = saved_wh / 1e6 * COMPENSATION_EUR_PER_MWH - paid_eur
+    price_eur = max(shortfall(report), shortfall(other))
+    value_eur = saved_wh / 1e6 * price_eur
     verb = "more" if saved_wh >= 0.0 else "less"
     return Text(
         f"Against the other run: {energy(saved_wh)} {verb} generation kept ({energy(curtailed_wh(report))} instead of "
-        f"{energy(curtailed_wh(other))} curtailed), worth {saved_wh / 1e6 * COMPENSATION_EUR_PER_MWH:.0f} EUR at "
-        f"{COMPENSATION_EUR_PER_MWH:.0f} EUR/MWh, for {paid_eur:.0f} EUR of flexibility: {gain_eur:+.0f} EUR.",
+        f"{energy(curtailed_wh(other))} curtailed), worth {value_eur:.0f} EUR at the {price_eur:.0f} EUR/MWh that the "
+        f"auctions count a curtailed MWh at, for {paid_eur:.0f} EUR of flexibility: {value_eur - paid_eur:+.0f} EUR.",
         style=VALUE,
     )
 
@@ -39,3 +37,8 @@ def curtailed_wh(report: Mapping[str, Any]) -> float:
 def paid(report: Mapping[str, Any]) -> float:
     """What was paid for flexibility, EUR."""
     return 0.0 if report.get("market") is None else float(report["market"]["paid_eur"])
+
+
+def shortfall(report: Mapping[str, Any]) -> float:
+    """What the auctions of the day count a MWh at that must be curtailed, EUR."""
+    return 0.0 if report.get("market") is None else float(report["market"]["shortfall_eur_per_mwh"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -76,6 +77,16 @@ def test_lifo_would_have_trimmed_what_the_battery_took_and_the_margin(tmp_path: 
     assert found.what_if is not None
     # 4.5 MW and 1 MW of the battery, down to 95 % of 4.6 MW; no sun, so all of it from the farm.
     assert dict(found.what_if.by_unit_wh)["WIND1"] == pytest.approx(4.5e6 + 1e6 - 0.95 * 4.6e6)
+
+
+def test_orders_of_one_issuer_are_one_line_however_often_they_were_renewed(tmp_path: Path) -> None:
+    def given(k: int) -> tuple[Curtailment, ...]:
+        return (Curtailment("EVH1", f"operator:order-{k}", "merit", 5, 100.0, 6e3, 60.0, math.nan),)
+
+    _, found = night(tmp_path, [replace(minute(k), curtailments=given(k)) for k in range(3)])
+    (line,) = found.given_up
+    assert (line.cause, line.energy_wh) == ("orders (operator)", 300.0)
+    assert found.curtailed_wh == 0.0
 
 
 def test_lifo_takes_the_last_in_to_nothing_before_the_next() -> None:
