@@ -22,8 +22,9 @@ P_MARGIN_FRAC = 0.02  # of rated power: what P may rise by before Q has to give 
 
 @dataclass(frozen=True, slots=True)
 class Quiet:
-    """When small moves can wait: the nearest rating is between ``from_frac`` of the pool and ``band_frac`` of the
-    tuning's band above it, and no voltage is nearer to its edge's pool than ``voltage_pu`` allows."""
+    """When small moves can wait: the nearest rating is between ``from_frac`` of the pool (at a cycle of 1 s; the longer
+    the cycle, the more of it is needed for gusts) and ``band_frac`` of the tuning's band above it, and no voltage is
+    nearer to its edge's pool than ``voltage_pu`` allows."""
 
     from_frac: float
     band_frac: float
@@ -82,7 +83,8 @@ def _quiet(engine: Engine, decision: Decision, when: Quiet = QUIET) -> bool:
     voltage = engine.is_voltage[rows.limit]
     nearest = float(rows.room[rows.main & ~voltage].min(initial=np.inf))
     kept = bool((rows.room[rows.main & voltage] > -when.voltage_pu).all())
-    return kept and when.from_frac * pool < nearest < pool + when.band_frac * t.quiet_frac
+    from_frac = 1.0 - (1.0 - when.from_frac) / max(engine.site.cycle.cycle_s, 1.0)
+    return kept and from_frac * pool < nearest < pool + when.band_frac * t.quiet_frac
 
 
 def _reactive(
