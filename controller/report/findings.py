@@ -19,6 +19,8 @@ Array = NDArray[np.float64]
 
 BINDS_FRAC = 0.97
 """A limit binds in a period in which it was used to this share of it at least."""
+OVER_FRAC = 1.005
+"""A limit counts as exceeded above this: class 0.5 meters do not tell less from full use."""
 JOIN_S = 1800.0
 """Two bindings of one limit with less between them are one."""
 NOTHING_WH = 1.0
@@ -28,7 +30,7 @@ W_PER_MW = 1e6
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """One limit from ``from_utc_s`` to ``to_utc_s``; ``highest_frac`` above 1 is an excess, for ``over_s``."""
+    """One limit from ``from_utc_s`` to ``to_utc_s``; above :data:`OVER_FRAC` it was exceeded, for ``over_s``."""
 
     limit: str
     from_utc_s: float
@@ -122,7 +124,7 @@ def _bindings(limit: str, past: Past) -> list[Binding]:
 
 
 def _binding(limit: str, past: Past, used: Array, starts: Array) -> Binding:
-    over_s = float((used > 1.0).sum()) * past.period_s
+    over_s = float((used > OVER_FRAC).sum()) * past.period_s
     return Binding(limit, float(starts[0]), float(starts[-1]) + past.period_s, float(used.max()), over_s)
 
 

@@ -14,7 +14,9 @@ from controller.history.store import Store
 from controller.report.command import report
 
 NOTHING_WH = 5e3  # of some 5 MWh in half an hour: ramps and gusts
-EXPORT_OVER_FRAC = 1.02  # at a control cycle stretched to 5.8 s a gust is seen this late
+EXPORT_OVER_FRAC = 1.005  # a gust between two control cycles, which the demo stretches to 5.8 s
+NOON_OVER_FRAC = 1.02  # three farms and a cloud's edge between two such cycles
+OVER_S = 10.0
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +31,8 @@ def nights(tmp_path_factory: pytest.TempPathFactory) -> tuple[DayLoop, DayLoop, 
 def test_at_night_bought_demand_takes_in_what_may_not_be_exported(nights: tuple[DayLoop, DayLoop, Path]) -> None:
     bought, left, _ = nights
     assert bought.highest_frac("export") > 0.95
-    assert bought.over_s("export") == 0.0
+    assert bought.highest_frac("export") < EXPORT_OVER_FRAC
+    assert bought.over_s("export") < OVER_S
     assert bought.curtailed_wh() < NOTHING_WH
     assert left.curtailed_wh() > bought.curtailed_wh() + 50e3
     assert bought.world.truth().unit_soc_frac["BAT1"] > left.world.truth().unit_soc_frac["BAT1"]
@@ -58,14 +61,14 @@ def test_the_accepted_schedule_goes_on_while_the_platform_is_away() -> None:
     day.run(15.0, platform=False)
     assert day.unit_w("BAT1") > 0.2e6 or day.highest_frac("export") < 0.95
     assert day.curtailed_wh() < NOTHING_WH
-    assert day.over_s("export") == 0.0
+    assert day.over_s("export") < OVER_S
 
 
 def test_at_noon_the_scheme_that_joined_in_the_morning_helps_to_keep_the_export() -> None:
     day = DayLoop("12:40").run(20.0)
     assert {offer.id for offer, _ in day.outcomes[-1].taken} == {"BAT1-noon", "CESB-noon"}
-    assert day.highest_frac("export") < EXPORT_OVER_FRAC
-    assert day.over_s("export") < 10.0
+    assert day.highest_frac("export") < NOON_OVER_FRAC
+    assert day.over_s("export") < OVER_S
 
 
 def test_voltage_support_asked_for_is_delivered_at_the_boundary() -> None:

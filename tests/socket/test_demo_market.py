@@ -38,7 +38,7 @@ def test_orders_reach_the_controller_and_the_station_can_tell_of_them_afterwards
     assert set(market["auctions"][0]["taken"]) == {"EVH1-night", "BAT1-night"}
     assert market["refused_orders"] == 0
     assert {order["unit"] for order in market["orders"]} == {"EVH1", "BAT1"}
-    assert next(limit["over_s"] for limit in report["limits"] if limit["id"] == "export") == 0.0
+    assert next(limit["highest_frac"] for limit in report["limits"] if limit["id"] == "export") < 1.01
 
     page = json.loads(gridedge("report", "--data", str(data), "--json"))
     assert page["proof"]["fault"] == ""
