@@ -47,7 +47,7 @@ class Decision:
 def decide(
     engine: Engine, state: ControlState, estimate: Estimate, in_force: InForce, snapshot: Snapshot, lost: BoolArray
 ) -> Decision:
-    t, r = engine.tuning, engine.resources
+    t, r = engine.tuning, engine.resources.paced(estimate.latency_s, estimate.tau_s)
     site, incidence = engine.site, engine.layout.incidence
     rows = engine.rows(estimate, in_force)
     effect = effects(rows, incidence, r)
@@ -81,7 +81,7 @@ def decide(
     )
     plan = dispatch(problem, r, incidence, engine.units.q_max_var, t)
     held = _held(bound, plan, r, t)
-    return Decision(in_force, span, rows, effect, bound, plan, _slack(engine, problem, bound, plan, held), held)
+    return Decision(in_force, span, rows, effect, bound, plan, _slack(engine, r, problem, bound, plan, held), held)
 
 
 def held_back_w(decision: Decision) -> Array:
@@ -140,9 +140,9 @@ def _held(bound: Reach, plan: Plan, r: Resources, t: Tuning) -> BoolArray:
     return out
 
 
-def _slack(engine: Engine, problem: Problem, bound: Reach, plan: Plan, held: BoolArray) -> Array:
+def _slack(engine: Engine, r: Resources, problem: Problem, bound: Reach, plan: Plan, held: BoolArray) -> Array:
     """Room for free resources to rise by themselves, W: what every limit leaves after the moves just decided."""
-    r, t = engine.resources, engine.tuning
+    t = engine.tuning
     worse, better, k = problem.effects.worse, problem.effects.better, lead(r, problem.cycle_s, t)
     rise = worse @ (plan.up_w - k * plan.down_w) + better @ (plan.down_w - k * plan.up_w)
     reactive = problem.effects.by_unit_q @ (plan.q_var - problem.q_var)

@@ -35,6 +35,7 @@ TRANSITIONS = {
     "limit.bound": ("limit.bound", "limit.released"),
     "unit.behind": ("unit.behind", "unit.follows"),
     "unit.deaf": ("unit.deaf", "unit.obeys"),
+    "unit.slower_than_configured": ("unit.slower_than_configured", "unit.as_configured"),
     "unit.lost": ("unit.lost", "unit.back"),
     "unit.contested": ("unit.contested", "unit.settled"),
     "limit.unseen": ("limit.unseen", "limit.seen"),
@@ -80,6 +81,7 @@ def build_record(
     conflicts = contested(engine, decision, setpoints)
     flags = _flags(limits, units, sacrificed, engine, bound_at_s, now_s)
     flags |= {("unit.behind", u.id) for u, behind in zip(engine.site.units, estimate.behind, strict=True) if behind}
+    flags |= {("unit.slower_than_configured", u.id) for u, x in zip(units, estimate.slower, strict=True) if x}
     if not estimate.grid_solved:
         flags |= {("grid.no_solution", "network")}
     flags |= {("unit.contested", unit_id) for unit_id in conflicts} | estimate.meters.keys()
@@ -144,14 +146,30 @@ def _unit_states(
     ranks = access_ranks(engine, decision)
     out = []
     e = estimate
-    columns = as_lists(e.unit_p_w, e.unit_q_var, e.avail_w, e.soc_frac, curtailed, e.deaf, lost, held)
-    for unit, s, why, rank, (p_w, q_var, avail_w, soc, kept_w, is_deaf, is_lost, is_held) in zip(
+    columns = as_lists(
+        e.unit_p_w, e.unit_q_var, e.avail_w, e.soc_frac, curtailed, e.latency_s, e.tau_s, e.deaf, lost, held
+    )
+    for unit, s, why, rank, (p_w, q_var, avail_w, soc, kept_w, latency_s, tau_s, is_deaf, is_lost, is_held) in zip(
         engine.site.units, setpoints, withheld, ranks, columns, strict=True
     ):
         status = _status(is_deaf, is_lost, mode, is_held and bool(s.causes))
         out.append(
             UnitState(
-                unit.id, unit.kind.value, p_w, q_var, avail_w, s.p_w, s.q_var, kept_w, soc, status, s.causes, why, rank
+                unit.id,
+                unit.kind.value,
+                p_w,
+                q_var,
+                avail_w,
+                s.p_w,
+                s.q_var,
+                kept_w,
+                soc,
+                status,
+                s.causes,
+                why,
+                rank,
+                latency_s,
+                tau_s,
             )
         )
     return tuple(out)

@@ -6,7 +6,7 @@ discharging). A resource's output is a magnitude ≥ 0; ``sign`` turns it into l
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -69,6 +69,13 @@ class Resources:
             return values
         out: Array = np.add.reduceat(values, self._first, axis=-1)
         return out
+
+    def paced(self, latency_s: Array, tau_s: Array) -> Resources:
+        """The same with the units' dead times and lags as they were identified."""
+        latency_s, tau_s = latency_s[self.unit], tau_s[self.unit]
+        if np.array_equal(latency_s, self.latency_s) and np.array_equal(tau_s, self.tau_s):
+            return self
+        return replace(self, latency_s=latency_s, tau_s=tau_s)
 
     def output_w(self, unit_p_w: Array) -> Array:
         """Magnitude of every resource from the units' powers (load convention)."""

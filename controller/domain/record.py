@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import Enum
@@ -66,6 +67,7 @@ class UnitState:
     ``status``: ``free``, ``held`` (a limit shapes its set point), ``deaf`` (does not follow; gets no credit),
     ``lost`` (no telemetry), ``safe`` (at its fail-safe set point). ``withheld`` splits ``curtailed_w`` by cause,
     largest first; ``rank`` is the unit's turn to give way under the site's principle of access: 1 first, 0 outside.
+    ``latency_s`` and ``tau_s`` are the dead time and lag that were identified from its movements.
     """
 
     id: str
@@ -81,6 +83,8 @@ class UnitState:
     causes: tuple[str, ...]
     withheld: tuple[Withheld, ...] = ()
     rank: int = 0
+    latency_s: float = math.nan
+    tau_s: float = math.nan
 
 
 @dataclass(frozen=True, slots=True)

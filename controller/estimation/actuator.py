@@ -75,9 +75,9 @@ class CommandHistory:
         )
 
     def in_force(self, at_s: Array) -> tuple[Array, Array]:
-        """Per unit: the set points issued last before ``at_s`` (n,)."""
+        """The set points issued last before ``at_s`` (…, n): one instant per unit, or several of each."""
         k = np.maximum(np.searchsorted(self.issued_s, at_s, side="right") - 1, 0)
-        n = np.arange(len(at_s))
+        n = np.arange(at_s.shape[-1])
         return self.p_w[k, n], self.q_var[k, n]
 
     def span(self, from_s: Array, to_s: float) -> tuple[Array, Array]:
@@ -102,22 +102,29 @@ def advance(
     state: ActuatorState, to_s: float, history: CommandHistory, units: UnitArrays, output_w: Array
 ) -> ActuatorState:
     """Move the model to ``to_s``; ``output_w`` is the units' present power (load convention), where caps take hold."""
-    span_s = to_s - state.t_s
-    if span_s <= 0.0:
+    if to_s <= state.t_s:
         return state
-    dt = span_s / SUBSTEPS
-    rise = np.where(units.is_battery, units.ramp_down_w_per_s, units.ramp_up_w_per_s) * dt
-    fall = np.where(units.is_battery, units.ramp_up_w_per_s, units.ramp_down_w_per_s) * dt
-    kp, kq = 1.0 - np.exp(-dt / units.tau_p_s), 1.0 - np.exp(-dt / units.tau_q_s)
-    output = np.where(units.is_battery, 0.0, output_w * units.sign)
-    p, q = state.p, state.q_var
+    dt = (to_s - state.t_s) / SUBSTEPS
+    kq, p, q = 1.0 - np.exp(-dt / units.tau_q_s), state.p, state.q_var
     for k in range(1, SUBSTEPS + 1):
         cmd_p, cmd_q = history.in_force(state.t_s + k * dt - units.latency_s)
-        target = np.where(units.is_battery, cmd_p, cmd_p * units.sign)
-        start = np.where(units.is_battery | (target >= p), p, np.minimum(p, np.maximum(output, target)))
-        p = start + np.clip((target - start) * kp, -fall, rise)
+        p = follow(p, cmd_p, dt, units, output_w)
         q = q + (cmd_q - q) * kq
     return ActuatorState(to_s, p, q)
+
+
+def follow(p: Array, cmd_p_w: Array, dt_s: float, units: UnitArrays, output_w: Array) -> Array:
+    """Cap in force (magnitude) or battery power after ``dt_s`` under a set point (load convention).
+
+    Works on several models of each unit at once (…, n) as well.
+    """
+    rise = np.where(units.is_battery, units.ramp_down_w_per_s, units.ramp_up_w_per_s) * dt_s
+    fall = np.where(units.is_battery, units.ramp_up_w_per_s, units.ramp_down_w_per_s) * dt_s
+    output = np.where(units.is_battery, 0.0, output_w * units.sign)
+    target = np.where(units.is_battery, cmd_p_w, cmd_p_w * units.sign)
+    start = np.where(units.is_battery | (target >= p), p, np.minimum(p, np.maximum(output, target)))
+    out: Array = start + np.clip((target - start) * (1.0 - np.exp(-dt_s / units.tau_p_s)), -fall, rise)
+    return out
 
 
 def modelled_output_w(state: ActuatorState, units: UnitArrays) -> Array:

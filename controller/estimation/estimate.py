@@ -19,8 +19,9 @@ class Estimate:
     """What is known at ``sample_s``; arrays in the site's order, load convention.
 
     ``avail_w`` is the power that a unit could have without its cap (magnitude, NaN when unknown), ``modelled_p_w``
-    what its set point should have made of it; ``deaf`` and ``behind`` are the verdicts of ``response.py``. A
-    ``*_sigma`` is one standard deviation, a ``*_age_s`` the time since a direct reading was used (infinite when there
+    what its set point should have made of it; ``deaf`` and ``behind`` are the verdicts of ``response.py``;
+    ``latency_s`` and ``tau_s`` are dead time and lag as identified, ``slower`` marks units that miss their data sheet.
+    A ``*_sigma`` is one standard deviation, a ``*_age_s`` the time since a direct reading was used (infinite when there
     never was one), ``branch_excess_a`` how far a fresh current reading lies above all that the estimate can explain,
     ``limited_sign`` the direction in which a battery cannot give more. ``grid_solved`` is False while the power flow
     at the present operating point has no solution and ``grid`` is an older one; ``meters`` says what is wrong with
@@ -38,6 +39,9 @@ class Estimate:
     avail_w: Array
     soc_frac: Array
     modelled_p_w: Array
+    latency_s: Array
+    tau_s: Array
+    slower: BoolArray
     branch_ip_a: Array
     branch_iq_a: Array
     branch_sigma_a: Array

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from controller.domain.snapshot import Snapshot
 from controller.estimation.actuator import ActuatorState, CommandHistory, UnitArrays, advance, modelled_output_w
 from controller.estimation.belief import Belief, BeliefState
+from controller.estimation.dynamics import Dynamics, DynamicsModels
 from controller.estimation.estimate import Estimate
 from controller.estimation.flows import FlowModel
 from controller.estimation.layout import LOAD_RATE_FRAC, Layout
@@ -53,6 +54,7 @@ class EstimatorState:
     watch: FreezeWatch
     belief: BeliefState
     actuator: ActuatorState
+    dynamics: Dynamics
     response: Response
     sensitivities: Sensitivities
     offset_v: Array
@@ -76,6 +78,7 @@ class UnitView:
     """
 
     actuator: ActuatorState
+    dynamics: Dynamics
     model_p_w: Array
     response: Response
     settled: BoolArray
@@ -91,6 +94,7 @@ class Estimator:
         self.points = SitePoints(layout.site, layout.row_points, layout.row_scale, i_max_a, layout.grid.u_rated_v)
         self.flows = FlowModel(layout)
         self.belief = Belief(layout)
+        self.dynamics = DynamicsModels(units)
         self.voltages = VoltageOffsets(layout.site, layout.grid.u_rated_v)
         self._rated2 = np.tile(layout.p_rated_w, 2)
         self._n_flow = 2 * layout.n_branch + 2
@@ -118,6 +122,7 @@ class Estimator:
             watch=self.points.initial_watch(),
             belief=self.belief.initial(),
             actuator=ActuatorState(now_s, open_p, np.zeros(n)),
+            dynamics=self.dynamics.initial(now_s),
             response=initial_response(self.units),
             sensitivities=first_sensitivities(lay, lay.injection(x0), now_s),
             offset_v=np.zeros(lay.grid.n_bus),
@@ -175,6 +180,7 @@ class Estimator:
             watch=watched,
             belief=belief,
             actuator=view.actuator,
+            dynamics=view.dynamics,
             response=view.response,
             sensitivities=sensitivities,
             offset_v=offset_v,
@@ -215,17 +221,18 @@ class Estimator:
         held: BoolArray,
         now_s: float,
     ) -> UnitView:
-        lay, units = self.layout, self.units
+        lay, units = self.layout, state.dynamics.of(self.units)
         newest = float(rows.used_at_s[rows.fresh].max()) if rows.fresh.any() else now_s
         sample_s = max(newest, state.actuator.t_s)
         output_w = state.filter.x[2 * lay.n_w : 2 * lay.n_w + lay.n_unit]
         actuator = advance(state.actuator, sample_s, history, units, output_w)
         model_p = modelled_output_w(actuator, units)
         measured_p, measured_q = self._unit_rows(rows.value)
-        on_the_way_s = LAG_ALLOWANCE * units.latency_s + WRITE_CYCLES * lay.site.cycle.cycle_s
+        slowest = state.dynamics.slowest(self.units)
+        on_the_way_s = LAG_ALLOWANCE * slowest.latency_s + WRITE_CYCLES * lay.site.cycle.cycle_s
         low, high = history.span(sample_s - on_the_way_s, now_s)
         look = Look(measured_p, low, high, available, sample_s - state.actuator.t_s, now_s)
-        response = observe(state.response, look, units)
+        response = observe(state.response, look, slowest)
         target_p, target_q = history.in_force(sample_s - units.latency_s)
         q_scale = np.maximum(units.q_max_var, 0.01 * units.p_rated_w)
         settled_p = held & _settled(target_p, model_p, measured_p, units.p_rated_w, units.p_rated_w)
@@ -238,7 +245,10 @@ class Estimator:
         before_p = modelled_output_w(state.actuator, units)
         follows = held & (np.abs(output_w - before_p) < MATCH_FRAC * units.p_rated_w)
         step = np.concatenate([np.where(follows, model_p - before_p, 0.0), actuator.q_var - state.actuator.q_var])
-        return UnitView(actuator, model_p, response, settled, np.where(np.tile(able, 2), step, 0.0))
+        dynamics = self.dynamics.update(
+            state.dynamics, sample_s, history, measured_p, np.where(response.behind, np.nan, available), able
+        )
+        return UnitView(actuator, dynamics, model_p, response, settled, np.where(np.tile(able, 2), step, 0.0))
 
     def _with_currents(
         self, grid: LinearGrid, rows: Reading, currents: Reading, stacked: Array, waiting: BoolArray
@@ -297,6 +307,7 @@ class Estimator:
         interface = stacked[grid.rows_interface()]
         doubt_w = self.belief.witness.doubt_w(state.belief.consistency, state.now_s)
         doubt_a = doubt_w / self.flows.per_a(grid, stacked)
+        dynamics = state.dynamics.of(self.units)
         return Estimate(
             sample_s=view.actuator.t_s,
             unit_p_w=state.filter.x[2 * lay.n_w : 2 * lay.n_w + n],
@@ -309,6 +320,9 @@ class Estimator:
             avail_w=state.avail_w,
             soc_frac=state.soc_frac,
             modelled_p_w=view.model_p_w,
+            latency_s=dynamics.latency_s,
+            tau_s=dynamics.tau_p_s,
+            slower=state.dynamics.slower,
             branch_ip_a=stacked[grid.rows_branch("i_p_a")],
             branch_iq_a=stacked[grid.rows_branch("i_q_a")],
             branch_sigma_a=sigma,

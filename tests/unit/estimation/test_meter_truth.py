@@ -93,7 +93,7 @@ def test_a_wrong_meter_is_named_alone_and_its_limit_is_kept_without_it(element: 
     assert [subject for _, subject in named] == [element]
     assert named[0][0] <= FOUND_S
     assert max(run.worst_frac[60:]) < 1.0, f"{element} x {k}"
-    assert max(run.worst_frac[60:]) > 0.7  # kept, not switched off
+    assert max(run.worst_frac[60:]) > 0.5  # kept, not switched off
 
 
 def test_a_generator_that_seems_to_consume_is_wired_backwards() -> None:
