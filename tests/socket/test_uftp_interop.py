@@ -106,8 +106,8 @@ def aggregator(dso_port: int, port: int, manners: Manners) -> Aggregator:
 
 
 def request_soon(now_s: float) -> Request:
-    day = day_of(now_s + 7200.0, 900, ZONE, POINT)
-    first = day.isp_at(now_s + 7200.0)
+    day = day_of(now_s + 86400.0, 900, ZONE, POINT)
+    first = 48  # noon of tomorrow, at whatever time of the day this runs
     return Request(day, 1, now_s + 1800.0, tuple(Wanted(isp, True, 0, 800_000) for isp in (first, first + 1)))
 
 
