@@ -77,6 +77,11 @@ def _check_line(draft: Draft, at: At[LineModel], nominal_kv: dict[str, float]) -
     if here is not None and there is not None and here != there:
         message = f"{line.from_bus} has {here:g} kV, {line.to_bus} {there:g} kV"
         draft.report((*at.path, "to_bus"), show(line.to_bus), "a bus of the same nominal voltage", message)
+    given = {"r_ohm_per_km": line.r_ohm_per_km, "x_ohm_per_km": line.x_ohm_per_km}
+    missing = [key for key, value in given.items() if value is None]
+    if len(missing) == 1:
+        expected = "both r_ohm_per_km and x_ohm_per_km, or neither"
+        draft.report((*at.path, missing[0]), "nothing", expected, "half an impedance is none")
     if line.r_ohm_per_km == 0.0 and line.x_ohm_per_km == 0.0:
         draft.report((*at.path, "x_ohm_per_km"), "0", "an impedance above 0", "without one no flow can be computed")
 

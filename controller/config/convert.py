@@ -21,6 +21,9 @@ from controller.domain.thermal import Season
 from controller.domain.topology import Branch, Bus, Line, Load, Source, Topology, Transformer
 from controller.domain.unit import Actuator, FailSafe, Storage, Unit, UnitKind
 
+TYPE_R_OHM_A = 100.0  # per km and ampere of rating: aluminium cable and thin overhead line, warm
+TYPE_X_OHM_LV, TYPE_X_OHM_MV = 0.15, 0.35  # per km: bundled conductors below 1 kV, overhead line above
+
 UNIT_FEEDS = (*points.UNIT_QUANTITIES, "p_set_w", "q_set_var")
 """Points that a device which commands a unit feeds by itself, as far as its profile has them."""
 
@@ -54,7 +57,7 @@ def to_topology(network: NetworkModel) -> Topology:
         f_hz=network.f_hz,
         source=_source(network.source),
         buses=tuple(Bus(bus.id, bus.u_nominal_kv * 1e3) for bus in network.buses),
-        lines=tuple(to_line(line, network.f_hz) for line in network.lines),
+        lines=tuple(to_line(line, network.f_hz, _nominal_kv(network, line.from_bus)) for line in network.lines),
         transformers=tuple(to_transformer(item) for item in network.transformers),
         loads=tuple(to_load(load) for load in network.loads),
     )
@@ -64,19 +67,39 @@ def _source(source: SourceModel) -> Source:
     return Source(source.bus, source.s_sc_mva * 1e6, source.rx_ratio, source.u_percent / 100.0)
 
 
-def to_line(line: LineModel, f_hz: float) -> Line:
-    """Equal circuits in parallel become one: impedance divided, susceptance and rating multiplied by their number."""
+def _nominal_kv(network: NetworkModel, bus: str) -> float:
+    return next(item.u_nominal_kv for item in network.buses if item.id == bus)
+
+
+def type_impedance(i_rated_a: float, nominal_kv: float) -> tuple[float, float]:
+    """Resistance and reactance of a line that nobody has data of, ohm/km: rather too large than too small.
+
+    A 150 mm² aluminium cable (275 A) has 0.206 + j0.08, a 70 mm² ACSR line (290 A) 0.43 + j0.36 (IEC 60228, at 20 °C).
+    """
+    return TYPE_R_OHM_A / i_rated_a, TYPE_X_OHM_LV if nominal_kv <= 1.0 else TYPE_X_OHM_MV
+
+
+def to_line(line: LineModel, f_hz: float, nominal_kv: float = 1.0) -> Line:
+    """Equal circuits in parallel become one: impedance divided, susceptance and rating multiplied by their number.
+
+    ``nominal_kv`` tells the kind of line where nobody knows its impedance.
+    """
     n = line.parallel
+    r_ohm_per_km, x_ohm_per_km = line.r_ohm_per_km, line.x_ohm_per_km
+    known = r_ohm_per_km is not None and x_ohm_per_km is not None
+    if r_ohm_per_km is None or x_ohm_per_km is None:
+        r_ohm_per_km, x_ohm_per_km = type_impedance(line.i_rated_a, nominal_kv)
     return Line(
         id=line.id,
         from_bus=line.from_bus,
         to_bus=line.to_bus,
-        r_ohm=line.r_ohm_per_km * line.length_km / n,
-        x_ohm=line.x_ohm_per_km * line.length_km / n,
+        r_ohm=r_ohm_per_km * line.length_km / n,
+        x_ohm=x_ohm_per_km * line.length_km / n,
         b_s=2.0 * math.pi * f_hz * line.c_uf_per_km * 1e-6 * line.length_km * n,
         i_max_a=line.i_rated_a * n,
         overhead=to_overhead(line),
         cable=to_cable(line),
+        impedance_known=known,
     )
 
 

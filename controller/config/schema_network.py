@@ -33,8 +33,17 @@ class LineModel(Strict):
     from_bus: str = name("Bus at the source side, where its meter sits; positive flow leaves this bus.")
     to_bus: str = name("Bus at the load side.")
     length_km: float = number("km", 0.001, 500, "Route length.")
-    r_ohm_per_km: float = number("ohm/km", 0, 20, "Series resistance per phase at operating temperature.")
-    x_ohm_per_km: float = number("ohm/km", 0, 20, "Series reactance per phase.")
+    r_ohm_per_km: float | None = number(
+        "ohm/km",
+        0,
+        20,
+        "Series resistance per phase at operating temperature. Left out together with `x_ohm_per_km` where nobody knows"
+        " them: the box starts from cautious type values, learns how voltages react, and keeps more room until then.",
+        None,
+    )
+    x_ohm_per_km: float | None = number(
+        "ohm/km", 0, 20, "Series reactance per phase; left out with the resistance.", None
+    )
     c_uf_per_km: float = number("uF/km", 0, 5, "Working capacitance per phase; about 0.01 overhead, 0.3 cable.", 0.0)
     parallel: int = number("count", 1, 8, "Equal circuits in parallel, each with the values given here.", 1)
     i_rated_a: float = number("A", 1, 10_000, "Static rating of one circuit, per phase.")

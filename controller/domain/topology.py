@@ -35,7 +35,8 @@ class Bus:
 class Line:
     """An overhead line or a cable; ``b_s`` is the total shunt susceptance; ``i_max_a`` the static rating per phase.
 
-    ``overhead`` or ``cable`` says how it warms up, where somebody knows.
+    ``overhead`` or ``cable`` says how it warms up, where somebody knows. Where ``impedance_known`` is False, ``r_ohm``
+    and ``x_ohm`` are type values, rather too large.
     """
 
     id: str
@@ -47,6 +48,7 @@ class Line:
     i_max_a: float
     overhead: Overhead | None = None
     cable: CableThermal | None = None
+    impedance_known: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ from controller.estimation.state_filter import (
     widened,
 )
 from controller.estimation.voltage import VoltageOffsets
+from controller.estimation.voltage_gain import VoltageGain, VoltageGains
 from controller.grid.model import LinearGrid
 
 Array = NDArray[np.float64]
@@ -57,6 +58,7 @@ class EstimatorState:
     dynamics: Dynamics
     response: Response
     sensitivities: Sensitivities
+    gain: VoltageGain
     offset_v: Array
     offset_flow: Array
     rows_used_at_s: Array
@@ -96,6 +98,7 @@ class Estimator:
         self.belief = Belief(layout)
         self.dynamics = DynamicsModels(units)
         self.voltages = VoltageOffsets(layout.site, layout.grid.u_rated_v)
+        self.gains = VoltageGains(layout.site)
         self._rated2 = np.tile(layout.p_rated_w, 2)
         self._n_flow = 2 * layout.n_branch + 2
         self._flow_var = layout.row_sigma[: self._n_flow] ** 2
@@ -125,6 +128,7 @@ class Estimator:
             dynamics=self.dynamics.initial(now_s),
             response=initial_response(self.units),
             sensitivities=first_sensitivities(lay, lay.injection(x0), now_s),
+            gain=self.gains.initial(),
             offset_v=np.zeros(lay.grid.n_bus),
             offset_flow=np.zeros(self._n_flow),
             rows_used_at_s=self.points.rows.never(),
@@ -183,6 +187,7 @@ class Estimator:
             dynamics=view.dynamics,
             response=view.response,
             sensitivities=sensitivities,
+            gain=self.gains.update(state.gain, voltages.value, injection, grid, now_s),
             offset_v=offset_v,
             offset_flow=offset_flow,
             rows_used_at_s=rows.used_at_s,
@@ -329,13 +334,13 @@ class Estimator:
             branch_excess_a=self.flows.excess_a(magnitude, sigma, currents.value) + doubt_a,
             branch_age_s=np.minimum(state.now_s - state.currents_used_at_s, rows_age[:nb]),
             bus_u_v=stacked[grid.rows_u()],
-            bus_sigma_v=self.voltages.sigma_v(bus_age, stacked[grid.rows_u()], sigma),
+            bus_sigma_v=self.voltages.sigma_v(bus_age, stacked[grid.rows_u()], sigma) + self.gains.sigma_v(state.gain),
             bus_age_s=bus_age,
             interface_p_w=float(interface[0]),
             interface_q_var=float(interface[1]),
             interface_sigma_w=interface_sigma_w,
             interface_age_s=float(rows_age[2 * nb : 2 * nb + 2].max()),
-            grid=grid,
+            grid=self.gains.applied(state.gain, grid),
             grid_solved=state.sensitivities.solved,
             jumped=jumped,
             meters=self._meters(state),

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controller.domain.site import Site
-from controller.domain.topology import SQRT3
+from controller.domain.topology import SQRT3, Line
 from controller.estimation.bus_tree import BusTree
 
 Array = NDArray[np.float64]
@@ -19,6 +19,7 @@ JUMP_SIGMA = 5.0  # an error beyond this is a step and is taken over at once
 FRESH_S = 30.0  # an offset moves slowly: for this long it is as good as measured
 BLIND_SIGMA_PU = 0.004  # while no bus has a meter
 DROP_ERROR_FRAC = 0.08  # of the voltage drop to the nearest meter, one sigma: impedances are wrong by up to 20 %
+DROP_ASSUMED_FRAC = 0.4  # the same where they are only assumed
 
 
 class VoltageOffsets:
@@ -26,6 +27,8 @@ class VoltageOffsets:
 
     def __init__(self, site: Site, u_rated_v: Array) -> None:
         self._tree = BusTree(site.topology)
+        assumed = [isinstance(b, Line) and not b.impedance_known for b in site.topology.branches]
+        self._drop_error = np.where(assumed, DROP_ASSUMED_FRAC, DROP_ERROR_FRAC)
         self._rated_v = u_rated_v
         self._sigma_pu = site.chain.sigma_u_rel
         self._gain = 1.0 - math.exp(-site.cycle.cycle_s / TAU_S)
@@ -61,6 +64,6 @@ class VoltageOffsets:
         ends = tree.ends
         drop = np.abs(u_pu[ends[:, 0]] - u_pu[ends[:, 1]])
         unsure = SQRT3 * tree.z_ohm * branch_sigma_a / self._rated_v[ends[:, 1]]
-        sigma_pu = np.hypot(known_pu, between @ (DROP_ERROR_FRAC * drop + unsure))
+        sigma_pu = np.hypot(known_pu, between @ (self._drop_error * drop + unsure))
         out: Array = sigma_pu * self._rated_v
         return out

@@ -80,6 +80,12 @@ NETWORK = [
     ("    - id: L1", "    - id:¶ T1", "network.lines[0].id", "already used"),
     ("buses: [LV, END], below", "buses: [LV, 7], below¶", "limits.voltage[0].buses[1]", "a name"),
     (
+        "      r_ohm_per_km: 0.2\n      x_ohm_per_km: 0.1",
+        "      r_ohm_per_km: 0.2",
+        "network.lines[0].x_ohm_per_km",
+        "or neither",
+    ),
+    (
         "r_ohm_per_km: 0.2\n      x_ohm_per_km: 0.1",
         "r_ohm_per_km: 0\n      x_ohm_per_km:¶ 0",
         "network.lines[0].x_ohm_per_km",

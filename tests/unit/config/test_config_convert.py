@@ -106,3 +106,13 @@ def test_percent_of_the_meters_becomes_a_fraction() -> None:
     text = changed("control: {", "measurement: {sigma_voltage_percent: 0.5, latency_s: 0.2}\ncontrol: {")
     chain = parse_site(text, "site.yaml").chain
     assert (chain.sigma_u_rel, chain.latency_s, chain.sigma_i_rel) == pytest.approx((0.005, 0.2, 0.003))
+
+
+def test_a_line_without_an_impedance_gets_type_values_that_are_rather_too_large() -> None:
+    text = changed("      r_ohm_per_km: 0.2\n      x_ohm_per_km: 0.1\n", "")
+    (line,) = parse(text.encode(), "site.yaml", FakeCatalogue()).site.topology.lines
+    (known,) = parse(SMALL.encode(), "site.yaml", FakeCatalogue()).site.topology.lines
+    assert not line.impedance_known
+    assert known.impedance_known
+    assert line.r_ohm > known.r_ohm
+    assert line.x_ohm > known.x_ohm
