@@ -29,6 +29,8 @@ Tree = Any
 _NOT_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 _DTYPES = {"f8": np.float64, "i8": np.int64, "i4": np.int32, "b1": np.bool_}
 _TEXTUAL = (datetime, date, time)
+# From numpy 2.5 on `NDArray[...]` is an alias of its own and not a parametrised `ndarray`.
+_ARRAYS = (np.ndarray, NDArray)
 
 
 class CodecError(ValueError):
@@ -115,7 +117,7 @@ def _from_generic(origin: Any, expected: Any, tree: Tree, given: Mapping[type, A
     arguments = typing.get_args(expected)
     if origin in (typing.Union, types.UnionType):
         return _from_union(arguments, tree, given, where)
-    if origin is np.ndarray:
+    if origin in _ARRAYS:
         return _from_class(np.ndarray, tree, given, where)
     if isinstance(origin, type) and issubclass(origin, Mapping):
         key, item = arguments
