@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 
 import pytest
 from virtual_time import LoopClock, in_virtual_time
@@ -19,8 +20,8 @@ POLICY = DrainPolicy(backlog_bytes_per_s=20_000.0, packet_bytes=10_000, retry_s=
 class Box:
     """An outbox without a thread."""
 
-    def __init__(self) -> None:
-        self.outbox = Outbox(sqlite3.connect(":memory:", isolation_level=None))
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self.outbox = Outbox(db)
         self._put = asyncio.Event()
         self.put_at_s: dict[str, float] = {}
         self.most_bytes = 0
@@ -86,9 +87,8 @@ def numbers(keys: list[str]) -> list[int]:
     return [int(key.split("/")[1]) for key in keys]
 
 
-async def month(platform: Platform, waiting: int, live: int) -> Box:
+async def month(box: Box, platform: Platform, waiting: int, live: int) -> None:
     """``waiting`` messages have piled up; then one comes every second while they are drained."""
-    box = Box()
     for k in range(waiting):
         box.put(k)
     drain = asyncio.create_task(Drain(box, platform, LoopClock(), POLICY).run())
@@ -101,12 +101,17 @@ async def month(platform: Platform, waiting: int, live: int) -> Box:
         await asyncio.sleep(1.0)
     drain.cancel()
     await asyncio.gather(drain, return_exceptions=True)
-    return box
 
 
-def test_live_data_is_fresh_while_a_month_is_drained() -> None:
+@pytest.fixture
+def box() -> Iterator[Box]:
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
+        yield Box(db)
+
+
+def test_live_data_is_fresh_while_a_month_is_drained(box: Box) -> None:
     platform = Platform()
-    box = in_virtual_time(month(platform, 2000, 60))
+    in_virtual_time(month(box, platform, 2000, 60))
     assert numbers(platform.late) == list(range(2000))
     assert numbers(platform.live) == list(range(2000, 2060))
     delays_s = [platform.got_at_s[key] - box.put_at_s[key] for key in platform.live]
@@ -114,26 +119,27 @@ def test_live_data_is_fresh_while_a_month_is_drained() -> None:
     assert platform.twice == 0
 
 
-def test_the_backlog_uses_its_share_of_the_link_and_no_more() -> None:
+def test_the_backlog_uses_its_share_of_the_link_and_no_more(box: Box) -> None:
     platform = Platform()
-    box = in_virtual_time(month(platform, 2000, 0))
+    in_virtual_time(month(box, platform, 2000, 0))
     first_s, last_s = (platform.got_at_s[platform.late[k]] for k in (0, -1))
     assert box.most_bytes / (last_s - first_s) == pytest.approx(POLICY.backlog_bytes_per_s, rel=0.1)
     assert box.outbox.count() == 0
 
 
-def test_a_lost_acknowledgement_brings_messages_twice_and_the_platform_has_each_once() -> None:
+def test_a_lost_acknowledgement_brings_messages_twice_and_the_platform_has_each_once(box: Box) -> None:
     platform = Platform()
     platform.forgets = 3
-    in_virtual_time(month(platform, 300, 20))
+    in_virtual_time(month(box, platform, 300, 20))
     assert platform.twice > 0
     assert sorted(numbers(platform.live + platform.late)) == list(range(320))
     assert numbers(platform.late) == sorted(numbers(platform.late))
 
 
-def test_what_comes_while_the_link_is_down_is_backlog_when_it_is_back() -> None:
-    async def course() -> Platform:
-        box, platform = Box(), Platform()
+def test_what_comes_while_the_link_is_down_is_backlog_when_it_is_back(box: Box) -> None:
+    platform = Platform()
+
+    async def course() -> None:
         platform.down = True
         drain = asyncio.create_task(Drain(box, platform, LoopClock(), POLICY).run())
         for k in range(30):
@@ -143,20 +149,18 @@ def test_what_comes_while_the_link_is_down_is_backlog_when_it_is_back() -> None:
         await asyncio.sleep(30.0)
         drain.cancel()
         await asyncio.gather(drain, return_exceptions=True)
-        return platform
 
-    platform = in_virtual_time(course())
+    in_virtual_time(course())
     assert sorted(numbers(platform.live + platform.late)) == list(range(30))
     assert numbers(platform.late)[:20] == list(range(20))
 
 
-def test_an_empty_outbox_costs_a_look_now_and_then() -> None:
-    async def course() -> Box:
-        box = Box()
+def test_an_empty_outbox_costs_a_look_now_and_then(box: Box) -> None:
+    async def course() -> None:
         drain = asyncio.create_task(Drain(box, Platform(), LoopClock(), POLICY).run())
         await asyncio.sleep(3600.0)
         drain.cancel()
         await asyncio.gather(drain, return_exceptions=True)
-        return box
 
-    assert in_virtual_time(course()).outbox.newest_id() == 0
+    in_virtual_time(course())
+    assert box.outbox.newest_id() == 0

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
@@ -13,8 +15,9 @@ ALL = 1 << 30
 
 
 @pytest.fixture
-def db() -> sqlite3.Connection:
-    return sqlite3.connect(":memory:", isolation_level=None)
+def db() -> Iterator[sqlite3.Connection]:
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as opened:
+        yield opened
 
 
 def filled(db: sqlite3.Connection, count: int, policy: OutboxPolicy | None = None) -> Outbox:
@@ -82,7 +85,8 @@ def test_a_key_is_used_once(db: sqlite3.Connection) -> None:
 
 
 def test_when_it_is_full_the_oldest_of_the_least_important_go_and_it_is_said_which(db: sqlite3.Connection) -> None:
-    whole = filled(sqlite3.connect(":memory:", isolation_level=None), 300).used_bytes()
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as other:
+        whole = filled(other, 300).used_bytes()
     outbox = filled(db, 300, OutboxPolicy(bytes_max=whole // 2))
     assert outbox.used_bytes() <= whole // 2
     left = outbox.up_to(outbox.newest_id(), ALL)

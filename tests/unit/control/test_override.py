@@ -286,7 +286,7 @@ def test_a_recording_holds_instructions_and_memories_and_thinks_them_again_alike
     before = desk.loop.state
     tree = json.loads(json.dumps(state_to_tree(before)))
     again = state_from_tree(tree, before.engine)
-    assert again.book == before.book
+    assert repr(again.book) == repr(before.book)  # a HOLD has no value: NaN, which equals nothing
     seen = desk.plant.snapshot()
     assert repr(step(site, again, seen)[1]) == repr(step(site, before, seen)[1])
 

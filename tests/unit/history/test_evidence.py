@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,16 +17,12 @@ START_S = int(datetime(2026, 6, 15, 12, 0, tzinfo=UTC).timestamp())
 
 def entries(folder: Path) -> list[dict[str, str]]:
     """Two minutes of PVA and one of PVB, through the real store."""
-    store = Store(folder, "s")
-    for minute, units in enumerate((("PVA", "PVB"), ("PVA",))):
-        given_up = tuple(Curtailment(u, "T1.thermal", "lifo", 1, 600.0, 4e4, 60.0, 0.99) for u in units)
-        store.append(Batch(START_S + 60 * minute, 60, curtailments=given_up))
-    store.close()
-    db = open_to_read(folder)
-    try:
+    with closing(Store(folder, "s")) as store:
+        for minute, units in enumerate((("PVA", "PVB"), ("PVA",))):
+            given_up = tuple(Curtailment(u, "T1.thermal", "lifo", 1, 600.0, 4e4, 60.0, 0.99) for u in units)
+            store.append(Batch(START_S + 60 * minute, 60, curtailments=given_up))
+    with closing(open_to_read(folder)) as db:
         return list(curtailments(db))
-    finally:
-        db.close()
 
 
 def test_the_energy_of_a_window_is_the_share_of_the_entries_in_it(tmp_path: Path) -> None:
@@ -52,10 +49,7 @@ def test_a_record_that_was_changed_or_cut_in_the_middle_settles_nothing(tmp_path
 def test_entries_of_others_that_are_hidden_prove_the_chain_and_count_nothing(tmp_path: Path) -> None:
     folder = tmp_path
     entries(folder)
-    db = open_to_read(folder)
-    try:
+    with closing(open_to_read(folder)) as db:
         evidence = Evidence(curtailments(db, "PVA"))
-    finally:
-        db.close()
     assert evidence.curtailed_wh("PVA", START_S, START_S + 900.0) == pytest.approx(1200.0)
     assert evidence.curtailed_wh("PVB", START_S, START_S + 900.0) == 0.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
+from contextlib import closing
 from pathlib import Path
 
 from history_kit import BEGAN_S, batch
@@ -34,8 +35,9 @@ class Disk(Store):
 
 def starts(folder: Path) -> list[int]:
     """Which minutes are stored."""
-    rows = open_to_read(folder).execute("SELECT start_utc_s FROM period ORDER BY start_utc_s, part")
-    return [(start - BEGAN_S) // 60 for (start,) in rows]
+    with closing(open_to_read(folder)) as db:
+        rows = db.execute("SELECT start_utc_s FROM period ORDER BY start_utc_s, part")
+        return [(start - BEGAN_S) // 60 for (start,) in rows]
 
 
 async def until(keeper: Keeper, stored: int) -> None:
@@ -99,7 +101,8 @@ async def test_a_full_disk_is_told_once_and_what_waited_is_stored_when_there_is_
     await keeper.aclose()
     assert [log["event"] for log in logs] == ["history.lost", "history.recovered"]
     assert starts(tmp_path) == [5, 6, 7]
-    gaps = open_to_read(tmp_path).execute("SELECT from_utc_s, reason FROM gap ORDER BY from_utc_s").fetchall()
+    with closing(open_to_read(tmp_path)) as db:
+        gaps = db.execute("SELECT from_utc_s, reason FROM gap ORDER BY from_utc_s").fetchall()
     assert gaps == [(BEGAN_S + 60.0 * k, "the disk refused") for k in range(5)]
 
 

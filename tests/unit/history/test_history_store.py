@@ -6,6 +6,8 @@ import csv
 import io
 import json
 import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -19,8 +21,9 @@ from controller.history.store import FILE, Retention, Store, StoreError, curtail
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path, "demo")
+def store(tmp_path: Path) -> Iterator[Store]:
+    with closing(Store(tmp_path, "demo")) as opened:
+        yield opened
 
 
 def test_the_disk_is_asked_for_every_promise(store: Store) -> None:
@@ -32,16 +35,16 @@ def test_the_disk_is_asked_for_every_promise(store: Store) -> None:
 def test_a_period_comes_back_as_it_was(store: Store, tmp_path: Path) -> None:
     store.append(batch(0, happenings=(EVENT,), gaps=(GAP,)))
     store.append(batch(1))
-    db = open_to_read(tmp_path)
-    assert samples(db, "unit.U1.p_w", BEGAN_S, BEGAN_S + 120) == [
-        (BEGAN_S, 60, 0.125, -1.0, 1.0),
-        (BEGAN_S + 60, 60, 1.125, 0.0, 2.0),
-    ]
-    assert db.execute("SELECT utc_s, name FROM event").fetchall() == [(EVENT.utc_s, EVENT.name)]
-    assert db.execute("SELECT lost FROM gap").fetchall() == [(7,)]
-    assert samples(db, "unit.U9.p_w", 0, 1e12) == []
-    with pytest.raises(sqlite3.OperationalError, match="readonly"):
-        db.execute("DELETE FROM sample")
+    with closing(open_to_read(tmp_path)) as db:
+        assert samples(db, "unit.U1.p_w", BEGAN_S, BEGAN_S + 120) == [
+            (BEGAN_S, 60, 0.125, -1.0, 1.0),
+            (BEGAN_S + 60, 60, 1.125, 0.0, 2.0),
+        ]
+        assert db.execute("SELECT utc_s, name FROM event").fetchall() == [(EVENT.utc_s, EVENT.name)]
+        assert db.execute("SELECT lost FROM gap").fetchall() == [(7,)]
+        assert samples(db, "unit.U9.p_w", 0, 1e12) == []
+        with pytest.raises(sqlite3.OperationalError, match="readonly"):
+            db.execute("DELETE FROM sample")
 
 
 def test_a_second_period_of_the_same_minute_is_kept_beside_the_first(store: Store) -> None:
@@ -63,10 +66,10 @@ def test_a_period_that_cannot_be_stored_whole_is_not_stored_at_all(store: Store)
 def test_a_store_opened_again_goes_on_where_it_was(store: Store, tmp_path: Path) -> None:
     store.append(batch(0))
     store.close()
-    again = Store(tmp_path, "demo")
-    assert again.known_until_s() == BEGAN_S + 60
-    again.append(batch(1))
-    assert verify(curtailments(open_to_read(tmp_path))).entries == 2
+    with closing(Store(tmp_path, "demo")) as again, closing(open_to_read(tmp_path)) as db:
+        assert again.known_until_s() == BEGAN_S + 60
+        again.append(batch(1))
+        assert verify(curtailments(db)).entries == 2
 
 
 def test_the_store_of_another_site_is_refused(store: Store, tmp_path: Path) -> None:
@@ -82,11 +85,11 @@ def test_the_store_of_another_site_is_refused(store: Store, tmp_path: Path) -> N
 
 
 def test_old_samples_are_forgotten_and_what_was_given_up_never(tmp_path: Path) -> None:
-    store = Store(tmp_path, "demo", retention=Retention(samples_s=600.0))
-    for k in range(30):
-        store.append(batch(k))
-    assert store._db.execute("SELECT count(DISTINCT start_utc_s) FROM sample").fetchone() == (10,)
-    assert store._db.execute("SELECT count(*) FROM curtailment").fetchone() == (30,)
+    with closing(Store(tmp_path, "demo", retention=Retention(samples_s=600.0))) as store:
+        for k in range(30):
+            store.append(batch(k))
+        assert store._db.execute("SELECT count(DISTINCT start_utc_s) FROM sample").fetchone() == (10,)
+        assert store._db.execute("SELECT count(*) FROM curtailment").fetchone() == (30,)
 
 
 def test_every_period_leaves_its_messages_with_keys_that_say_what_they_are(store: Store) -> None:
@@ -191,8 +194,8 @@ def test_a_file_that_is_no_export_is_refused() -> None:
 
 
 def test_the_outbox_is_part_of_the_promise_and_bounded(tmp_path: Path) -> None:
-    store = Store(tmp_path, "demo", OutboxPolicy(bytes_max=20_000))
-    for k in range(200):
-        store.append(batch(k, points=20))
-    assert store.outbox.used_bytes() <= 20_000
-    assert store._db.execute("SELECT count(*) FROM period").fetchone() == (200,)
+    with closing(Store(tmp_path, "demo", OutboxPolicy(bytes_max=20_000))) as store:
+        for k in range(200):
+            store.append(batch(k, points=20))
+        assert store.outbox.used_bytes() <= 20_000
+        assert store._db.execute("SELECT count(*) FROM period").fetchone() == (200,)
