@@ -7,10 +7,11 @@ Entries are chained by fingerprints (SHA-256) and can be neither changed nor del
 from __future__ import annotations
 
 import hashlib
-import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from controller.durable import closed_on_failure, open_durable, transaction
 
 FILE = "platform.sqlite"
 BEGINNING = "0" * 64
@@ -56,10 +57,9 @@ class Ledger:
     """The one connection that writes; used by one thread only. Raises sqlite3.Error when the disk refuses."""
 
     def __init__(self, folder: Path) -> None:
-        self._db = sqlite3.connect(folder / FILE, isolation_level=None, timeout=30.0)
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=FULL")
-        self._db.executescript(_SCHEMA)
+        self._db = open_durable(folder / FILE)
+        with closed_on_failure(self._db):
+            self._db.executescript(_SCHEMA)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -72,17 +72,11 @@ class Ledger:
 
     def write(self, entries: list[Entry], book: str) -> None:
         """Add entries and keep the book, all or nothing."""
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
+        with transaction(self._db):
             head = self._head()
             for entry in entries:
                 head = self._add(entry, head)
             self._db.execute("INSERT OR REPLACE INTO book VALUES (1, ?)", (book,))
-        except BaseException:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            raise
-        self._db.execute("COMMIT")
 
     def entries(self) -> Iterator[tuple[Entry, str]]:
         """Every entry with its fingerprint, oldest first."""

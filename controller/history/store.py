@@ -12,12 +12,12 @@ import math
 import secrets
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from controller.balancing.outbox import DEFAULT_POLICY, Outbox, OutboxPolicy
+from controller.durable import closed_on_failure, open_durable, transaction
 from controller.history.batch import Batch, Curtailment
 from controller.history.chain import BEGINNING, COLUMNS, FIELDS, chain_of, content_of
 
@@ -76,10 +76,8 @@ class Store:
     ) -> None:
         self.site = site
         self._retention = retention
-        self._db = sqlite3.connect(folder / FILE, isolation_level=None, timeout=30.0)
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=FULL")
-        with self.transaction():
+        self._db = open_durable(folder / FILE)
+        with closed_on_failure(self._db), transaction(self._db):
             for statement in (*_SCHEMA.split(";"), _LEDGER):
                 self._db.execute(statement)
             self._check_format(site)
@@ -90,18 +88,6 @@ class Store:
         """Let go of the file."""
         self._db.close()
 
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """All of it or nothing."""
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            raise
-        self._db.execute("COMMIT")
-
     def append(self, batch: Batch) -> int:
         """Keep one period; returns its part (0, or more when a period of that start is there already).
 
@@ -109,7 +95,7 @@ class Store:
         """
         known = dict(self._points)
         try:
-            with self.transaction():
+            with transaction(self._db):
                 return self._append(batch)
         except BaseException:
             self._points = known
@@ -117,7 +103,7 @@ class Store:
 
     def acknowledged(self, ids: Sequence[int]) -> None:
         """Others have these messages of the outbox."""
-        with self.transaction():
+        with transaction(self._db):
             self.outbox.acknowledged(ids)
 
     def known_until_s(self) -> float | None:

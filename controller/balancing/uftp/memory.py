@@ -8,11 +8,11 @@ attempt and sent with the same id until it has arrived.
 from __future__ import annotations
 
 import hashlib
-import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+
+from controller.durable import closed_on_failure, open_durable, transaction
 
 FILE = "market.sqlite"
 BEGINNING = "0" * 64
@@ -77,25 +77,17 @@ class Memory:
     """The one connection; used by one thread only. Raises sqlite3.Error when the disk refuses: then nothing is kept."""
 
     def __init__(self, folder: Path) -> None:
-        self._db = sqlite3.connect(folder / FILE, isolation_level=None, timeout=30.0)
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=FULL")
-        self._db.executescript(_SCHEMA)
+        self._db = open_durable(folder / FILE)
+        with closed_on_failure(self._db):
+            self._db.executescript(_SCHEMA)
 
     def close(self) -> None:
         """Let go of the file."""
         self._db.close()
 
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
+    def transaction(self) -> AbstractContextManager[None]:
         """All of it or nothing."""
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
-        self._db.execute("COMMIT")
+        return transaction(self._db)
 
     def hear(self, heard: Heard) -> None:
         """Keep a message with its verdict, inside the caller's transaction."""

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 from controller.config.loader import load_site
 from controller.domain.unit import Unit
+from controller.durable import transaction
 from controller.history.batch import Batch, Curtailment, Happening, Sample
 from controller.history.store import FILE, Store, open_to_read
 from controller.report.command import report
@@ -119,7 +120,7 @@ def test_a_minute_above_a_limit_is_not_a_good_night(tmp_path: Path) -> None:
 
 def test_a_changed_entry_of_the_record_is_told_first(tmp_path: Path) -> None:
     night(tmp_path, [minute(k, cut_w=1e3) for k in range(3)])
-    with closing(Store(tmp_path, SITE.name)) as store, store.transaction():
+    with closing(Store(tmp_path, SITE.name)) as store, transaction(store._db):
         store._db.execute("UPDATE curtailment SET energy_wh = '0.000' WHERE seq = 2")
     done = CliRunner().invoke(report, ["--data", str(tmp_path)])
     assert "The record of curtailments is broken." in done.output

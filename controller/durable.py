@@ -1,0 +1,46 @@
+"""SQLite files whose every promise is on the disk before it is given."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+def open_durable(file: Path) -> sqlite3.Connection:
+    """A connection for one thread, write-ahead log, every commit synced. Raises sqlite3.Error when the disk refuses.
+
+    Transactions are begun by :func:`transaction` only.
+    """
+    db = sqlite3.connect(file, isolation_level=None, timeout=30.0)
+    with closed_on_failure(db):
+        db.execute("PRAGMA journal_mode=WAL")
+        db.execute("PRAGMA synchronous=FULL")
+    return db
+
+
+@contextmanager
+def closed_on_failure(db: sqlite3.Connection) -> Iterator[None]:
+    """A file that cannot be made ready is let go of: the next try finds it free."""
+    try:
+        yield
+    except BaseException:
+        db.close()
+        raise
+
+
+@contextmanager
+def transaction(db: sqlite3.Connection) -> Iterator[None]:
+    """All of it or nothing.
+
+    A full disk may have ended the transaction already; rolling back once more would hide why.
+    """
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
+    db.execute("COMMIT")
