@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import re
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +22,7 @@ from controller.control.reasons import dump_memory, restore_memory
 from controller.control.state import ControlState, initial_state
 from controller.domain.site import Device, Site
 from controller.ports import Clock, FieldDevice
+from controller.readable_errors import readable_errors
 from controller.recording.recorder import Recorder
 from controller.recording.writer import Policy, Writer
 from controller.runtime.event_log import EventLog
@@ -263,12 +264,3 @@ def _open_recorder(options: RunOptions, opened: AsyncExitStack) -> Recorder | No
     recorder = Recorder(writer)
     opened.callback(recorder.close)
     return recorder
-
-
-@contextmanager
-def readable_errors() -> Iterator[None]:
-    """What a person can put right is said in one line, with exit status 1."""
-    try:
-        yield
-    except (OSError, ValueError) as error:
-        raise click.ClickException(str(error)) from error

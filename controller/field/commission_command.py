@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from controller.app import move_port, open_devices, readable_errors, supported_commands
+from controller.app import move_port, open_devices, supported_commands
 from controller.clock import SystemClock
 from controller.config.catalogue import installed_catalogue
 from controller.config.find import find_site
@@ -23,6 +23,7 @@ from controller.field.commission import Commissioning
 from controller.field.commission_record import as_text, compare, record
 from controller.field.points_command import chosen
 from controller.ports import FieldDevice
+from controller.readable_errors import readable_errors
 
 
 @click.command()

@@ -12,13 +12,14 @@ import click
 from rich.console import Console
 from rich.live import Live
 
-from controller.app import move_port, open_devices, readable_errors
+from controller.app import move_port, open_devices
 from controller.clock import SystemClock
 from controller.config.find import find_site
 from controller.config.loader import load_site
 from controller.domain.site import Device
 from controller.field.points_view import as_json, as_tables
 from controller.field.watch import Watch
+from controller.readable_errors import readable_errors
 from controller.runtime.supervisor import stop_on_signals
 
 REFRESH_S = 0.5

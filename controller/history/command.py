@@ -6,8 +6,7 @@ import asyncio
 import csv
 import sqlite3
 import sys
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import TextIO
@@ -27,6 +26,7 @@ from controller.history.collect import PERIOD_S, Collector
 from controller.history.intake import Intake
 from controller.history.keeper import Keeper
 from controller.history.store import Store, curtailments, open_to_read
+from controller.readable_errors import readable_errors
 from controller.runtime.log import logging_to
 from controller.runtime.supervisor import Work, stop_on_signals, supervise
 
@@ -64,7 +64,7 @@ def station(
     Reads the records of `gridedge run --record-socket`, stores mean, lowest and highest of every point per period,
     every event, and what each unit gave up for whom. May be killed at any time; the control process does not notice.
     """
-    with _readable_errors():
+    with readable_errors(sqlite3.Error):
         configured = load_site(find_site(site))
         name = configured.name
         data.mkdir(exist_ok=True)
@@ -120,7 +120,7 @@ def ledger(*, data: Path, unit: str | None, output: TextIO) -> None:
     `gridedge verify` proves that nothing in it was changed or left out. With --unit, an owner can prove the same
     without seeing what concerns others.
     """
-    with _readable_errors(), closing(open_to_read(data)) as db:
+    with readable_errors(sqlite3.Error), closing(open_to_read(data)) as db:
         lines = csv.DictWriter(output, COLUMNS, lineterminator="\n")
         lines.writeheader()
         lines.writerows(curtailments(db, unit))
@@ -134,7 +134,7 @@ def verify_command(file: TextIO, *, head: str | None) -> None:
 
     Exit status 0: every entry is as it was written, and none is missing up to the last. 1: not so.
     """
-    with _readable_errors():
+    with readable_errors(sqlite3.Error):
         reader = csv.DictReader(file, restval="")
         if tuple(reader.fieldnames or ()) != COLUMNS:
             raise ValueError(f"{file.name} has the columns {reader.fieldnames}; expected {', '.join(COLUMNS)}")
@@ -145,12 +145,3 @@ def verify_command(file: TextIO, *, head: str | None) -> None:
         if head is not None and head not in [row["chain"] for row in rows]:
             raise ValueError(f"{file.name}: no entry has the fingerprint {head}; the record was cut off or rewritten")
     click.echo(f"{verdict.entries} entries, {verdict.shown} shown in full, unbroken; head {verdict.head}")
-
-
-@contextmanager
-def _readable_errors() -> Iterator[None]:
-    """What a person can put right is said in one line, with exit status 1."""
-    try:
-        yield
-    except (OSError, ValueError, sqlite3.Error) as error:
-        raise click.ClickException(str(error)) from error

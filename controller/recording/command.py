@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
@@ -16,6 +16,7 @@ from controller.config.find import find_site
 from controller.config.loader import load_site
 from controller.control.tuning import Tuning
 from controller.domain.record import CycleRecord
+from controller.readable_errors import readable_errors
 from controller.recording.explain import Account, explained
 from controller.recording.format import Header, this_machine
 from controller.recording.reader import Item, read
@@ -54,7 +55,7 @@ def replay_command(
     recording does not answer to other set points: with --tuning or --site the differences say what the controller
     would have said to the same readings.
     """
-    with _readable_errors():
+    with readable_errors():
         change = Change(load_site(find_site(site_name)) if site_name else None, _tuning(tuning))
         span = _Span.of(read(file), from_text, to_text)
         told = _Telling(span, explain, show, account=Account("" if explain in (None, _ALL) else explain))
@@ -207,12 +208,3 @@ def _tuning(changes: tuple[str, ...]) -> dict[str, float]:
         if not math.isfinite(values[key]):
             raise ValueError(f"--tuning {change}: expected a finite number")
     return values
-
-
-@contextmanager
-def _readable_errors() -> Iterator[None]:
-    """What a person can put right is said in one line, with exit status 1."""
-    try:
-        yield
-    except (OSError, ValueError) as error:
-        raise click.ClickException(str(error)) from error

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +15,7 @@ import click
 from controller.config.find import find_site
 from controller.config.loader import load
 from controller.history.store import open_to_read
+from controller.readable_errors import readable_errors
 from controller.report.findings import find
 from controller.report.page import page
 from controller.report.past import read_past, span_stored
@@ -47,7 +47,7 @@ def report(
     Compares with a last-in-first-out threshold scheme, replayed on the recorded flows, and checks the record of
     curtailments from its first entry on. --pdf needs the extra 'report'.
     """
-    with _readable_errors(), closing(open_to_read(data)) as db:
+    with readable_errors(sqlite3.Error), closing(open_to_read(data)) as db:
         name = site_name or str(db.execute("SELECT value FROM about WHERE key = 'site'").fetchone()[0])
         loaded = load(find_site(name))
         site, title = loaded.site, loaded.file.site.title or loaded.site.name
@@ -81,12 +81,3 @@ def _draw_pdf(path: Path, title: str, what: tuple[object, ...]) -> None:
             raise
         raise ValueError("--pdf needs matplotlib; expected the extra 'report' to be installed") from missing
     write_pdf(path, title, *what)  # type: ignore[arg-type]
-
-
-@contextmanager
-def _readable_errors() -> Iterator[None]:
-    """What a person can put right is said in one line, with exit status 1."""
-    try:
-        yield
-    except (OSError, ValueError, sqlite3.Error) as error:
-        raise click.ClickException(str(error)) from error
