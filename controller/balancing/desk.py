@@ -5,17 +5,14 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from controller.balancing.admission import Accepted, Book, Now, admit, withdrawn, without_expired
 from controller.balancing.book_text import describe, dump_book, load_book
 from controller.balancing.command import Command
-from controller.balancing.ledger import Entry, Ledger
+from controller.balancing.ledger import JUDGED_MAX, Entry, Ledger, Waiting
 from controller.domain.site import Site
-
-REMEMBERED_MAX = 4096
-"""Versions that were judged and are not judged again when the platform lists them once more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +27,14 @@ class Verdict:
     accepted: bool
     reason: str
     over: bool = False
+
+
+Reply = Callable[[Verdict, str], Waiting | None]
+"""Puts a verdict into the words of a protocol; the text is a name that no other version of any command has."""
+
+
+def no_reply(_verdict: Verdict, _name: str) -> None:
+    """For those who want no answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,28 +56,37 @@ class CommandDesk:
     def __init__(self, site: Site, ledger: Ledger, now: Now) -> None:
         self._site = site
         self._ledger = ledger
-        self._judged: OrderedDict[str, None] = OrderedDict()
+        self._judged: OrderedDict[str, None] = OrderedDict.fromkeys(ledger.judged())
         self.trouble = ""
         self.book = self._remembered(now)
 
-    def judge(self, asked: Iterable[Command | Unreadable], now: Now) -> list[Verdict]:
-        """Verdicts about what is new, in the order of issue; what was judged in the same words before is not."""
-        found = sorted((x for x in asked if self._is_new(x)), key=_turn)
+    def judge(self, asked: Iterable[Command | Unreadable], now: Now, reply: Reply = no_reply) -> list[Verdict]:
+        """Verdicts about what is new, in the order of issue; what was judged in the same words before is not.
+
+        Their replies are on the disk with them.
+        """
+        found = [one for one in sorted(asked, key=_turn) if self._is_new(one)]
+        names = [_fingerprint(one) for one in found]
         verdicts, entries, book = [], [], self.book
         for one in found:
-            verdict = Verdict(one.id, one.issuer, False, one.reason) if isinstance(one, Unreadable) else None
-            if verdict is None and isinstance(one, Command):
-                outcome = admit(self._site, one, book, now)
-                book = outcome.book if isinstance(outcome, Accepted) else book
-                reason = "" if isinstance(outcome, Accepted) else outcome.reason
-                verdict = Verdict(one.id, one.issuer, not reason, reason, one.expires_utc_s <= now.utc_s)
-            if verdict is not None:
-                verdicts.append(verdict)
-                entries.append(_entry(one, verdict, now))
-        self._keep(entries, book, now)
-        for one in found:
-            self._remember(one)
+            book, verdict = self._judged_one(one, book, now)
+            verdicts.append(verdict)
+            entries.append(_entry(one, verdict, now))
+        if entries:
+            replies = [reply(verdict, name) for verdict, name in zip(verdicts, names, strict=True)]
+            self._ledger.write(entries, dump_book(book, now), names, [x for x in replies if x is not None])
+            self.book = book
+        self._remember(names)
         return verdicts
+
+    def _judged_one(self, one: Command | Unreadable, book: Book, now: Now) -> tuple[Book, Verdict]:
+        if isinstance(one, Unreadable):
+            return book, Verdict(one.id, one.issuer, False, one.reason)
+        outcome = admit(self._site, one, book, now)
+        over = one.expires_utc_s <= now.utc_s
+        if isinstance(outcome, Accepted):
+            return outcome.book, Verdict(one.id, one.issuer, True, "", over)
+        return book, Verdict(one.id, one.issuer, False, outcome.reason, over)
 
     def withdraw(self, commands: Iterable[Command], now: Now) -> None:
         """Their issuers have taken these back."""
@@ -87,11 +101,6 @@ class CommandDesk:
         book, gone = without_expired(self.book, now)
         self._keep([_event(command, "expired", "", now) for command in gone], book, now)
         return gone
-
-    def answered(self, issuer: str, command: str, instruction: str, accepted: bool, text: str, now: Now) -> None:
-        """Record how the control process answered an order."""
-        verdict = "ordered" if accepted else "not ordered"
-        self._keep([Entry(_utc(now), issuer, command, "", verdict, text, instruction)], self.book, now)
 
     def _remembered(self, now: Now) -> Book:
         text = self._ledger.book()
@@ -109,13 +118,11 @@ class CommandDesk:
             self.book = book
 
     def _is_new(self, one: Command | Unreadable) -> bool:
-        if isinstance(one, Command) and any(a.command == one for a in self.book.standing):
-            return False
-        return _fingerprint(one) not in self._judged
+        return _fingerprint(one) not in self._judged and not any(a.command == one for a in self.book.standing)
 
-    def _remember(self, one: Command | Unreadable) -> None:
-        self._judged[_fingerprint(one)] = None
-        while len(self._judged) > REMEMBERED_MAX:
+    def _remember(self, names: Iterable[str]) -> None:
+        self._judged.update(dict.fromkeys(names))
+        while len(self._judged) > JUDGED_MAX:
             self._judged.popitem(last=False)
 
 

@@ -8,30 +8,31 @@ from __future__ import annotations
 
 import asyncio
 import json
-import math
 import sqlite3
 import zlib
-from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import structlog
 
-from controller.balancing.admission import Now
+from controller.balancing.admission import Now, without_expired
 from controller.balancing.command import Command
 from controller.balancing.desk import CommandDesk, Unreadable, Verdict
-from controller.balancing.ledger import Ledger
+from controller.balancing.ledger import Ledger, Waiting
 from controller.balancing.meter import PeriodMeter
 from controller.balancing.openadr.events import to_command
-from controller.balancing.openadr.models import Event, Program, Report, dump, parse
+from controller.balancing.openadr.models import Event, Program, dump, parse
 from controller.balancing.openadr.reports import answer, measurements
 from controller.balancing.openadr.strict_json import Malformed
+from controller.balancing.order_book import OrderBook
 from controller.balancing.order_port import OrderPort
-from controller.balancing.orders import Key, Told, due, wanted
+from controller.balancing.orders import wanted
 from controller.balancing.vtn_client import Declined, LinkError, VtnClient
 from controller.clock import utc_s
+from controller.domain.instruction import Instruction
 from controller.domain.platform import Platform
 from controller.domain.site import Site
 from controller.ports import Clock
@@ -43,8 +44,6 @@ T = TypeVar("T")
 ORDERS_S = 1.0
 """Period of looking what the control process has to be told."""
 BACKOFF_S_MAX = 300.0
-REPORTS_MAX = 1000
-"""Reports that wait for the platform; the oldest go first."""
 
 
 class OpenAdrLink:
@@ -58,19 +57,16 @@ class OpenAdrLink:
         self._port = port
         self._meter = PeriodMeter(frozenset(unit.id for unit in site.units))
         self._events: dict[str, Event] = {}
-        self._told: dict[Key, Told] = {}
-        self._waiting: deque[Report] = deque(maxlen=REPORTS_MAX)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="commands")
-        self._desk: CommandDesk | None = None
-        self._counter = 0
+        self._desk: _Desk | None = None
         self._trouble = ""
         self._up = False
 
     async def open(self) -> None:
         """Open the record of commands. Raises OSError or sqlite3.Error when it cannot be used."""
-        self._desk = await self._ask(lambda: CommandDesk(self._site, Ledger(self._folder), self._now()))
-        if self._desk.trouble:
-            _log.error("platform.book_refused", reason=self._desk.trouble)
+        self._desk = desk = await self._ask(lambda: _Desk.of(self._site, Ledger(self._folder), self._now()))
+        for trouble in filter(None, (desk.commands.trouble, desk.orders.trouble)):
+            _log.error("platform.book_refused", reason=trouble)
 
     def take(self, record: Mapping[str, Any]) -> None:
         """A record of the control process; never waits."""
@@ -106,7 +102,7 @@ class OpenAdrLink:
                     await self.poll(client)
                     if self._clock.now_s() - reported_s >= self._platform.link.report_s:
                         reported_s = self._clock.now_s()
-                        self._measure()
+                        await self._measure()
                     await self._report(client)
                     polls += 1
                     self._recovered()
@@ -124,39 +120,49 @@ class OpenAdrLink:
         for program_id, (program, account) in ours.items():
             for document in await client.everything("/events", {"programID": program_id}):
                 listed.append(self._read(document, program, account))
-        verdicts = await self._ask(lambda: self._opened.judge(listed, self._now()))
+        commands = self._opened.commands
+        verdicts = await self._ask(lambda: commands.judge(listed, self._now(), self._reply))
         here = {(x.issuer, x.id) for x in listed}
-        book = self._opened.book
-        gone = [a.command for a in book.standing if (a.command.issuer, a.command.id) not in here]
-        await self._ask(lambda: self._opened.withdraw(gone, self._now()))
-        self._tell(verdicts)
+        gone = [a.command for a in commands.book.standing if (a.command.issuer, a.command.id) not in here]
+        await self._ask(lambda: commands.withdraw(gone, self._now()))
+        for verdict in verdicts:
+            _log_verdict(verdict)
         for command in gone:
             _log.info("platform.withdrawn", subject=command.id, issuer=command.issuer)
 
     async def order(self) -> None:
-        """Say what is due; an answer that does not come is asked for again later."""
-        now = self._now()
-        await self._ask(lambda: self._opened.expire(now))
-        orders = wanted(self._site, self._opened.book, now)
-        self._counter = max(self._counter + 1, int(now.utc_s * 1e6) if math.isfinite(now.utc_s) else 0)
-        for key, said in due(self._platform, orders, self._told, now, self._counter):
-            self._counter = max(self._counter, said.counter)
-            command = orders[key].command if key in orders else self._told[key].order.command
-            try:
-                accepted, text = await self._port.say(said)
-            except OSError as error:
-                accepted, text = False, f"no answer: {error}"
-            await self._ask(lambda: self._opened.answered(said.issuer, command, said.id, accepted, text, now))  # noqa: B023
-            if key in orders:
-                self._told[key] = Told(orders[key], said.id, now.now_s, accepted)
-            elif accepted or not text.startswith("no answer"):
-                del self._told[key]
+        """Say what is due; an answer that does not come is asked for again later.
+
+        What was accepted is said also while the disk refuses to keep that it was: a limit must not wait for a disk.
+        """
+        now, desk = self._now(), self._opened
+        await self._on_disk(lambda: desk.commands.expire(now))
+        standing, _ = without_expired(desk.commands.book, now)
+        orders = wanted(self._site, standing, now, desk.orders.told())
+        for order, said in desk.orders.due(self._platform, orders, now):
+            await self._on_disk(lambda: desk.orders.saying(order, said, now))  # noqa: B023
+            accepted, text = await self._said(said)
+            await self._on_disk(lambda: desk.orders.answered(order, said, accepted, text, now))  # noqa: B023
             if not accepted:
-                _log.warning("platform.not_ordered", subject=command, issuer=said.issuer, text=text)
+                _log.warning("platform.not_ordered", subject=order.command, issuer=said.issuer, text=text)
 
     async def aclose(self) -> None:
-        """Let go of the thread; what was promised is on the disk already."""
+        """Let go of the file and the thread; what was promised is on the disk already."""
+        if self._desk is not None:
+            self._thread.submit(self._desk.ledger.close)
         self._thread.shutdown(wait=True)
+
+    async def _said(self, said: Instruction) -> tuple[bool | None, str]:
+        try:
+            return await self._port.say(said)
+        except OSError as error:
+            return None, f"no answer: {error}"
+
+    async def _on_disk(self, work: Callable[[], object]) -> None:
+        try:
+            await self._ask(work)
+        except sqlite3.Error as error:
+            self._lost(f"the record of commands: {error}")
 
     def _read(self, document: Any, program: Program, account: str) -> Command | Unreadable:
         named = document.get("id") if isinstance(document, dict) else None
@@ -168,36 +174,32 @@ class OpenAdrLink:
         except Malformed as error:
             return Unreadable(event_id, account, f"malformed: {error}", json.dumps(document))
 
-    def _tell(self, verdicts: list[Verdict]) -> None:
-        """To the log, and to the platform what it can still use."""
-        for verdict in verdicts:
-            if verdict.accepted:
-                _log.info("platform.accepted", subject=verdict.command, issuer=verdict.issuer)
-            else:
-                _log.warning("platform.refused", subject=verdict.command, issuer=verdict.issuer, text=verdict.reason)
-            if not verdict.over and verdict.command in self._events:
-                self._waiting.append(answer(verdict.command, self._platform.link.ven_name, verdict.reason))
+    def _reply(self, verdict: Verdict, name: str) -> Waiting | None:
+        """What the platform is told about its event, when it can still use it."""
+        if verdict.over or verdict.command not in self._events:
+            return None
+        report = answer(verdict.command, self._platform.link.ven_name, verdict.reason, name)
+        return Waiting(verdict.command, json.dumps(dump(report)), answers=True)
 
-    def _measure(self) -> None:
+    async def _measure(self) -> None:
         period = self._meter.take(utc_s(self._clock))
         if period is None:
             return
-        standing = {a.command.id for a in self._opened.book.standing}
-        for event in self._events.values():
-            made = (
-                measurements(self._site, event, self._platform.link.ven_name, period) if event.id in standing else None
-            )
-            if made is not None:
-                self._waiting.append(made)
+        standing = {a.command.id for a in self._opened.commands.book.standing}
+        name = self._platform.link.ven_name
+        made = [measurements(self._site, e, name, period) for e in self._events.values() if e.id in standing]
+        waiting = [Waiting(one.eventID or "", json.dumps(dump(one)), answers=False) for one in made if one is not None]
+        await self._ask(lambda: self._opened.ledger.queue(waiting))
 
     async def _report(self, client: VtnClient) -> None:
-        while self._waiting:
-            report = self._waiting[0]
+        """Say what waits, oldest first, each until the platform has it; a kill in between says the last one twice."""
+        ledger = self._opened.ledger
+        while (report := await self._ask(ledger.waiting)) is not None:
             try:
-                await client.post("/reports", dump(report))
+                await client.post("/reports", json.loads(report.text))
             except Declined as error:
-                _log.warning("platform.report_declined", subject=report.eventID, reason=str(error))
-            self._waiting.popleft()
+                _log.warning("platform.report_declined", subject=report.about, reason=str(error))
+            await self._ask(lambda: ledger.confirmed(report))
 
     def _recovered(self) -> None:
         if not self._up:
@@ -213,10 +215,30 @@ class OpenAdrLink:
         return Now(utc_s(self._clock), self._clock.now_s())
 
     @property
-    def _opened(self) -> CommandDesk:
+    def _opened(self) -> _Desk:
         if self._desk is None:
             raise RuntimeError("the record of commands is not open; expected open() first")
         return self._desk
 
     async def _ask(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+
+@dataclass(frozen=True, slots=True)
+class _Desk:
+    """What is on the disk, behind one thread."""
+
+    ledger: Ledger
+    commands: CommandDesk
+    orders: OrderBook
+
+    @classmethod
+    def of(cls, site: Site, ledger: Ledger, now: Now) -> _Desk:
+        return cls(ledger, CommandDesk(site, ledger, now), OrderBook(ledger))
+
+
+def _log_verdict(verdict: Verdict) -> None:
+    if verdict.accepted:
+        _log.info("platform.accepted", subject=verdict.command, issuer=verdict.issuer)
+    else:
+        _log.warning("platform.refused", subject=verdict.command, issuer=verdict.issuer, text=verdict.reason)

@@ -7,11 +7,11 @@ nothing, and then the control process keeps the contract of the site file by its
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-from controller.balancing.admission import Book, Now
-from controller.balancing.command import Command, Kind, Step
+from controller.balancing.admission import Admitted, Book, Now
+from controller.balancing.command import FOREVER, Kind, Step
 from controller.domain.instruction import Action, Instruction
 from controller.domain.platform import DIRECTIONS, Issuer, Platform
 from controller.domain.site import Site
@@ -29,7 +29,10 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """``w`` for ``subject`` until ``until_utc_s``, because of ``command`` (its id) and in words of ``source``."""
+    """``w`` for ``subject`` until ``until_utc_s``, because of ``command`` (its id) and in words of ``source``.
+
+    ``until_s`` is the same end in monotonic time: a clock that is set back prolongs nothing.
+    """
 
     account: str
     subject: str
@@ -37,6 +40,7 @@ class Order:
     until_utc_s: float
     command: str
     source: str
+    until_s: float = field(default=FOREVER, compare=False)
 
     @property
     def key(self) -> Key:
@@ -46,73 +50,116 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What the control process was told under a key, and how it answered. ``id`` is that of the instruction."""
+    """What the control process was told last under a key, and when.
+
+    ``accepted`` is how it answered, None while nobody knows; ``earlier`` is whether one that was said before under the
+    key may still be in force there. ``freed_at_s`` is when it was last asked to end it.
+    """
 
     order: Order
     id: str
     at_s: float
-    accepted: bool
+    accepted: bool | None
+    earlier: bool = False
+    freed_at_s: float = -FOREVER
+
+    @property
+    def stands(self) -> bool:
+        """Whether anything of the key may be in force there."""
+        return self.earlier or self.accepted is not False
 
 
-def wanted(site: Site, book: Book, now: Now) -> dict[Key, Order]:
-    """Every order in force now; none while nobody knows the time of day."""
+def wanted(site: Site, book: Book, now: Now, told: Iterable[Order] = ()) -> dict[Key, Order]:
+    """Every order in force now; none while nobody knows the time of day.
+
+    ``told`` are orders that have begun already: a clock that is set back to before their beginning ends none of them.
+    """
     if site.platform is None or not math.isfinite(now.utc_s):
         return {}
-    found = [
-        order
-        for issuer in site.platform.issuers
-        for subject in sorted(issuer.subjects)
-        if (order := _order(site, issuer, subject, [a.command for a in book.of(issuer.account)], now.utc_s)) is not None
-    ]
-    return {order.key: order for order in found}
+    begun = {(order.key, order.command, order.until_utc_s) for order in told}
+    found = []
+    for issuer in site.platform.issuers:
+        standing = book.of(issuer.account)
+        for subject in sorted(issuer.subjects):
+            key = issuer.account, subject
+            ends = frozenset((command, end_utc_s) for one, command, end_utc_s in begun if one == key)
+            found.append(_order(site, key, _InForce(standing, now.utc_s, ends)))
+    return {order.key: order for order in found if order is not None}
 
 
-def _order(site: Site, issuer: Issuer, subject: str, commands: list[Command], utc_s: float) -> Order | None:
+@dataclass(frozen=True, slots=True)
+class _InForce:
+    """What stands of one issuer, and which of it holds now; ``begun`` are command and end of what had begun before."""
+
+    standing: Sequence[Admitted]
+    utc_s: float
+    begun: frozenset[tuple[str, float]]
+
+    def first(self, kind: Kind, subject: str) -> tuple[Admitted, Step] | None:
+        """The step in force of the highest priority; at equal priority the smallest magnitude."""
+        found = [
+            (admitted, step)
+            for admitted in self.standing
+            for part in admitted.command.parts
+            if (part.kind, part.subject) == (kind, subject)
+            for step in part.steps
+            if self._holds(admitted, step)
+        ]
+        return min(found, key=lambda x: (x[0].command.priority, abs(x[1].w), -x[0].command.counter), default=None)
+
+    def _holds(self, admitted: Admitted, step: Step) -> bool:
+        begun = step.start_utc_s <= self.utc_s or (admitted.command.id, step.end_utc_s) in self.begun
+        return begun and self.utc_s < step.end_utc_s
+
+
+def _order(site: Site, key: Key, given: _InForce) -> Order | None:
+    _, subject = key
     if subject in DIRECTIONS:
         most_w = next((x.high for x in site.limits if x.id == subject), 0.0)
-        return _capacity(issuer.account, subject, most_w, commands, utc_s)
-    found = _first(commands, Kind.SET_POINT, subject, utc_s)
-    return None if found is None else _made(issuer.account, subject, found, "set point")
+        return _capacity(key, most_w, given)
+    found = given.first(Kind.SET_POINT, subject)
+    return None if found is None else _made(key, found, "set point")
 
 
-def _capacity(account: str, direction: str, most_w: float, commands: list[Command], utc_s: float) -> Order | None:
-    limit = _first(commands, Kind.LIMIT, direction, utc_s)
+def _capacity(key: Key, most_w: float, given: _InForce) -> Order | None:
+    _, direction = key
+    limit = given.first(Kind.LIMIT, direction)
     if limit is not None:
-        return _made(account, direction, limit, "limit")
-    base = _first(commands, Kind.SUBSCRIPTION, direction, utc_s)
+        return _made(key, limit, "limit")
+    base = given.first(Kind.SUBSCRIPTION, direction)
     if base is None:
         return None
-    more = _first(commands, Kind.RESERVATION, direction, utc_s)
+    more = given.first(Kind.RESERVATION, direction)
     if more is None:
-        return _made(account, direction, base, "subscription")
+        return _made(key, base, "subscription")
     until_utc_s = min(base[1].end_utc_s, more[1].end_utc_s)
     both = Step(base[1].start_utc_s, until_utc_s, min(base[1].w + more[1].w, most_w))
-    return _made(account, direction, (base[0], both), "subscription and reservation")
+    made = _made(key, (base[0], both), "subscription and reservation")
+    return replace(made, until_s=min(made.until_s, _until_s(*more)))
 
 
-def _first(commands: Iterable[Command], kind: Kind, subject: str, utc_s: float) -> tuple[Command, Step] | None:
-    """The step in force of the highest priority; at equal priority the smallest magnitude."""
-    found = [
-        (command, step)
-        for command in commands
-        for part in command.parts
-        if (part.kind, part.subject) == (kind, subject)
-        for step in part.steps
-        if step.start_utc_s <= utc_s < step.end_utc_s
-    ]
-    return min(found, key=lambda x: (x[0].priority, abs(x[1].w), -x[0].counter), default=None)
+def _made(key: Key, found: tuple[Admitted, Step], source: str) -> Order:
+    admitted, step = found
+    until_s = _until_s(admitted, step)
+    return Order(*key, step.w, step.end_utc_s, admitted.command.id, source, until_s)
 
 
-def _made(account: str, subject: str, found: tuple[Command, Step], source: str) -> Order:
-    command, step = found
-    return Order(account, subject, step.w, step.end_utc_s, command.id, source)
+def _until_s(admitted: Admitted, step: Step) -> float:
+    """End of a step in monotonic time, as far before that of its command as in the time of day."""
+    if not math.isfinite(admitted.ends_at_s):
+        return FOREVER
+    return admitted.ends_at_s - (admitted.command.expires_utc_s - step.end_utc_s)
 
 
 def due(
     platform: Platform, orders: Mapping[Key, Order], told: Mapping[Key, Told], now: Now, counter: int
 ) -> list[tuple[Key, Instruction]]:
     """What has to be said now, releases first; ``counter`` is the first one to use, each takes one more."""
-    gone = [(key, was) for key, was in told.items() if key not in orders and was.accepted]
+    gone = [
+        (key, was)
+        for key, was in told.items()
+        if key not in orders and was.stands and now.now_s - was.freed_at_s >= RETRY_S
+    ]
     said = [(key, order) for key, order in orders.items() if _to_say(order, told.get(key), now)]
     out: list[tuple[Key, Instruction]] = []
     for key, was in gone:
@@ -130,9 +177,14 @@ def _to_say(order: Order, was: Told | None, now: Now) -> bool:
     return now.now_s - was.at_s >= (RENEW_S if was.accepted else RETRY_S)
 
 
+def next_counter(last: int, now: Now) -> int:
+    """The next counter: above all that were used, also when the clock was set back or the process began anew."""
+    return max(last + 1, int(now.utc_s * 1e6))
+
+
 def _instruction(platform: Platform, order: Order, now: Now, counter: int) -> Instruction:
     issuer = _issuer(platform, order.account)
-    lasts_s = min(order.until_utc_s - now.utc_s, issuer.lasts_s_max)
+    lasts_s = min(order.until_utc_s - now.utc_s, order.until_s - now.now_s, issuer.lasts_s_max)
     action = Action.LIMIT if order.subject in DIRECTIONS else Action.OVERRIDE
     reason = f"{order.source} of {order.command}"[:200]
     return Instruction(
@@ -150,6 +202,7 @@ def _instruction(platform: Platform, order: Order, now: Now, counter: int) -> In
 
 
 def _release(platform: Platform, was: Told, now: Now, counter: int) -> Instruction:
+    """Ends all that the desk has in force about the subject, whichever of its words arrived there."""
     issuer = _issuer(platform, was.order.account)
     return Instruction(
         id=f"{issuer.name}-{counter}",
@@ -158,7 +211,7 @@ def _release(platform: Platform, was: Told, now: Now, counter: int) -> Instructi
         issued_utc_s=now.utc_s,
         lasts_s=60.0,
         action=Action.RELEASE,
-        subject=was.id,
+        subject=was.order.subject,
         reason=f"{was.order.command} is over",
         owner=issuer.service,
     )

@@ -113,7 +113,7 @@ async def test_an_event_becomes_an_order_an_answer_and_at_its_end_a_release(tmp_
         del made.stand_in.vtn.objects["events"][event["id"]]
         await made.poll()
         await made.link.order()
-        assert made.orders()[1] == (Action.RELEASE, made.said[0].id, "nan")
+        assert made.orders()[1] == (Action.RELEASE, "export", "nan")
 
 
 async def test_what_is_refused_is_answered_with_its_reason_and_once(tmp_path: Path) -> None:
@@ -242,7 +242,7 @@ async def test_measurements_go_out_as_the_event_asks_for_them(tmp_path: Path) ->
         }
         made.link.take(record)
         await asyncio.sleep(0.02)
-        made.link._measure()
+        await made.link._measure()
         await made.poll()
         found = [r for r in made.stand_in.vtn.objects["reports"].values() if r["reportName"] == "measurements"]
         assert [r["eventID"] for r in found] == [event["id"]]

@@ -46,12 +46,15 @@ class Period:
     mode: str
 
 
-def answer(event_id: str, client_name: str, refused: str) -> Report:
-    """Whether an event was taken; ``refused`` is why not, empty when it was."""
+def answer(event_id: str, client_name: str, refused: str, name: str) -> Report:
+    """Whether an event was taken; ``refused`` is why not, empty when it was.
+
+    ``name`` is one for each version of each event: a report that arrives twice has the same, so that it can be told.
+    """
     values: list[Any] = ["REFUSED", refused[:_TEXT_MAX]] if refused else ["ACCEPTED"]
     interval = Interval(id=0, payloads=[ValuesMap(type=ANSWER, values=values)])
     resource = ReportResource(resourceName=SITE_RESOURCE, intervals=[interval])
-    return Report(eventID=event_id, clientName=client_name, reportName="answer", resources=[resource])
+    return Report(eventID=event_id, clientName=client_name, reportName=f"answer {name[:32]}", resources=[resource])
 
 
 def measurements(site: Site, event: Event, client_name: str, period: Period) -> Report | None:

@@ -163,4 +163,4 @@ def test_an_order_is_said_once_renewed_retried_and_taken_back() -> None:
     assert len(due(platform, orders, {key: replace(told[key], accepted=False)}, soon, 101)) == 1
     assert len(due(platform, orders, told, Now(S + RENEW_S, kit.NOW.now_s + RENEW_S), 101)) == 1
     ((_, release),) = due(platform, wanted(kit.SITE, withdrawn(book, kit.DSO, "e1"), soon), told, soon, 101)
-    assert (release.action, release.subject) == (Action.RELEASE, said.id)
+    assert (release.action, release.subject) == (Action.RELEASE, "export")

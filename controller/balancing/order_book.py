@@ -1,0 +1,126 @@
+"""What the control process was told, and how it answered: on the disk before it is said, so that no order is forgotten.
+
+A station that is killed between an order and its answer says the order again under a new counter, and takes back what
+the platform has withdrawn meanwhile.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from controller import documents
+from controller.balancing.admission import Now
+from controller.balancing.command import FOREVER
+from controller.balancing.ledger import Entry, Ledger
+from controller.balancing.orders import Key, Order, Told, due, next_counter
+from controller.documents import DocumentError
+from controller.domain.instruction import Action, Instruction
+from controller.domain.platform import Platform
+
+NOT_YET_S = -FOREVER
+"""When an order of another life was said, as far as this one knows: it is said again at once."""
+
+
+class OrderBook:
+    """One site's; used by one thread only. Raises sqlite3.Error when the disk refuses; what it knows is right even so.
+
+    A record that makes no sense is refused whole: nothing was told then, and ``trouble`` says why.
+    """
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._counter = 0
+        self._told: dict[Key, Told] = {}
+        self.trouble = ""
+        text = ledger.orders()
+        try:
+            self._counter, self._told = (0, {}) if text is None else load_orders(text)
+        except (ValueError, TypeError, KeyError) as error:
+            self.trouble = f"the record of orders makes no sense: {error!r}; nothing is known to be in force"
+
+    def due(self, platform: Platform, orders: Mapping[Key, Order], now: Now) -> list[tuple[Order, Instruction]]:
+        """What has to be said now, and the order that each is about; nothing while nobody knows the time of day."""
+        if not math.isfinite(now.utc_s):
+            return []
+        # A desk that the site file no longer names can end nothing there; what it asked for ends by itself.
+        known = {key: one for key, one in self._told.items() if platform.issuer(one.order.account) is not None}
+        self._told = {key: one for key, one in known.items() if key in orders or one.stands}
+        found = due(platform, orders, self._told, now, next_counter(self._counter, now))
+        return [(orders[key] if key in orders else self._told[key].order, said) for key, said in found]
+
+    def told(self) -> list[Order]:
+        """What may be in force at the control process."""
+        return [one.order for one in self._told.values() if one.stands]
+
+    def saying(self, order: Order, said: Instruction, now: Now) -> None:
+        """This goes out next; from now on it may be in force."""
+        self._counter = max(self._counter, said.counter)
+        was = self._told.get(order.key)
+        if said.action is not Action.RELEASE:
+            self._told[order.key] = Told(order, said.id, now.now_s, None, was is not None and was.stands)
+        elif was is not None:
+            self._told[order.key] = replace(was, freed_at_s=now.now_s)
+        self._write([])
+
+    def answered(self, order: Order, said: Instruction, accepted: bool | None, text: str, now: Now) -> None:
+        """How the control process took it; None when nobody knows."""
+        if said.action is not Action.RELEASE:
+            self._told[order.key] = replace(self._told[order.key], accepted=accepted)
+        elif accepted:
+            self._told.pop(order.key, None)
+        utc_s = now.utc_s if math.isfinite(now.utc_s) else None
+        verdict = "ordered" if accepted else "not ordered"
+        self._write([Entry(utc_s, said.issuer, order.command, "", verdict, text, said.id)])
+
+    def _write(self, entries: list[Entry]) -> None:
+        self._ledger.write_orders(dump_orders(self._counter, self._told), entries)
+
+
+def dump_orders(counter: int, told: Mapping[Key, Told]) -> str:
+    """One line of JSON; an end that is none as null."""
+    document = {"counter": counter, "told": [_dump_one(one) for one in told.values()]}
+    return json.dumps(document, allow_nan=False, separators=(",", ":"))
+
+
+def load_orders(text: str) -> tuple[int, dict[Key, Told]]:
+    """What :func:`dump_orders` wrote. Raises DocumentError, or another ValueError for what is no JSON."""
+    document = json.loads(text)
+    if not isinstance(document, dict):
+        raise DocumentError(f"the record of orders is {type(document).__name__}; expected an object")
+    told = [_load_one(entry) for entry in document["told"]]
+    return int(documents.number(document, "counter")), {one.order.key: one for one in told}
+
+
+def _dump_one(one: Told) -> dict[str, Any]:
+    order = one.order
+    return {
+        "account": order.account,
+        "subject": order.subject,
+        "w": order.w,
+        "until_utc_s": order.until_utc_s if math.isfinite(order.until_utc_s) else None,
+        "command": order.command,
+        "source": order.source,
+        "id": one.id,
+        "accepted": one.accepted,
+        "earlier": one.earlier,
+    }
+
+
+def _load_one(entry: Mapping[str, Any]) -> Told:
+    until_utc_s = FOREVER if entry["until_utc_s"] is None else documents.number(entry, "until_utc_s")
+    order = Order(
+        documents.text(entry, "account"),
+        documents.text(entry, "subject"),
+        documents.number(entry, "w"),
+        until_utc_s,
+        documents.text(entry, "command"),
+        documents.text(entry, "source"),
+    )
+    accepted = entry["accepted"]
+    if not isinstance(entry["earlier"], bool) or not (accepted is None or isinstance(accepted, bool)):
+        raise DocumentError(f"earlier is {entry['earlier']!r}, accepted {accepted!r}; expected true or false")
+    return Told(order, documents.text(entry, "id"), NOT_YET_S, accepted, entry["earlier"])

@@ -1,0 +1,161 @@
+"""What the control process was told outlives the station, its clock and its disk."""
+
+from __future__ import annotations
+
+import math
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import platform_kit as kit
+import pytest
+
+from controller.balancing.admission import Accepted, Admitted, Book, Now, admit, withdrawn
+from controller.balancing.ledger import FILE, Ledger
+from controller.balancing.order_book import OrderBook
+from controller.balancing.orders import RENEW_S, RETRY_S, Order, wanted
+from controller.domain.instruction import Action, Instruction
+
+HOUR_S = 3600.0
+PLATFORM = kit.SITE.platform
+assert PLATFORM is not None
+
+
+@contextmanager
+def order_book(folder: Path) -> Iterator[OrderBook]:
+    """As after a start of the station."""
+    with closing(Ledger(folder)) as ledger:
+        yield OrderBook(ledger)
+
+
+def book_with(w: float = 3e6) -> Book:
+    outcome = admit(kit.SITE, kit.limit(w), Book(), kit.NOW)
+    assert isinstance(outcome, Accepted)
+    return outcome.book
+
+
+def due(orders: OrderBook, book: Book, now: Now = kit.NOW) -> list[tuple[Order, Instruction]]:
+    assert PLATFORM is not None
+    return orders.due(PLATFORM, wanted(kit.SITE, book, now, orders.told()), now)
+
+
+def later(s: float, clock_set_by_s: float = 0.0) -> Now:
+    return Now(kit.NOW.utc_s + s + clock_set_by_s, kit.NOW.now_s + s)
+
+
+def told(orders: OrderBook, book: Book, accepted: bool | None, now: Now = kit.NOW) -> Instruction:
+    """Say what is due; the control process answers so."""
+    ((order, said),) = due(orders, book, now)
+    orders.saying(order, said, now)
+    orders.answered(order, said, accepted, "", now)
+    return said
+
+
+def test_an_order_whose_answer_was_never_heard_is_said_again_and_taken_back_when_it_is_over(tmp_path: Path) -> None:
+    with order_book(tmp_path) as orders:
+        ((order, said),) = due(orders, book_with())
+        orders.saying(order, said, kit.NOW)  # and now it is killed
+    with order_book(tmp_path) as orders:
+        ((_, again),) = due(orders, book_with())
+        assert (again.action, again.value) == (Action.LIMIT, 3e6)
+        assert again.counter > said.counter
+        ((_, release),) = due(orders, Book())
+        assert (release.action, release.subject) == (Action.RELEASE, "export")
+
+
+def test_what_was_withdrawn_while_the_station_was_dead_is_released(tmp_path: Path) -> None:
+    with order_book(tmp_path) as orders:
+        told(orders, book_with(), accepted=True)
+    with order_book(tmp_path) as orders:
+        assert told(orders, Book(), accepted=True).action is Action.RELEASE
+        assert due(orders, Book()) == []
+
+
+def test_a_change_that_was_refused_leaves_the_one_before_to_be_released(tmp_path: Path) -> None:
+    with order_book(tmp_path) as orders:
+        told(orders, book_with(3e6), accepted=True)
+        told(orders, book_with(2e6), accepted=False)
+        assert told(orders, Book(), accepted=True).action is Action.RELEASE
+
+
+def test_what_was_only_ever_refused_needs_no_release(tmp_path: Path) -> None:
+    with order_book(tmp_path) as orders:
+        told(orders, book_with(), accepted=False)
+        assert due(orders, Book()) == []
+
+
+@pytest.mark.parametrize("accepted", [False, None])
+def test_a_release_that_did_not_get_through_is_said_again(tmp_path: Path, accepted: bool | None) -> None:
+    with order_book(tmp_path) as orders:
+        told(orders, book_with(), accepted=True)
+        first = told(orders, Book(), accepted=accepted)
+        assert due(orders, Book(), later(RETRY_S / 2.0)) == []
+        again = told(orders, Book(), accepted=True, now=later(RETRY_S))
+        assert (again.subject, again.counter > first.counter) == ("export", True)
+
+
+def test_counters_rise_over_restarts_with_a_clock_that_was_set_back(tmp_path: Path) -> None:
+    counters = []
+    for clock_set_by_s in (0.0, -HOUR_S, -3.0 * HOUR_S, -2.0 * HOUR_S):
+        with order_book(tmp_path) as orders:
+            counters.append(told(orders, book_with(), True, later(0.0, clock_set_by_s)).counter)
+    assert counters == sorted(set(counters))
+
+
+def test_a_clock_that_is_set_back_prolongs_no_order_and_ends_none_that_has_begun(tmp_path: Path) -> None:
+    with order_book(tmp_path) as orders:
+        assert told(orders, book_with(), True).lasts_s == 1800.0
+        now = later(RENEW_S, -HOUR_S)
+        renewed = told(orders, book_with(), True, now)
+        assert (renewed.action, renewed.lasts_s) == (Action.LIMIT, 1800.0 - RENEW_S)
+
+
+def test_each_step_of_a_schedule_ends_by_the_monotonic_clock_too() -> None:
+    part = kit.limit(lasts_s=1800.0).parts[0]
+    steps = tuple(replace(part.steps[0], start_utc_s=a, end_utc_s=a + 900.0) for a in (kit.UTC_S, kit.UTC_S + 900.0))
+    command = kit.command(replace(part, steps=steps))
+    book = Book((Admitted(command, kit.NOW.now_s + 1800.0),))
+    ends_s = [o.until_s - kit.NOW.now_s for s in (0.0, 1000.0) for o in wanted(kit.SITE, book, later(s)).values()]
+    assert ends_s == [900.0, 1800.0]
+
+
+def test_nothing_is_said_while_nobody_knows_the_time_of_day(tmp_path: Path) -> None:
+    with order_book(tmp_path) as orders:
+        told(orders, book_with(), accepted=True)
+        assert due(orders, book_with(), Now(math.nan, kit.NOW.now_s + RENEW_S)) == []
+
+
+def test_an_order_of_a_desk_that_the_site_file_names_no_more_is_forgotten(tmp_path: Path) -> None:
+    with order_book(tmp_path) as orders:
+        told(orders, book_with(), accepted=True)
+        assert PLATFORM is not None
+        others = replace(PLATFORM, issuers=tuple(x for x in PLATFORM.issuers if x.account != kit.DSO))
+        assert orders.due(others, {}, kit.NOW) == []
+
+
+def test_a_disk_that_refuses_is_told_and_what_is_known_stays_right(tmp_path: Path) -> None:
+    with order_book(tmp_path) as orders, closing(sqlite3.connect(tmp_path / FILE)) as full:
+        ((order, said),) = due(orders, book_with())
+        full.execute("CREATE TRIGGER full BEFORE INSERT ON orders BEGIN SELECT raise(FAIL, 'disk is full'); END")
+        full.commit()
+        with pytest.raises(sqlite3.Error, match="disk is full"):
+            orders.saying(order, said, kit.NOW)
+        assert [(release.action, release.subject) for _, release in due(orders, Book())] == [(Action.RELEASE, "export")]
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"counter": 1}', '{"counter": 1, "told": [{"account": "a"}]}'])
+def test_a_record_of_orders_that_makes_no_sense_is_refused_whole(tmp_path: Path, text: str) -> None:
+    with closing(Ledger(tmp_path)) as ledger:
+        ledger.write_orders(text, [])
+        orders = OrderBook(ledger)
+        assert "makes no sense" in orders.trouble
+        assert orders.told() == []
+
+
+def test_a_withdrawn_command_is_nothing_that_has_begun(tmp_path: Path) -> None:
+    with order_book(tmp_path) as orders:
+        told(orders, book_with(), accepted=True)
+        book = withdrawn(book_with(), kit.DSO, "e1")
+        assert [said.action for _, said in due(orders, book, later(1.0, -HOUR_S))] == [Action.RELEASE]
