@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 from controller.domain.budget import Spent, spend
@@ -10,7 +11,7 @@ from controller.domain.owner import SERVICES, Owner
 from controller.domain.platform import DIRECTIONS
 from controller.domain.site import Site
 
-ACTIONS = (Action.LIMIT, Action.OVERRIDE, Action.RELEASE)
+ACTIONS = (Action.LIMIT, Action.OVERRIDE, Action.REACTIVE, Action.RELEASE)
 """What a platform may ask for at all."""
 
 
@@ -33,6 +34,8 @@ def beyond_authority(site: Site, standing: Sequence[Standing], asked: Instructio
         return f"no authority: {asked.subject}; {asked.issuer} commands {', '.join(sorted(issuer.subjects))}"
     if asked.subject not in DIRECTIONS and abs(asked.value) > issuer.w_max:
         return f"out of range: {asked.value:g} W; {asked.issuer} may ask for at most {issuer.w_max:g}"
+    if asked.q_var is not None and abs(asked.q_var) > issuer.var_max:
+        return f"out of range: {asked.q_var:g} var; {asked.issuer} may ask for at most {issuer.var_max:g}"
     return ""
 
 
@@ -51,4 +54,5 @@ def pay(
 
 
 def _same(old: Instruction, asked: Instruction) -> bool:
-    return old.key == asked.key and old.value == asked.value and old.q_var == asked.q_var
+    same_value = old.value == asked.value or (math.isnan(old.value) and math.isnan(asked.value))
+    return old.key == asked.key and same_value and old.q_var == asked.q_var

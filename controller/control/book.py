@@ -10,7 +10,7 @@ from controller import documents
 from controller.control.override import Book, limit_named, unit_named
 from controller.documents import DocumentError
 from controller.domain.budget import Spent
-from controller.domain.instruction import EVERYTHING, Action, Instruction, Standing
+from controller.domain.instruction import EVERYTHING, INTERFACE, Action, Instruction, Standing
 from controller.domain.owner import Owner
 from controller.domain.record import Event
 from controller.domain.site import Site
@@ -41,6 +41,7 @@ def _dump_one(standing: Standing, now_s: float) -> dict[str, Any]:
         "reason": asked.reason,
         "left_s": standing.expires_at_s - now_s,
         "held_p_w": list(standing.held_p_w),
+        "before_var": standing.before_var,
     }
 
 
@@ -90,13 +91,14 @@ def _load_one(site: Site, part: Mapping[str, Any], passed_s: float, now_s: float
     )
     _check_still_known(site, asked, held_w)
     left_s = min(documents.number(part, "left_s"), asked.lasts_s) - passed_s
-    return Standing(asked, now_s + left_s, held_w)
+    before_var = None if part.get("before_var") is None else documents.number(part, "before_var")
+    return Standing(asked, now_s + left_s, held_w, before_var)
 
 
 def _check_still_known(site: Site, asked: Instruction, held_w: tuple[float, ...]) -> None:
     """The site file may have changed since. Raises DocumentError."""
     known = asked.subject == EVERYTHING or unit_named(site, asked.subject) or limit_named(site.limits, asked.subject)
-    if not known:
+    if not known and not (asked.action is Action.REACTIVE and asked.subject == INTERFACE):
         raise DocumentError(f"{asked.id} is about {asked.subject}; the site has nothing of that name")
     if asked.action is Action.HOLD and len(held_w) != len(site.units):
         raise DocumentError(f"{asked.id} holds {len(held_w)} units; the site has {len(site.units)}")

@@ -51,8 +51,17 @@ def verdicts(
             out.append(Verdict(Owner.FAIL_SAFE, ("unit.lost",) if lost[k] else (f"mode.{mode.value}",)))
             continue
         names = tuple(by_weight[k])[:LIMITS_MAX] if shaped else ()
-        out.append(_verdict(engine, decision, k, p_w, names))
+        out.append(_with_support(_verdict(engine, decision, k, p_w, names), decision, k))
     return out
+
+
+def _with_support(verdict: Verdict, decision: Decision, k: int) -> Verdict:
+    """Who asks for a unit's reactive power is its last cause, and owns the set point that nobody else restricts."""
+    support = decision.support
+    if support is None or not support.assisting[k]:
+        return verdict
+    owner = support.standing.instruction.owner if verdict.owner is Owner.DISPATCH else verdict.owner
+    return Verdict(owner, (*verdict.causes, support.standing.cause))
 
 
 def _limits_by_weight(engine: Engine, decision: Decision) -> list[dict[str, None]]:

@@ -20,7 +20,10 @@ from controller.control.report import build_record
 from controller.control.settle import settle
 from controller.control.state import ControlState
 from controller.control.storage import observe_surplus
+from controller.control.support import Attained, Judge, in_charge
+from controller.control.support_state import attained_in
 from controller.control.trust import Trust, observe_trust
+from controller.domain.instruction import Standing
 from controller.domain.record import CycleRecord
 from controller.domain.site import Site
 from controller.domain.snapshot import Snapshot
@@ -36,7 +39,7 @@ def step(site: Site, state: ControlState, snapshot: Snapshot) -> tuple[ControlSt
     engine = state.engine
     memory = state.estimator if state.estimator is not None else engine.estimator.initial(snapshot.now_s)
     memory, estimate = engine.estimator.update(memory, snapshot, state.history, state.held)
-    received = receive(site, state.book, snapshot, state.set_p_w)
+    received = receive(site, state.book, snapshot, state.set_p_w, judge_of(state, estimate, snapshot))
     situation = Situation(snapshot, estimate, received.book.standing, received.acts, state.limit_high)
     reasons, in_force, told = consider(engine.reasons, state.reasons, situation, engine.arbiter)
     readings = engine.readings(estimate, in_force)
@@ -52,7 +55,7 @@ def step(site: Site, state: ControlState, snapshot: Snapshot) -> tuple[ControlSt
     pace = engine.paces.advance(state.pace, estimate, snapshot.now_s)
     given_up = _given_up(state, lost, persistence)
     state = replace(state, persistence=persistence, given_up=given_up, trust=trust, pace=pace)
-    decision = decide(engine, state, estimate, in_force, snapshot, lost)
+    decision = decide(engine, state, estimate, in_force, snapshot, lost, in_charge(received.book.standing))
     set_p, set_q, held, decided = settle(engine, state, estimate, decision, mode, lost)
     record, flags, bound_at_s = build_record(
         engine, state.seq, snapshot.now_s, mode, estimate, readings, decision, set_p, set_q, held, decided, lost, state,
@@ -84,6 +87,22 @@ def step(site: Site, state: ControlState, snapshot: Snapshot) -> tuple[ControlSt
         limit_high=in_force.high,
     )
     return new, record
+
+
+def judge_of(state: ControlState, estimate: Estimate, snapshot: Snapshot) -> Judge:
+    """What could be had of a reactive instruction now: the whole decision, were it in charge, by the last memory."""
+
+    def judge(asked: Standing) -> Attained:
+        engine = state.engine
+        situation = Situation(snapshot, estimate, state.book.standing, (), state.limit_high)
+        _, in_force, _ = consider(engine.reasons, state.reasons, situation, engine.arbiter)
+        decision = decide(engine, state, estimate, in_force, snapshot, state.recovery.lost, asked)
+        attained = attained_in(decision, state.mode)
+        if attained is None:
+            raise ValueError(f"{asked.instruction.id} was not decided about; expected a reactive instruction")
+        return attained
+
+    return judge
 
 
 def _trust(engine: Engine, state: ControlState, estimate: Estimate, lost: BoolArray) -> Trust:

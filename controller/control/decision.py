@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from controller.control import wishes
+from controller.control.assist import Interface, assist
 from controller.control.bounds import Reach, reach
 from controller.control.caps import share_room
 from controller.control.dispatch import Effects, Plan, Problem, Target, dispatch, effects, lead
@@ -16,8 +18,10 @@ from controller.control.headroom import uncovered
 from controller.control.resources import Resources
 from controller.control.state import ControlState
 from controller.control.storage import storage_marginal_price, stored_energy_value
+from controller.control.support import Attained
 from controller.control.trust import lent_share
 from controller.control.tuning import Tuning
+from controller.domain.instruction import Standing
 from controller.domain.site import Site
 from controller.domain.snapshot import Snapshot
 from controller.estimation.estimate import Estimate
@@ -27,7 +31,17 @@ from controller.limits.in_force import InForce
 Array = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 VOLTAGE_POOL_PU = 0.0013
+ASSISTS_FRAC = 1e-3  # of its reactive power: what is less is rounding
 VOLTAGE_RISE_PU = 0.002  # reactive power takes back within a cycle what a free unit's rise adds
+
+
+@dataclass(frozen=True, slots=True)
+class Support:
+    """Voltage support in this cycle: for whom, what comes of it, and whose reactive power is used for it."""
+
+    standing: Standing
+    attained: Attained
+    assisting: BoolArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +56,19 @@ class Decision:
     plan: Plan
     slack_w: Array
     held: BoolArray
+    support: Support | None = None
 
 
 def decide(
-    engine: Engine, state: ControlState, estimate: Estimate, in_force: InForce, snapshot: Snapshot, lost: BoolArray
+    engine: Engine,
+    state: ControlState,
+    estimate: Estimate,
+    in_force: InForce,
+    snapshot: Snapshot,
+    lost: BoolArray,
+    asked: Standing | None = None,
 ) -> Decision:
+    """One decision; ``asked`` is the reactive instruction in charge, if one stands."""
     t, r = engine.tuning, engine.resources.paced(estimate.latency_s, estimate.tau_s)
     site, incidence = engine.site, engine.layout.incidence
     rows = engine.rows(estimate, in_force)
@@ -75,13 +97,36 @@ def decide(
         lent_share=lent_share(state.trust)[r.unit],
         insist=state.persistence.insist[rows.limit],
         is_current=~voltage,
-        target=_reactive_target(site, estimate, snapshot.now_s),
+        target=_reactive_target(site, estimate, snapshot.now_s) if asked is None else None,
         cycle_s=site.cycle.cycle_s,
         wishes=wishes.wishes(span, bound.output_w, estimate.unit_q_var, r) if span.asks else None,
     )
     plan = dispatch(problem, r, incidence, engine.units.q_max_var, t)
+    support = None
+    if asked is not None:
+        plan, support = _supported(engine, estimate, problem, plan, asked, np.isfinite(span.q_var), r)
     held = _held(bound, plan, r, t)
-    return Decision(in_force, span, rows, effect, bound, plan, _slack(engine, r, problem, bound, plan, held), held)
+    slack = _slack(engine, r, problem, bound, plan, held)
+    return Decision(in_force, span, rows, effect, bound, plan, slack, held, support)
+
+
+def _supported(
+    engine: Engine,
+    estimate: Estimate,
+    problem: Problem,
+    plan: Plan,
+    asked: Standing,
+    asked_q: BoolArray,
+    r: Resources,
+) -> tuple[Plan, Support]:
+    """The plan with what the reactive instruction asks for, as far as limits and units allow."""
+    row, n_w = estimate.grid.jacobian[estimate.grid.rows_interface()][1], engine.layout.n_w
+    by_p, by_q = row[:n_w] @ engine.layout.incidence, row[n_w:] @ engine.layout.incidence
+    wanted_var = math.nan if asked.instruction.q_var is None else asked.instruction.q_var
+    at = Interface(estimate.interface_q_var, wanted_var, by_p, by_q)
+    made, attained = assist(engine.site, problem, plan, at, asked_q, r, engine.tuning)
+    used = np.abs(made.q_var - plan.q_var) > ASSISTS_FRAC * np.maximum(engine.units.q_max_var, 1.0)
+    return made, Support(asked, attained, used)
 
 
 def held_back_w(decision: Decision) -> Array:

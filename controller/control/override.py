@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controller.control.authority import beyond_authority, pay
+from controller.control.support import Attained, Judge, before_var, beyond_interface, hopeless, in_charge
 from controller.domain.budget import Spent
-from controller.domain.instruction import EVERYTHING, Action, Instruction, Standing
+from controller.domain.instruction import EVERYTHING, INTERFACE, Action, Instruction, Standing
 from controller.domain.limit import Limit, LimitKind
 from controller.domain.owner import Owner
 from controller.domain.record import Event
@@ -56,25 +57,47 @@ class Received:
     events: tuple[Event, ...]
 
 
-def receive(site: Site, book: Book, snapshot: Snapshot, set_p_w: Array) -> Received:
-    """End what has expired, then judge every instruction of the snapshot; ``set_p_w`` is what a hold holds."""
+def receive(site: Site, book: Book, snapshot: Snapshot, set_p_w: Array, judge: Judge | None = None) -> Received:
+    """End what has expired, then judge every instruction of the snapshot; ``set_p_w`` is what a hold holds.
+
+    ``judge`` says what can be had of a reactive instruction; without it none is accepted.
+    """
     book, events = _without_expired(book, snapshot.now_s)
     acts: list[Standing] = []
     for asked in snapshot.instructions:
         why = refusal(site, book, asked, snapshot.utc_s)
+        standing, answer = _standing(asked, snapshot, set_p_w), ""
+        if not why and asked.action is Action.REACTIVE:
+            standing, answer, why = _judged(book, standing, judge)
         paid = None if why else pay(site, book.spent, book.standing, asked, snapshot.now_s)
         if paid is None:
             events.append(
                 Event("instruction.refused", asked.id, why or f"too often: {asked.issuer} has used its writes")
             )
             continue
-        standing = _standing(asked, snapshot, set_p_w)
         book = replace(book, counters={**book.counters, asked.issuer: asked.counter}, spent=paid)
         if asked.action in ACTS_ONCE:
             acts.append(standing)
-        book, told = _enter(book, standing)
+        book, told = _enter(book, standing, answer)
         events += told
     return Received(book, tuple(acts), tuple(events))
+
+
+def _judged(book: Book, standing: Standing, judge: Judge | None) -> tuple[Standing, str, str]:
+    """A reactive instruction with what flowed before it, the answer to it, and why it is refused if it is."""
+    if judge is None:
+        return standing, "", "nobody can say what of it can be had"
+    attained = judge(standing)
+    from_var = before_var(book.standing, attained.now_var)
+    return replace(standing, before_var=from_var), _answer(book, standing, attained), hopeless(attained, from_var)
+
+
+def _answer(book: Book, standing: Standing, attained: Attained) -> str:
+    """How much of it, and behind whom it has to wait."""
+    others = [s for s in book.standing if not _ended_by(s, standing.instruction)]
+    first = in_charge([*others, standing])
+    waits = "" if first is None or first is standing else f"; waits behind {first.cause}"
+    return f"{attained.words}{waits}"
 
 
 def _without_expired(book: Book, now_s: float) -> tuple[Book, list[Event]]:
@@ -92,8 +115,11 @@ def _standing(asked: Instruction, snapshot: Snapshot, set_p_w: Array) -> Standin
     return Standing(asked, snapshot.now_s + left_s, held)
 
 
-def _enter(book: Book, new: Standing) -> tuple[Book, list[Event]]:
-    """The book with an accepted instruction in effect: what it ends, and itself unless it acts only once."""
+def _enter(book: Book, new: Standing, answer: str) -> tuple[Book, list[Event]]:
+    """The book with an accepted instruction in effect: what it ends, and itself unless it acts only once.
+
+    ``answer`` is what its acceptance says beyond its own words.
+    """
     asked = new.instruction
     if asked.action in (Action.RESET_G100, Action.RESET_TRIPS):
         return book, []
@@ -101,7 +127,8 @@ def _enter(book: Book, new: Standing) -> tuple[Book, list[Event]]:
     events = [_ending(s, asked) for s in gone]
     kept = tuple(s for s in book.standing if not _ended_by(s, asked))
     standing = kept if asked.action is Action.RELEASE else (*kept, new)
-    return replace(book, standing=standing), [*events, Event("instruction.accepted", asked.id, _words(new))]
+    text = f"{_words(new)}; {answer}" if answer else _words(new)
+    return replace(book, standing=standing), [*events, Event("instruction.accepted", asked.id, text)]
 
 
 def _ending(standing: Standing, asked: Instruction) -> Event:
@@ -194,6 +221,8 @@ def _bad_ask(site: Site, asked: Instruction) -> str:
         case Action.HOLD:
             known = asked.subject == EVERYTHING or unit_named(site, asked.subject)
             return "" if known else _unknown_unit(site, asked.subject)
+        case Action.REACTIVE:
+            return _bad_reactive(site, asked)
         case Action.RESET_G100:
             return _bad_reset(site, asked.subject)
         case Action.RESET_TRIPS:
@@ -210,6 +239,14 @@ def _bad_reset(site: Site, subject: str) -> str:
     if subject not in (*directions, EVERYTHING):
         return f"unknown direction {subject}; expected {', '.join(directions)} or {EVERYTHING}"
     return ""
+
+
+def _bad_reactive(site: Site, asked: Instruction) -> str:
+    if asked.subject != INTERFACE:
+        return f"unknown: {asked.subject}; reactive power is asked for at {INTERFACE}"
+    if asked.q_var is None:
+        return f"malformed: {asked.action.value} needs q_var"
+    return beyond_interface(site, asked.q_var)
 
 
 def _bad_limit(site: Site, asked: Instruction) -> str:
@@ -239,9 +276,12 @@ def _unknown_unit(site: Site, subject: str) -> str:
 
 
 def limit_named(limits: Iterable[Limit], subject: str) -> Limit | None:
-    """The limit with that id or on that element, if an operator may narrow it (a voltage band is not his)."""
+    """The limit with that id or on that element, if an operator may narrow it (a voltage band is not his).
+
+    Export and import have the interface in common, which therefore names neither.
+    """
     allowed = (x for x in limits if x.kind is not LimitKind.VOLTAGE)
-    return next((x for x in allowed if subject in (x.id, x.element)), None)
+    return next((x for x in allowed if subject == x.id or (subject == x.element != INTERFACE)), None)
 
 
 def unit_named(site: Site, subject: str) -> Unit | None:

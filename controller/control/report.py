@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from controller.control.causes import Verdict, contested
 from controller.control.explain import access_ranks, attributed, curtailed_w, withheld_w
 from controller.control.guard import guard
+from controller.control.support_state import ALL_SAFE, attained_in, causes_of_power, support_state
 from controller.domain.command import LEASE_S_MAX, Setpoint
+from controller.domain.instruction import INTERFACE
 from controller.domain.record import CycleRecord, Event, LimitState, Mode, UnitState, Withheld
 from controller.estimation.estimate import Estimate
 from controller.limits.base import Reading, as_lists
@@ -33,6 +35,7 @@ KEPT_SENSITIVITIES = "sensitivities of the last operating point that has a power
 
 TRANSITIONS = {
     "limit.bound": ("limit.bound", "limit.released"),
+    "support.short": ("support.short", "support.met"),
     "unit.behind": ("unit.behind", "unit.follows"),
     "unit.deaf": ("unit.deaf", "unit.obeys"),
     "unit.slower_than_configured": ("unit.slower_than_configured", "unit.as_configured"),
@@ -74,7 +77,7 @@ def build_record(
     violation = _by_limit(engine, decision, decision.plan.violation)
     curtailed, by_limit = curtailed_w(engine, decision), withheld_w(engine, decision)
     limits = _limit_states(engine, decision.in_force, readings, shadow, by_limit.sum(axis=1))
-    withheld = attributed(engine, by_limit, curtailed, [s.causes for s in setpoints])
+    withheld = attributed(engine, by_limit, curtailed, [causes_of_power(s.causes, decision) for s in setpoints])
     units = _unit_states(engine, estimate, setpoints, decision, held, lost, mode, curtailed, withheld)
     sacrificed = tuple(x.id for x, v in zip(engine.site.limits, violation, strict=True) if v > INFEASIBLE_PU)
     bound_at_s = np.where([x.binding for x in limits], now_s, state.bound_at_s)
@@ -86,10 +89,14 @@ def build_record(
         flags |= {("grid.no_solution", "network")}
     flags |= {("unit.contested", unit_id) for unit_id in conflicts} | estimate.meters.keys()
     words = {**{("unit.contested", k): text for k, text in conflicts.items()}, **estimate.meters}
+    attained, short = attained_in(decision, mode), ("support.short", INTERFACE)
+    if attained is not None and not attained.in_full(short in state.flags):
+        flags, words = flags | {short}, {**words, short: attained.words}
     events = (*told, *_transitions(state.flags, flags, limits, words), *faults, *_mode_event(state.mode, mode))
     record = CycleRecord(
         seq, now_s, mode, limits, units, setpoints, events, not sacrificed, sacrificed,
         engine.site.principle, float(curtailed.sum()), decision.in_force.restrictions,
+        support_state(engine, decision, attained, estimate, now_s),
     )  # fmt: skip
     return record, flags, bound_at_s
 
@@ -180,7 +187,7 @@ def _status(deaf: bool, lost: bool, mode: Mode, held: bool) -> str:
         return "lost"
     if deaf:
         return "deaf"
-    if mode in (Mode.FAIL_SAFE, Mode.BOOT, Mode.STOPPING):
+    if mode in ALL_SAFE:
         return "safe"
     return "held" if held else "free"
 

@@ -60,7 +60,7 @@ def settle(
     set_p = np.minimum(np.maximum(r.unit_p_w(value), engine.p_low_w), engine.p_high_w)
     still = engine.units.is_battery & (np.abs(set_p - state.set_p_w) < t.deadband_p_frac * engine.units.p_rated_w)
     set_p = np.where(still & (set_p != 0.0), state.set_p_w, set_p)
-    set_q = _reactive(engine, state, decision, set_p, estimate, quiet)
+    set_q = _reactive(engine, state, decision, set_p, estimate, quiet and decision.support is None)
     set_q = np.where(estimate.deaf, state.set_q_var, set_q)
     held_unit = r.by_unit(decision.held.astype(float)) > 0.0
     kept_p = r.unit_p_w(np.minimum(r.output_w(state.set_p_w), decision.span.cap_w))

@@ -10,6 +10,8 @@ from controller.domain.owner import Owner
 
 EVERYTHING = "all"
 """Subject of a hold or a release that means the whole site; no element of a site may have this name."""
+INTERFACE = "interface"
+"""Subject of a reactive instruction: where the site meets the upstream network, as in the names of points."""
 
 
 class Action(Enum):
@@ -19,6 +21,7 @@ class Action(Enum):
     OVERRIDE = "override"  # a unit's set point, inside every limit
     BLOCK = "block"  # a unit must not run
     HOLD = "hold"  # set points do not relax
+    REACTIVE = "reactive"  # reactive power at the interface (voltage support), inside every limit
     RELEASE = "release"  # end what this operator's desk has in force
     RESET_G100 = "reset-g100"  # end a lock-out of the export or import limitation scheme
     RESET_TRIPS = "reset-trips"  # let units that the escalation ladder tripped or isolated run again
@@ -32,7 +35,8 @@ class Instruction:
     1970) and ``lasts_s`` how long it holds from then on. ``subject`` is a limit, an element or a unit by id, or
     ``all``. ``value`` is what the action asks for: a magnitude in the limit's own unit (A for a branch, W for
     ``export``, ``import`` and a unit's cap), or a set point in W (load convention); NaN when it asks for no number.
-    ``q_var`` may go with a set point. ``owner`` is the layer that it speaks for: whoever received it knows, the line
+    ``q_var`` may go with a set point, and is what a reactive instruction asks for at the interface: positive flows into
+    the site. ``owner`` is the layer that it speaks for: whoever received it knows, the line
     does not say.
     """
 
@@ -60,11 +64,13 @@ class Standing:
     """An accepted instruction in force until ``expires_at_s`` (monotonic site seconds).
 
     ``held_p_w`` are the set points, in the order of the site's units, at which a hold keeps them; empty otherwise.
+    ``before_var`` is the reactive power at the interface before anybody asked for another; None for other actions.
     """
 
     instruction: Instruction
     expires_at_s: float
     held_p_w: tuple[float, ...] = ()
+    before_var: float | None = None
 
     @property
     def cause(self) -> str:

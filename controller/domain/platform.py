@@ -15,9 +15,10 @@ class Issuer:
     """One desk behind the platform and the limits of its authority.
 
     ``programme`` is the name of its OpenADR program, ``service`` the layer that its commands belong to. ``subjects``
-    are the unit ids, ``export`` and ``import`` that it may command. ``w_max`` bounds a set point's magnitude,
-    ``lasts_s_max`` how long one command holds, ``ahead_s_max`` how far ahead it may begin. ``commands`` limits how
-    often it may speak, ``writes`` how often values may change because of it.
+    are the unit ids, ``export``, ``import`` and ``interface`` (its reactive power) that it may command. ``w_max``
+    bounds a set point's magnitude, ``var_max`` that of reactive power, ``lasts_s_max`` how long one command holds,
+    ``ahead_s_max`` how far ahead it may begin. ``commands`` limits how often it may speak, ``writes`` how often values
+    may change because of it.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Issuer:
     ahead_s_max: float
     commands: Allowance
     writes: Allowance
+    var_max: float = 0.0
 
     @property
     def account(self) -> str:

@@ -110,8 +110,33 @@ class Restriction:
 
 
 @dataclass(frozen=True, slots=True)
+class SupportState:
+    """Voltage support in one cycle: reactive power at the interface, var (import positive).
+
+    ``cause`` names the instruction in charge, ``owner`` its layer. ``asked_var`` ± ``tolerance_var`` is wanted,
+    ``q_var`` flows, ``before_var`` flowed before anybody asked, and the units are brought to ``reached_var``; where
+    that is short, ``obstacle`` says why. ``units`` are those that give their reactive power, ``left_s`` is how long it
+    lasts yet.
+    """
+
+    cause: str
+    owner: str
+    asked_var: float
+    tolerance_var: float
+    before_var: float
+    q_var: float
+    reached_var: float
+    obstacle: str
+    units: tuple[str, ...]
+    left_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class CycleRecord:
-    """Everything about one cycle. ``given_up_w`` is what all units together give up under ``principle``, W."""
+    """Everything about one cycle. ``given_up_w`` is what all units together give up under ``principle``, W.
+
+    ``support`` is None while nobody asks for reactive power at the interface.
+    """
 
     seq: int
     now_s: float
@@ -125,6 +150,7 @@ class CycleRecord:
     principle: str = ""
     given_up_w: float = 0.0
     restrictions: tuple[Restriction, ...] = ()
+    support: SupportState | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON-ready form; NaN stays NaN and is the writer's business."""

@@ -45,6 +45,8 @@ class OperatorReason:
 
     def _of(self, standing: Standing, left_s: float) -> list[Proposal | UnitRange]:
         asked, note = standing.instruction, _note(standing)
+        if asked.action is Action.REACTIVE:
+            return []  # restricts nobody: the dispatch moves what the limits leave
         if asked.action is Action.LIMIT and asked.subject in self.limit_at:
             k = self.limit_at[asked.subject]
             return [Proposal(k, asked.value, cause=standing.cause, note=note, left_s=left_s)]

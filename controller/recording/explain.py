@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from controller.domain.record import CycleRecord, LimitState, UnitState
+from controller.domain.record import CycleRecord, LimitState, SupportState, UnitState
 from controller.recording.quantities import scaled
 
 _UNIT_OF = {"thermal": "A", "voltage": "V", "export": "W", "import": "W"}
@@ -14,6 +14,8 @@ _WATT_S_PER_KWH = 3.6e6
 
 def about(record: CycleRecord, subject: str) -> bool:
     """Whether the limit or unit ``subject`` bound, gave something up, or had an event in this cycle."""
+    if record.support is not None and subject in ("interface", record.support.cause):
+        return True
     limits = any(x.id == subject and (x.binding or x.given_up_w > 0.0) for x in record.limits)
     held = any(subject in (u.id, *u.causes) and (u.curtailed_w > 0.0 or u.causes) for u in record.units)
     return limits or held or any(subject in event.subject for event in record.events)
@@ -32,12 +34,25 @@ def explained(record: CycleRecord, before: CycleRecord | None, subject: str = ""
     before_units = {u.id: u for u in before.units} if before is not None else {}
     units = [u for u in record.units if not subject or subject in (u.id, *u.causes, *(w.cause for w in u.withheld))]
     lines += [line for u in units if (line := _unit_line(u, before_units.get(u.id), record.principle))]
+    lines += _support_lines(record.support, subject)
     if record.sacrificed:
         lines.append(f"no set point keeps every limit; given up: {', '.join(record.sacrificed)}")
     lines += [f"event {e.name} {e.subject} {e.text}".rstrip() for e in record.events]
     if lines and record.given_up_w > 0.0:
         lines.append(f"given up in all {scaled(record.given_up_w, 'W')}")
     return lines
+
+
+def _support_lines(support: SupportState | None, subject: str) -> list[str]:
+    """Who asks for reactive power at the interface, what comes of it, and by whom."""
+    if support is None or subject not in ("", "interface", support.cause, *support.units):
+        return []
+    short = f"only {scaled(support.reached_var, 'var')}, {support.obstacle}" if support.obstacle else "in full"
+    line = (
+        f"support for {support.owner} because of {support.cause}: asks {scaled(support.asked_var, 'var')} at the "
+        f"interface, {short}; {scaled(support.q_var, 'var')} now, by {', '.join(support.units) or 'nobody'}"
+    )
+    return [line]
 
 
 def _concerns_limit(limit: LimitState, record: CycleRecord, subject: str) -> bool:

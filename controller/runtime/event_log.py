@@ -30,6 +30,7 @@ WORRYING = frozenset(
         "meter.wrong_scale",
         "oil.refused",
         "site.infeasible",
+        "support.short",
         "unit.behind",
         "unit.contested",
         "unit.deaf",

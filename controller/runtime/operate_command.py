@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from controller.clock import SystemClock
-from controller.domain.instruction import EVERYTHING, Action, Instruction
+from controller.domain.instruction import EVERYTHING, INTERFACE, Action, Instruction
 from controller.runtime.instruction_wire import LINE_BYTES_MAX, write_instruction
 
 RUN_FOLDER = Path("/run/gridedge")
@@ -85,6 +85,24 @@ def override(
     p_kw = consumption_kw if consumption_kw is not None else 0.0 - (generation_kw or 0.0)
     q_var = None if kvar is None else kvar * 1e3
     _say(path, Action.OVERRIDE, unit, for_s, reason, value=p_kw * 1e3, q_var=q_var)
+
+
+@operate.command()
+@click.option("--absorb-kvar", type=float, help="Draw so much from the upstream network (lowers its voltage).")
+@click.option("--inject-kvar", type=float, help="Give so much to the upstream network (raises its voltage).")
+@FOR
+@REASON
+@click.pass_obj
+def reactive(path: Path, *, absorb_kvar: float | None, inject_kvar: float | None, for_s: float, reason: str) -> None:
+    """Voltage support: bring the reactive power at the interface to a value, inside every limit.
+
+    The answer says how much of it can be had now, and what is in the way of the rest. No active power is given up for
+    it.
+    """
+    if (absorb_kvar is None) == (inject_kvar is None):
+        raise click.UsageError("give --absorb-kvar or --inject-kvar, one of them")
+    kvar = absorb_kvar if absorb_kvar is not None else 0.0 - (inject_kvar or 0.0)
+    _say(path, Action.REACTIVE, INTERFACE, for_s, reason, q_var=kvar * 1e3)
 
 
 @operate.command()

@@ -73,6 +73,8 @@ async def test_every_command_says_what_it_means(tmp_path: Path) -> None:
         await command(made, "override", "BAT1", "--generation-kw", "500", "--kvar", "-100", *both)
         await command(made, "override", "BAT1", "--consumption-kw", "250", *both)
         await command(made, "hold", *both)
+        await command(made, "reactive", "--absorb-kvar", "1500", *both)
+        await command(made, "reactive", "--inject-kvar", "800", *both)
         await command(made, "release", "all", "--reason", "done")
         await command(made, "reset-g100", "export", "--reason", "cause found")
         said = [(i.action.value, i.subject, str(i.value), i.q_var, i.lasts_s) for i in made.seen]
@@ -82,6 +84,8 @@ async def test_every_command_says_what_it_means(tmp_path: Path) -> None:
             ("override", "BAT1", "-500000.0", -100e3, 900.0),
             ("override", "BAT1", "250000.0", None, 900.0),
             ("hold", "all", "nan", None, 900.0),
+            ("reactive", "interface", "nan", 1500e3, 900.0),
+            ("reactive", "interface", "nan", -800e3, 900.0),
             ("release", "all", "nan", None, 60.0),
             ("reset-g100", "export", "nan", None, 60.0),
         ]
@@ -104,6 +108,8 @@ WRONG = [
     ("limit", "export", "--kw", "1", "--for", "15", "--reason", "x"),
     ("limit", "export", "--kw", "1", "--for", "15m"),
     ("override", "BAT1", "--for", "15m", "--reason", "x"),
+    ("reactive", "--for", "15m", "--reason", "x"),
+    ("reactive", "--absorb-kvar", "1", "--inject-kvar", "1", "--for", "15m", "--reason", "x"),
     ("limit", "export", "--kw", "nan", "--for", "15m", "--reason", "x"),
     ("limit", "export", "--kw", "inf", "--for", "15m", "--reason", "x"),
 ]
