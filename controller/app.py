@@ -37,6 +37,7 @@ from controller.runtime.stretch import stretch, stretch_factor
 from controller.runtime.supervisor import stop_on_signals
 from drivers.registry import can_group, catalogue, make_group
 from drivers.registry import open_devices as open_drivers
+from drivers.tape.tape import Tape
 
 _log = structlog.get_logger()
 
@@ -59,6 +60,19 @@ class RunOptions:
     operate_socket: Path | None = None
     platform_socket: Path | None = None
     start_utc: datetime | None = None
+
+
+def record_field_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The options with which a command records the field."""
+    size = click.option(
+        "--record-field-mb", type=click.IntRange(min=1), default=64, show_default=True,
+        help="Size of that recording; the newest half is always kept.",
+    )  # fmt: skip
+    file = click.option(
+        "--record-field", type=click.Path(path_type=Path, dir_okay=False),
+        help="Record every byte of the Modbus connections in this file, for `gridedge field-replay`.",
+    )  # fmt: skip
+    return file(size(command))
 
 
 @click.command()
@@ -101,6 +115,7 @@ class RunOptions:
     type=click.DateTime(["%Y-%m-%dT%H:%M:%SZ"]),
     help="Time of day (UTC) to begin with instead of this machine's, for a simulated day.",
 )
+@record_field_options
 @click.option("--json-logs", is_flag=True, help="Log JSON lines instead of text.")
 def run(
     site: str,
@@ -115,6 +130,8 @@ def run(
     port_offset: int,
     cycle_ms: float,
     start_utc: datetime | None,
+    record_field: Path | None,
+    record_field_mb: int,
     json_logs: bool,
 ) -> None:
     """Control SITE (a site file, or the name of one that comes with the package) until told to stop.
@@ -141,10 +158,11 @@ def run(
         configured = load_site(find_site(site))
         prepared = prepare(configured, options)
         clock = SystemClock(speed, start_utc)
-        links = open_devices(prepared.devices, clock)
+        tape = open_tape(record_field, clock, record_field_mb)
+        links = open_devices(prepared.devices, clock, tape)
     with logging_to(sys.stderr.buffer, clock, as_json=json_logs):
         factor = stretch_factor(configured, speed, cycle_ms)
-        code = asyncio.run(control(prepared, clock, links, options, factor))
+        code = asyncio.run(control(prepared, clock, links, options, factor, tape))
     sys.exit(code)
 
 
@@ -170,9 +188,16 @@ def move_port(endpoint: str, offset: int) -> str:
     return f"{endpoint[: found.start(1)]}{port}{endpoint[found.end(1) :]}"
 
 
-def open_devices(devices: tuple[Device, ...], clock: Clock) -> dict[str, FieldDevice]:
-    """The driver of every device, by id; nothing is connected yet."""
-    return open_drivers(devices, clock)
+def open_devices(devices: tuple[Device, ...], clock: Clock, tape: Tape | None = None) -> dict[str, FieldDevice]:
+    """The driver of every device, by id; nothing is connected yet. ``tape`` records what goes over Modbus."""
+    return open_drivers(devices, clock, tape)
+
+
+def open_tape(path: Path | None, clock: Clock, keep_mb: int) -> Tape | None:
+    """A recording of the field at ``path``, if there is one; OSError when it cannot be written."""
+    if path is None:
+        return None
+    return Tape(path, clock.now_s, bytes_max=keep_mb << 20, speed=clock.speed, utc=clock.utc())
 
 
 def supported_commands(devices: tuple[Device, ...]) -> dict[str, frozenset[str]]:
@@ -182,11 +207,18 @@ def supported_commands(devices: tuple[Device, ...]) -> dict[str, frozenset[str]]
 
 
 async def control(
-    site: Site, clock: Clock, links: dict[str, FieldDevice], options: RunOptions, stretched: float
+    site: Site,
+    clock: Clock,
+    links: dict[str, FieldDevice],
+    options: RunOptions,
+    stretched: float,
+    tape: Tape | None = None,
 ) -> int:
     """Run the station until a signal or a death; the exit status."""
     stop = asyncio.Event()
     async with AsyncExitStack() as opened:
+        if tape is not None:
+            opened.callback(tape.close)
         with readable_errors():
             sinks = await _open_sinks(options, opened)
             recorder = _open_recorder(options, opened)
@@ -202,7 +234,7 @@ async def control(
                 desk=desk,
                 supported=supported_commands(site.devices),
                 sinks=sinks,
-                watched=[] if recorder is None else [recorder],
+                watched=[*([] if recorder is None else [recorder]), *([] if tape is None else [tape])],
                 stretch=stretched,
                 can_group=can_group,
                 make_group=make_group,

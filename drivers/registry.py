@@ -12,18 +12,19 @@ from drivers.profile_loader import load_profile, profile_ids
 
 if TYPE_CHECKING:
     from drivers.modbus.lines import Lines
+    from drivers.tape.tape import Tape
 
 Take = Callable[[Mapping[str, Mapping[str, Measurement]]], None]
 
 
-def open_devices(devices: Iterable[Device], clock: Clock) -> dict[str, FieldDevice]:
+def open_devices(devices: Iterable[Device], clock: Clock, tape: Tape | None = None) -> dict[str, FieldDevice]:
     """The drivers of all devices of a site, by id; Modbus units behind one endpoint share its one connection.
 
-    Raises like :func:`open_device`.
+    ``tape`` records what goes over the Modbus connections. Raises like :func:`open_device`.
     """
     from drivers.modbus.lines import Lines
 
-    lines = Lines(clock)
+    lines = Lines(clock, tape=tape)
     return {device.id: open_device(device, clock, lines) for device in devices}
 
 

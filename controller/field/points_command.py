@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from contextlib import closing, nullcontext
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import click
 from rich.console import Console
 from rich.live import Live
 
-from controller.app import move_port, open_devices
+from controller.app import move_port, open_devices, open_tape, record_field_options
 from controller.clock import SystemClock
 from controller.config.find import find_site
 from controller.config.loader import load_site
@@ -31,7 +33,17 @@ REFRESH_S = 0.5
 @click.option("--json", "as_lines", is_flag=True, help="Print JSON: one object with --once, else one line per second.")
 @click.option("--device", "wanted", multiple=True, metavar="ID", help="Only this device; may be repeated.")
 @click.option("--port-offset", type=int, default=0, help="Add this to the TCP port of every device.")
-def points(site: str, *, once: bool, as_lines: bool, wanted: tuple[str, ...], port_offset: int) -> None:
+@record_field_options
+def points(
+    site: str,
+    *,
+    once: bool,
+    as_lines: bool,
+    wanted: tuple[str, ...],
+    port_offset: int,
+    record_field: Path | None,
+    record_field_mb: int,
+) -> None:
     """Show every point of SITE live: value, quality and why, age, raw registers, counters. Reads only, never writes.
 
     Opens the same drivers as the controller. Many devices take one connection only: stop the controller first, or
@@ -41,10 +53,12 @@ def points(site: str, *, once: bool, as_lines: bool, wanted: tuple[str, ...], po
         devices = chosen(load_site(find_site(site)).devices, wanted)
         moved = tuple(replace(device, endpoint=move_port(device.endpoint, port_offset)) for device in devices)
         clock = SystemClock()
-        watch = Watch(moved, open_devices(moved, clock), clock)
-    if once:
-        sys.exit(asyncio.run(_once(watch, clock, as_lines)))
-    asyncio.run(_live(watch, clock, as_lines))
+        tape = open_tape(record_field, clock, record_field_mb)
+        watch = Watch(moved, open_devices(moved, clock, tape), clock)
+    with closing(tape) if tape is not None else nullcontext():
+        if once:
+            sys.exit(asyncio.run(_once(watch, clock, as_lines)))
+        asyncio.run(_live(watch, clock, as_lines))
 
 
 def chosen(devices: tuple[Device, ...], wanted: tuple[str, ...]) -> tuple[Device, ...]:

@@ -21,6 +21,9 @@ from drivers.modbus.tls import EXPIRES_SOON, TlsError, explain, load_tls
 _log = structlog.get_logger()
 _DAY = timedelta(days=1)
 
+MakeLink = Callable[[bool, int, float | None], Link]
+"""Makes a link: whether it frames as RTU, how many requests may be outstanding, the longest gap inside a frame."""
+
 
 class Connector:
     """Opens connections to one endpoint, one after the other, and warns of certificates that expire soon."""
@@ -31,14 +34,17 @@ class Connector:
         user_timeout_s: float,
         options: Mapping[str, str] | None = None,
         utc: Callable[[], datetime] | None = None,
+        make_link: MakeLink = Link,
     ) -> None:
         """``user_timeout_s``: how long TCP waits for an acknowledgement before it gives the peer up, seconds.
 
         TLS needs ``options`` (files, see the site file) and ``utc``, which says whether our certificate has expired.
+        ``make_link`` makes what receives, one for every connection.
         """
         self._endpoint = endpoint
         self._options = options or {}
         self._utc = utc
+        self._make_link = make_link
         self._user_timeout_s = user_timeout_s
         self._warned: dict[str, datetime] = {}
 
@@ -46,7 +52,7 @@ class Connector:
         """A connection before ``deadline`` (loop time); :class:`LinkError` says why there is none."""
         endpoint = self._endpoint
         serial = endpoint.serial
-        link = Link(endpoint.rtu, outstanding_max, None if serial is None else GAP_S)
+        link = self._make_link(endpoint.rtu, outstanding_max, None if serial is None else GAP_S)
         try:
             async with asyncio.timeout_at(deadline):
                 await self._open(link)

@@ -73,6 +73,7 @@ class ModbusDevice:
         self.timeout_s = max(clock.real_s(device.timeout_s), TIMEOUT_S_MIN)
         self.counters = PollCounters()
         lines = lines if lines is not None else Lines(clock, rng)
+        self._tape = lines.tape
         self._member = lines.join(
             device.id,
             Endpoint.parse(device.endpoint),
@@ -106,6 +107,8 @@ class ModbusDevice:
         self.counters.ok += 1
         self.session.counters.answers += len(self.reads)
         self._known, self._known_generation = points, generation
+        if self._tape is not None:
+            self._tape.published(self._device, points)
 
     def explain(
         self,
@@ -132,7 +135,7 @@ class ModbusDevice:
             self.counters.ok += 1
         else:
             self.counters.failed += 1
-        return self._complete(self._identity_points() | points)
+        return self._taped(self._complete(self._identity_points() | points))
 
     async def poll(self) -> Mapping[str, Measurement]:
         """Read every point once; see :class:`controller.ports.FieldDevice`."""
@@ -142,7 +145,7 @@ class ModbusDevice:
                 points = await self._poll(deadline)
             except RenewedError:
                 continue  # another unit cost the line its connection before we were through; ends with the deadline
-            return self._complete(points)
+            return self._taped(self._complete(points))
 
     async def _poll(self, deadline: float) -> dict[str, Measurement]:
         try:
@@ -275,6 +278,11 @@ class ModbusDevice:
         quality = Quality.BAD if isinstance(fault, IdentityError) else Quality.MISSING
         now_s = self._clock.now_s()
         return dict.fromkeys((spec.name for spec in specs), Measurement(math.nan, quality, now_s, now_s, str(fault)))
+
+    def _taped(self, points: dict[str, Measurement]) -> dict[str, Measurement]:
+        if self._tape is not None:
+            self._tape.published(self._device, points)
+        return points
 
     def _identity_points(self) -> dict[str, Measurement]:
         checked_s = self.identified[1]

@@ -67,6 +67,16 @@ class Endpoint:
         """What devices on one connection have in common."""
         return (self.host if self.serial is not None else self.host.lower(), self.port)
 
+    @property
+    def text(self) -> str:
+        """As a site file would say it, complete."""
+        if self.serial is not None:
+            line = self.serial
+            return f"rtu://{self.host}?baud={line.baud}&parity={line.parity}&stop={line.stop}"
+        scheme = "modbus+tls" if self.tls else "rtu+tcp" if self.rtu else "tcp"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{scheme}://{host}:{self.port}"
+
     def __str__(self) -> str:
         return self.host if self.serial is not None else f"{self.host}:{self.port}"
 

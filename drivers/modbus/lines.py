@@ -5,12 +5,17 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 from controller.ports import Clock
-from drivers.modbus.connect import Connector
+from drivers.modbus.connect import Connector, MakeLink
 from drivers.modbus.endpoint import Endpoint
+from drivers.modbus.link import Link
+from drivers.modbus.serial_port import GAP_S
 from drivers.modbus.session import Session
+from drivers.modbus.taped_link import TapedLink
 from drivers.modbus.unit_health import Backoff
+from drivers.tape.tape import Tape
 
 BACKOFF_CAP_S = 2.0
 
@@ -53,8 +58,9 @@ class Member:
 class Lines:
     """Hands out the one session of each endpoint."""
 
-    def __init__(self, clock: Clock, rng: random.Random | None = None) -> None:
-        """``rng`` gives the first transaction id of every session."""
+    def __init__(self, clock: Clock, rng: random.Random | None = None, tape: Tape | None = None) -> None:
+        """``rng`` gives the first transaction id of every session; ``tape`` records what goes over the connections."""
+        self.tape = tape
         self._clock = clock
         self._rng = rng
         self._lines: dict[tuple[str, int], _Line] = {}
@@ -96,5 +102,11 @@ class Lines:
             settle_s=timeout_s if endpoint.rtu else 0.0,
             turnaround_s=0.0 if endpoint.serial is None else endpoint.serial.silence_s,
             rng=self._rng,
-            connector=Connector(endpoint, timeout_s, dict(options), self._clock.utc),
+            connector=Connector(endpoint, timeout_s, dict(options), self._clock.utc, self._link_maker(endpoint)),
         )
+
+    def _link_maker(self, endpoint: Endpoint) -> MakeLink:
+        if self.tape is None:
+            return Link
+        gap_s = None if endpoint.serial is None else GAP_S
+        return partial(TapedLink, self.tape.noter(endpoint.text, gap_s))

@@ -6,15 +6,19 @@ import asyncio
 import json
 import re
 import sys
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import click
 
+from drivers.modbus.endpoint import Endpoint
 from drivers.scan.findings import Findings
 from drivers.scan.modbus import scan_units
 from drivers.scan.opcua import scan_opcua
-from drivers.scan.probe import NoAnswerError, Probe
+from drivers.scan.probe import NoAnswerError, Probe, nothing
 from drivers.scan.report import as_json, as_text
+from drivers.tape.tape import Tape
 
 MODBUS_PORT, TLS_PORT, OPCUA_PORT = 502, 802, 4840
 OPCUA_TIMEOUTS = 4.0  # hello, channel, session: one answer each
@@ -29,6 +33,7 @@ class ScanOptions:
     timeout_s: float
     pause_s: float
     within_s: float
+    tape: Tape | None = None
 
 
 @click.command()
@@ -46,7 +51,21 @@ class ScanOptions:
     "--within-s", default=120.0, show_default=True, type=click.FloatRange(1, 3600), help="End after this long."
 )
 @click.option("--json", "as_lines", is_flag=True, help="Print one JSON object instead of text.")
-def scan(address: str, *, units: str, timeout_s: float, pause_ms: float, within_s: float, as_lines: bool) -> None:
+@click.option(
+    "--record-field",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Record every byte of the Modbus connection in this file, for `gridedge field-replay`.",
+)
+def scan(
+    address: str,
+    *,
+    units: str,
+    timeout_s: float,
+    pause_ms: float,
+    within_s: float,
+    as_lines: bool,
+    record_field: Path | None,
+) -> None:
     """Say what answers at HOST: Modbus units and what they are, SunSpec models, OPC UA endpoints; propose devices.
 
     Reads only, one request at a time. Without PORT it looks at 502, 802 and 4840. Exit status 1: nothing answers.
@@ -54,9 +73,12 @@ def scan(address: str, *, units: str, timeout_s: float, pause_ms: float, within_
     match = _ADDRESS.fullmatch(address)
     if match is None or (match[2] is not None and not 1 <= int(match[2]) <= 65535):
         raise click.BadParameter(f"{address!r}; expected host, host:port or [v6]:port", param_hint="HOST[:PORT]")
-    options = ScanOptions(parse_units(units), timeout_s, pause_ms / 1e3, within_s)
     port = int(match[2]) if match[2] is not None else None
-    findings = asyncio.run(look(match[1].strip("[]"), port, options))
+    options = ScanOptions(parse_units(units), timeout_s, pause_ms / 1e3, within_s)
+    try:
+        findings = asyncio.run(_look(match[1].strip("[]"), port, options, record_field))
+    except OSError as error:
+        raise click.ClickException(str(error)) from error
     if as_lines:
         click.echo(json.dumps(as_json(findings), indent=2, ensure_ascii=False))
     else:
@@ -76,6 +98,14 @@ def parse_units(text: str) -> tuple[int, ...]:
     return tuple(found)
 
 
+async def _look(host: str, port: int | None, options: ScanOptions, record_field: Path | None) -> Findings:
+    """As :func:`look`, recorded if so wished; OSError when the recording cannot be written."""
+    if record_field is None:
+        return await look(host, port, options)
+    with closing(Tape(record_field, asyncio.get_running_loop().time)) as tape:
+        return await look(host, port, replace(options, tape=tape))
+
+
 async def look(host: str, port: int | None, options: ScanOptions) -> Findings:
     """Everything that answers at ``host``: at ``port``, or at the usual ports when that is None."""
     findings = Findings(host)
@@ -90,7 +120,14 @@ async def look(host: str, port: int | None, options: ScanOptions) -> Findings:
 
 
 async def _modbus(findings: Findings, port: int, options: ScanOptions, until_s: float) -> None:
-    probe = Probe(findings.host, port, timeout_s=options.timeout_s, pause_s=options.pause_s, until_s=until_s)
+    probe = Probe(
+        findings.host,
+        port,
+        timeout_s=options.timeout_s,
+        pause_s=options.pause_s,
+        until_s=until_s,
+        note=nothing if options.tape is None else options.tape.noter(Endpoint(findings.host, port).text),
+    )
     try:
         await probe.connect()
         units = await scan_units(probe, options.units, findings.remarks)

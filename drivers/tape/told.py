@@ -1,0 +1,187 @@
+"""The devices of a recording, polled again: the real drivers, with the recorded answers in place of a connection."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from controller.domain.measurement import Measurement, Quality
+from controller.domain.site import Device
+from controller.ports import Clock
+from drivers.modbus.codec import Request
+from drivers.modbus.device import ModbusDevice
+from drivers.modbus.endpoint import Endpoint
+from drivers.modbus.lines import Lines
+from drivers.modbus.link import LinkError
+from drivers.modbus.session import Reply, Session
+from drivers.registry import open_device
+from drivers.tape.wire import Exchange
+
+_ALMOST_FOR_EVER_S = 1e9
+
+
+class RecordedClock:
+    """The site's time as the recording tells it, at ``at_s``."""
+
+    speed = 1.0
+    at_s = 0.0
+
+    def now_s(self) -> float:
+        """Site seconds."""
+        return self.at_s
+
+    def utc(self) -> datetime:
+        """Nothing that is decoded depends on the day."""
+        return datetime.min.replace(tzinfo=UTC)
+
+    def real_s(self, site_s: float) -> float:
+        """Nobody waits."""
+        return site_s
+
+
+class ToldSession(Session):
+    """A session that knows what came of every request, instead of asking.
+
+    What a poll reads must have been asked for since the last poll of the same device; what is asked for once per
+    connection (identity, the chain of SunSpec models) may have come at any time on that connection.
+    """
+
+    def __init__(self, endpoint: Endpoint, clock: Clock) -> None:
+        super().__init__(endpoint, clock.now_s)
+        self.device: ModbusDevice | None = None
+        self.since = 0
+        self.heard = 0
+        self._told: dict[tuple[int, bytes], tuple[int, Exchange]] = {}
+
+    @property
+    def up(self) -> bool:
+        """True: that there was no connection is told by the requests that were not asked."""
+        return True
+
+    def hear(self, exchange: Exchange) -> None:
+        """The next exchange of the recording."""
+        self.heard += 1
+        self.generation = exchange.generation
+        self._told[exchange.request.unit, exchange.request.pdu] = self.heard, exchange
+
+    async def connected(self, deadline: float, *, unit: int | None = None, urgent: bool = False) -> int:
+        """The number of the connection that was last used."""
+        return self.generation
+
+    async def request(
+        self,
+        request: Request,
+        deadline: float,
+        *,
+        generation: int | None = None,
+        urgent: bool = False,
+        answer_s: float = math.inf,
+    ) -> Reply:
+        """What came of ``request``; LinkError when it was not asked."""
+        when, exchange = self._told.get((request.unit, request.pdu), (-1, None))
+        in_poll = self.device is not None and any(request.pdu == read.pdu for read, _ in self.device.reads)
+        if exchange is None or (when <= self.since if in_poll else exchange.generation != self.generation):
+            raise LinkError("was not asked for in this poll", "skipped")
+        if isinstance(exchange.outcome, Exception):
+            raise exchange.outcome
+        return Reply(exchange.outcome, exchange.sent_s, exchange.done_s)
+
+    def drop(self, reason: str, unit: int | None = None) -> None:
+        """The recording tells by itself when a connection ends."""
+
+
+class ToldLines(Lines):
+    """Hands out told sessions, which may have heard of things before a device joins."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__(clock)
+        self._told_clock = clock
+        self._sessions: dict[Endpoint, ToldSession] = {}
+
+    def session(self, endpoint: Endpoint) -> ToldSession:
+        """The one session to ``endpoint``."""
+        return self._sessions.setdefault(endpoint, ToldSession(endpoint, self._told_clock))
+
+    def _open(self, endpoint: Endpoint, options: Mapping[str, str], timeout_s: float) -> Session:
+        return self.session(endpoint)
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A point that was published otherwise than the recorded bytes say."""
+
+    device: str
+    point: str
+    at_s: float
+    published: float
+    published_quality: Quality
+    now: Measurement
+    registers: str
+
+
+class ToldDevice:
+    """One device of the recording."""
+
+    def __init__(self, document: Mapping[str, Any], clock: Clock, lines: ToldLines) -> None:
+        """Raises ValueError (also ProfileError) when this version has no table for it."""
+        self.names = [str(name) for name in document["names"]]
+        self.device = _device(document)
+        self.points: Mapping[str, Measurement] = {}
+        self.published: tuple[tuple[float, ...], tuple[int, ...]] = ((), ())
+        self.polls = self.values = 0
+        link = open_device(self.device, clock, lines)
+        if not isinstance(link, ModbusDevice):
+            raise TypeError(f"device {self.device.id}: protocol {self.device.protocol}; expected modbus")
+        self.link = link
+        self.session = lines.session(link.session.endpoint)
+        self._since = 0
+
+    async def compare(self, at_s: float, values: tuple[float, ...], qualities: tuple[int, ...]) -> list[Difference]:
+        """Poll again and compare with what the poll that ended at ``at_s`` published."""
+        session = self.session
+        session.device, session.since = self.link, self._since
+        self.points = await self.link.poll()
+        self._since = session.heard
+        self.published = values, qualities
+        self.polls += 1
+        self.values += len(self.names)
+        told = zip(self.names, values, qualities, strict=True)
+        return [
+            self._difference(name, at_s, value, Quality(quality))
+            for name, value, quality in told
+            if not _same(value, Quality(quality), self.points.get(name))
+        ]
+
+    def _difference(self, name: str, at_s: float, value: float, quality: Quality) -> Difference:
+        now = self.points.get(
+            name, Measurement(math.nan, Quality.MISSING, at_s, at_s, "this version has no such point")
+        )
+        return Difference(self.device.id, name, at_s, value, quality, now, self.link.raw().get(name, ""))
+
+
+def _same(value: float, quality: Quality, now: Measurement | None) -> bool:
+    """Bit for bit where there is a value; without one, why there is none may be told in other words."""
+    if now is None:
+        return quality is not Quality.GOOD
+    if quality is Quality.GOOD and now.quality is Quality.GOOD:
+        return value == now.value and math.copysign(1.0, value) == math.copysign(1.0, now.value)
+    return quality is not Quality.GOOD and now.quality is not Quality.GOOD
+
+
+def _device(document: Mapping[str, Any]) -> Device:
+    """The device of the site file; nothing is fed and nobody is commanded."""
+    return Device(
+        id=str(document["id"]),
+        protocol=str(document["protocol"]),
+        endpoint=str(document["endpoint"]),
+        unit_address=int(document["unit_address"]),
+        profile=str(document["profile"]),
+        feeds={},
+        unit=None,
+        poll_s=_ALMOST_FOR_EVER_S,
+        stale_s=_ALMOST_FOR_EVER_S,
+        timeout_s=_ALMOST_FOR_EVER_S,
+    )
