@@ -83,9 +83,15 @@ class Outbox:
         rows = self._db.execute(f"{_SELECT} WHERE id > ? ORDER BY id", (last_id,))
         return _within(rows, bytes_max)
 
-    def up_to(self, last_id: int, bytes_max: int) -> list[Message]:
-        """The same of those not younger than ``last_id``, the important ones first, each kind in order."""
-        rows = self._db.execute(f"{_SELECT} WHERE id <= ? ORDER BY priority, id", (last_id,))
+    def up_to(self, last_id: int, bytes_max: int, beyond: Message | None = None) -> list[Message]:
+        """The same of those not younger than ``last_id``, the important ones first, each kind in order.
+
+        With ``beyond``, those that come after it in this order.
+        """
+        behind = (-1, 0) if beyond is None else (PRIORITIES.get(beyond.topic, 0), beyond.id)
+        rows = self._db.execute(
+            f"{_SELECT} WHERE (priority, id) > (?, ?) AND id <= ? ORDER BY priority, id", (*behind, last_id)
+        )
         return _within(rows, bytes_max)
 
     def acknowledged(self, ids: Iterable[int]) -> None:

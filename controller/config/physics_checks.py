@@ -11,6 +11,7 @@ from controller.config.check_devices import check_devices
 from controller.config.check_limits import check_limits, check_measured
 from controller.config.check_network import check_network
 from controller.config.check_platform import check_platform
+from controller.config.check_telemetry import check_telemetry
 from controller.config.check_thermal import check_thermal
 from controller.config.check_units import check_units
 from controller.config.convert import to_site
@@ -38,6 +39,7 @@ def check_whole(draft: Draft, file: SiteFile) -> None:
     """Add findings that need the whole, well-formed file: its time zone, and limits that the units cannot clear."""
     check_timezone(draft, file.site.timezone)
     check_platform(draft, file)
+    check_telemetry(draft, file)
     if not draft.clean("network", "units", "limits"):
         return
     for worst in fail_safe_proof(file):

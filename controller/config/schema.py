@@ -9,6 +9,7 @@ from controller.config.schema_connection import CalendarModel, G100Model, MovesM
 from controller.config.schema_escalation import EscalationModel
 from controller.config.schema_network import NetworkModel
 from controller.config.schema_platform import PlatformModel
+from controller.config.schema_telemetry import SparkplugModel
 from controller.config.schema_thermal import SeasonModel, WeatherModel
 from controller.config.schema_units import DeviceModel, UnitModel
 
@@ -102,3 +103,4 @@ class SiteFile(Strict):
     measurement: MeasurementModel = about("What the meters are worth.", MeasurementModel())
     weather: WeatherModel = about("Weather assumed when nothing measures it.", WeatherModel())
     platform: PlatformModel = about("The balancing platform.", PlatformModel())
+    sparkplug: SparkplugModel | None = about("Telemetry to a fleet's broker; left out: none.", None)

@@ -6,7 +6,7 @@ from typing import Literal
 
 from controller.config.fields import Name, Strict, about, name, names, number, text
 
-_PATH = (r"an absolute path", r"^/[^\n\x00]*$")
+FILE_PATH = (r"an absolute path", r"^/[^\n\x00]*$")
 
 
 class ContractModel(Strict):
@@ -40,10 +40,10 @@ class PlatformModel(Strict):
         "https://host/path", r"^https://[^\s/]+(/[^\s]*)?$", "Where the platform answers (its OpenADR base path).", None
     )
     ven_name: str | None = text("a line of text", r"^[^\n]+$", "Name of this site there; left out: site.id.", None, 128)
-    credentials: str | None = text(*_PATH, "File with client id and secret, a line each.", None)
-    ca_file: str | None = text(*_PATH, "Authorities that may vouch for it (PEM); left out: the system's.", None)
-    cert_file: str | None = text(*_PATH, "Our certificate (PEM), with key_file, where it asks for one.", None)
-    key_file: str | None = text(*_PATH, "Private key of cert_file (PEM).", None)
+    credentials: str | None = text(*FILE_PATH, "File with client id and secret, a line each.", None)
+    ca_file: str | None = text(*FILE_PATH, "Authorities that may vouch for it (PEM); left out: the system's.", None)
+    cert_file: str | None = text(*FILE_PATH, "Our certificate (PEM), with key_file, where it asks for one.", None)
+    key_file: str | None = text(*FILE_PATH, "Private key of cert_file (PEM).", None)
     poll_s: float = number("seconds", 1, 3600, "Period of asking for events.", 30.0)
     report_s: float = number("seconds", 5, 3600, "Period of reports.", 300.0)
     contract: ContractModel | None = about("Default limits.", None)

@@ -9,6 +9,7 @@ from controller.domain.connection import Connection
 from controller.domain.escalation import Rungs
 from controller.domain.limit import Limit
 from controller.domain.platform import Platform
+from controller.domain.telemetry import Sparkplug
 from controller.domain.thermal import DesignWeather
 from controller.domain.topology import Topology
 from controller.domain.unit import Unit
@@ -103,3 +104,4 @@ class Site:
     connection: Connection = field(default_factory=Connection)
     escalation: Rungs = field(default_factory=Rungs)
     platform: Platform | None = None
+    sparkplug: Sparkplug | None = None

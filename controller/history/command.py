@@ -17,6 +17,7 @@ import structlog
 from controller.balancing.openadr_link import OpenAdrLink
 from controller.balancing.order_port import OrderPort
 from controller.balancing.outbox import OutboxPolicy
+from controller.balancing.sparkplug.telemetry import Telemetry
 from controller.clock import SystemClock
 from controller.config.find import find_site
 from controller.config.loader import load_site
@@ -72,7 +73,8 @@ def station(
         with logging_to(sys.stderr.buffer, clock, as_json=json_logs):
             keeper_of = partial(Store, data, name, OutboxPolicy(bytes_max=outbox_mb << 20))
             link = _link(configured, clock, data, platform_socket)
-            code = asyncio.run(_keep(record_socket, period, keeper_of, link))
+            telemetry = None if configured.sparkplug is None else Telemetry(configured, clock, data)
+            code = asyncio.run(_keep(record_socket, period, keeper_of, link, telemetry))
     sys.exit(code)
 
 
@@ -85,13 +87,22 @@ def _link(site: Site, clock: SystemClock, data: Path, socket: Path | None) -> Op
     return OpenAdrLink(site, site.platform, clock, data, OrderPort(socket))
 
 
-async def _keep(record_socket: Path, period_s: int, open_store: partial[Store], link: OpenAdrLink | None = None) -> int:
+async def _keep(
+    record_socket: Path,
+    period_s: int,
+    open_store: partial[Store],
+    link: OpenAdrLink | None = None,
+    telemetry: Telemetry | None = None,
+) -> int:
     """Until a signal (0) or a death (1)."""
     stop = asyncio.Event()
     keeper = Keeper(open_store)
     known_until_s = await keeper.open()
-    intake = Intake(record_socket, Collector(period_s, known_until_s), keeper, None if link is None else link.take)
+    also = tuple(listener.take for listener in (link, telemetry) if listener is not None)
+    intake = Intake(record_socket, Collector(period_s, known_until_s), keeper, also)
     tasks: dict[str, Work] = {"intake": intake.run, "keeper": keeper.run}
+    if telemetry is not None:
+        tasks |= telemetry.tasks(keeper)
     if link is not None:
         await link.open()
         tasks |= {"platform": link.run_link, "orders": link.run_orders}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ _RETRY_S = 1.0
 
 
 class Intake:
-    """Reads records until cancelled and hands each to ``also`` too.
+    """Reads records until cancelled and hands each to everybody in ``also`` too.
 
     A control process that is not there (yet) is asked for again every second.
     """
@@ -31,7 +31,7 @@ class Intake:
         path: Path,
         collector: Collector,
         keeper: Keeper,
-        also: Callable[[Mapping[str, Any]], None] | None = None,
+        also: Sequence[Callable[[Mapping[str, Any]], None]] = (),
     ) -> None:
         self._path = path
         self._collector = collector
@@ -81,7 +81,7 @@ class Intake:
             kind = "record" if isinstance(error, BadRecord) else "JSON"
             _log.warning("records.refused", reason=f"not a {kind}: {error}")
             return
-        if self._also is not None:
-            self._also(record)
+        for listener in self._also:
+            listener(record)
         if batch is not None:
             self._keeper.put(batch)

@@ -85,9 +85,9 @@ class Keeper:
         """The oldest messages younger than ``last_id``."""
         return await self._ask(lambda: self._opened.outbox.after(last_id, bytes_max))
 
-    async def up_to(self, last_id: int, bytes_max: int) -> list[Message]:
-        """The first messages not younger than ``last_id``."""
-        return await self._ask(lambda: self._opened.outbox.up_to(last_id, bytes_max))
+    async def up_to(self, last_id: int, bytes_max: int, beyond: Message | None = None) -> list[Message]:
+        """The first messages not younger than ``last_id``, with ``beyond`` those that come after it."""
+        return await self._ask(lambda: self._opened.outbox.up_to(last_id, bytes_max, beyond))
 
     async def acknowledged(self, ids: Sequence[int]) -> None:
         """Others have these messages."""

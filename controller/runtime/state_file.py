@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ import structlog
 
 from controller.clock import utc_s
 from controller.documents import DocumentError, block, number, text
+from controller.durable import replace_file
 from controller.ports import Clock
 
 _log = structlog.get_logger()
@@ -70,21 +70,6 @@ def _object(line: bytes) -> Mapping[str, Any]:
     if not isinstance(found, Mapping):
         raise DocumentError(f"holds {type(found).__name__}; expected an object")
     return found
-
-
-def replace_file(path: Path, raw: bytes) -> None:
-    """Put ``raw`` in the place of the file, all or nothing, and on the disk before returning. Raises OSError."""
-    new = path.with_name(path.name + ".new")
-    with new.open("wb") as file:
-        file.write(raw)
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 class StateFile:
