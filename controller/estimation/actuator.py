@@ -7,7 +7,8 @@ more generation (load convention: falling power).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +37,31 @@ class UnitArrays:
     ramp_down_w_per_s: Array
     is_battery: BoolArray
     reports_available: BoolArray
+
+    @cached_property
+    def way(self) -> Array:
+        """What turns a set point into what the unit holds: magnitudes of a cap, load convention of a battery."""
+        return np.where(self.is_battery, 1.0, self.sign)
+
+    @cached_property
+    def rise_w_per_s(self) -> Array:
+        """How fast what the unit holds may rise; a battery's upward ramp is toward more generation, falling power."""
+        return np.where(self.is_battery, self.ramp_down_w_per_s, self.ramp_up_w_per_s)
+
+    @cached_property
+    def fall_w_per_s(self) -> Array:
+        """How fast it may fall."""
+        return np.where(self.is_battery, self.ramp_up_w_per_s, self.ramp_down_w_per_s)
+
+    def paced(self, latency: Array, tau: Array, ramp: Array) -> UnitArrays:
+        """The same units with their dead times, lags and ramps multiplied; several models of each unit (…, n) too."""
+        return replace(
+            self,
+            latency_s=latency * self.latency_s,
+            tau_p_s=tau * self.tau_p_s,
+            ramp_up_w_per_s=ramp * self.ramp_up_w_per_s,
+            ramp_down_w_per_s=ramp * self.ramp_down_w_per_s,
+        )
 
     @staticmethod
     def of(site: Site) -> UnitArrays:
@@ -83,10 +109,10 @@ class CommandHistory:
     def span(self, from_s: Array, to_s: float) -> tuple[Array, Array]:
         """Per unit: lowest and highest P in force between its ``from_s`` and ``to_s`` (load convention, W)."""
         first = np.maximum(np.searchsorted(self.issued_s, from_s, side="right") - 1, 0)
-        k = np.arange(len(self.issued_s))[:, None]
-        inside = (k >= first) & (self.issued_s[:, None] <= to_s)
-        low = np.where(inside, self.p_w, np.inf).min(axis=0)
-        return low, np.where(inside, self.p_w, -np.inf).max(axis=0)
+        begin = int(first.min(initial=len(self.issued_s) - 1))
+        k, p_w = np.arange(begin, len(self.issued_s))[:, None], self.p_w[begin:]
+        inside = (k >= first) & (self.issued_s[begin:, None] <= to_s)
+        return np.where(inside, p_w, np.inf).min(axis=0), np.where(inside, p_w, -np.inf).max(axis=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,28 +132,46 @@ def advance(
         return state
     dt = (to_s - state.t_s) / SUBSTEPS
     kq, p, q = 1.0 - np.exp(-dt / units.tau_q_s), state.p, state.q_var
-    for k in range(1, SUBSTEPS + 1):
-        cmd_p, cmd_q = history.in_force(state.t_s + k * dt - units.latency_s)
-        p = follow(p, cmd_p, dt, units, output_w)
+    at_s = state.t_s + np.arange(1, SUBSTEPS + 1)[:, None] * dt - units.latency_s
+    stride, holds_w = Stride.of(units, dt), held_w(units, output_w)
+    for cmd_p, cmd_q in zip(*history.in_force(at_s), strict=True):
+        p = follow(p, cmd_p * units.way, stride, holds_w)
         q = q + (cmd_q - q) * kq
     return ActuatorState(to_s, p, q)
 
 
-def follow(p: Array, cmd_p_w: Array, dt_s: float, units: UnitArrays, output_w: Array) -> Array:
-    """Cap in force (magnitude) or battery power after ``dt_s`` under a set point (load convention).
+@dataclass(frozen=True, slots=True)
+class Stride:
+    """How far models come in one step: this ``share`` of their way, by no more than ``rise_w`` and ``fall_w``."""
 
-    Works on several models of each unit at once (…, n) as well.
+    share: Array
+    rise_w: Array
+    fall_w: Array
+    is_battery: BoolArray
+
+    @staticmethod
+    def of(units: UnitArrays, dt_s: float) -> Stride:
+        """What ``dt_s`` allows."""
+        rise_w, fall_w = units.rise_w_per_s * dt_s, units.fall_w_per_s * dt_s
+        return Stride(1.0 - np.exp(-dt_s / units.tau_p_s), rise_w, fall_w, units.is_battery)
+
+
+def held_w(units: UnitArrays, output_w: Array) -> Array:
+    """The units' powers (load convention) as magnitudes that a cap holds; 0 for a battery, which has no cap."""
+    return np.where(units.is_battery, 0.0, output_w * units.sign)
+
+
+def follow(p: Array, target: Array, stride: Stride, holds_w: Array) -> Array:
+    """Cap in force (magnitude) or battery power after one stride toward ``target``, both as ``UnitArrays.way`` says.
+
+    ``holds_w`` is what the units give now (:func:`held_w`). Works on several models of each unit at once (…, n) too.
     """
-    rise = np.where(units.is_battery, units.ramp_down_w_per_s, units.ramp_up_w_per_s) * dt_s
-    fall = np.where(units.is_battery, units.ramp_up_w_per_s, units.ramp_down_w_per_s) * dt_s
-    output = np.where(units.is_battery, 0.0, output_w * units.sign)
-    target = np.where(units.is_battery, cmd_p_w, cmd_p_w * units.sign)
-    start = np.where(units.is_battery | (target >= p), p, np.minimum(p, np.maximum(output, target)))
-    out: Array = start + np.clip((target - start) * (1.0 - np.exp(-dt_s / units.tau_p_s)), -fall, rise)
+    start = np.where(stride.is_battery | (target >= p), p, np.minimum(p, np.maximum(holds_w, target)))
+    move = np.minimum(np.maximum((target - start) * stride.share, -stride.fall_w), stride.rise_w)
+    out: Array = start + move
     return out
 
 
 def modelled_output_w(state: ActuatorState, units: UnitArrays) -> Array:
     """Power that a unit held by its set point should have, load convention."""
-    out: Array = np.where(units.is_battery, state.p, state.p * units.sign)
-    return out
+    return state.p * units.way

@@ -83,8 +83,8 @@ class Belief:
         flows = expected[:n_flow]
         more = np.abs(flows + innovation[:n_flow]) > np.abs(flows)
         loaded = np.abs(flows[:nb]) > LOADED_FRAC * self.layout.branch_va
-        by_unit = grid.jacobian[grid.rows_branch("p_w")][loaded][:, : self.layout.n_w] @ self.layout.incidence
-        move = np.nan_to_num(innovation[n_flow : n_flow + self.layout.n_unit])
+        by_unit = self.layout.at_units(grid.jacobian[grid.rows_branch("p_w")][loaded])
+        move = innovation[n_flow : n_flow + self.layout.n_unit]
         harm = (np.sign(flows[:nb][loaded])[:, None] * by_unit * move > 0.0).any(axis=0)
         return np.concatenate([more, harm, harm])
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.estimation.actuator import CommandHistory, UnitArrays, follow
+from controller.estimation.actuator import CommandHistory, Stride, UnitArrays, follow, held_w
 
 Array = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -52,23 +52,12 @@ class Dynamics:
 
     def of(self, units: UnitArrays) -> UnitArrays:
         """The units as they are believed to be."""
-        return replace(
-            units,
-            latency_s=units.latency_s * self.latency_frac,
-            tau_p_s=units.tau_p_s * self.tau_frac,
-            ramp_up_w_per_s=units.ramp_up_w_per_s * self.ramp_frac,
-            ramp_down_w_per_s=units.ramp_down_w_per_s * self.ramp_frac,
-        )
+        return units.paced(self.latency_frac, self.tau_frac, self.ramp_frac)
 
     def slowest(self, units: UnitArrays) -> UnitArrays:
         """The same, nowhere faster than configured: what excuses a unit that is late."""
-        slow = replace(
-            self,
-            latency_frac=np.maximum(self.latency_frac, 1.0),
-            tau_frac=np.maximum(self.tau_frac, 1.0),
-            ramp_frac=np.minimum(self.ramp_frac, 1.0),
-        )
-        return slow.of(units)
+        latency, tau = np.maximum(self.latency_frac, 1.0), np.maximum(self.tau_frac, 1.0)
+        return units.paced(latency, tau, np.minimum(self.ramp_frac, 1.0))
 
 
 class DynamicsModels:
@@ -77,13 +66,13 @@ class DynamicsModels:
     def __init__(self, units: UnitArrays) -> None:
         grid = np.array([(a, b, r) for a in FACTORS for b in FACTORS for r in RAMPS])
         self.units, self.latency, self.tau, self.ramp = units, grid[:, :1], grid[:, 1:2], grid[:, 2:]
-        self.candidates = replace(
-            units,
-            latency_s=self.latency * units.latency_s,
-            tau_p_s=self.tau * units.tau_p_s,
-            ramp_up_w_per_s=self.ramp * units.ramp_up_w_per_s,
-            ramp_down_w_per_s=self.ramp * units.ramp_down_w_per_s,
-        )
+        self.candidates = units.paced(self.latency, self.tau, self.ramp)
+        # Candidates of one dead time hear the same command: it is looked up once for all of them.
+        self._latencies_s = np.array(FACTORS)[:, None] * units.latency_s
+        self._hears = np.repeat(np.arange(len(FACTORS)), len(grid) // len(FACTORS))
+        self._every = np.arange(len(units.sign))
+        self._near_w = SPREAD_FRAC * units.p_rated_w
+        self._sigma_w = SIGMA_FRAC * units.p_rated_w
         steps = np.log(grid[:, :2]) / np.log(FACTORS[2])
         most, extra = steps.max(axis=1), np.abs(steps[:, 0] - steps[:, 1])
         slower = SLOWER_HANDICAP * (np.maximum(most, 0.0) + 0.5 * extra + 2.0 * (grid[:, 2] < 1.0))
@@ -107,19 +96,25 @@ class DynamicsModels:
         """
         if to_s <= before.t_s:
             return before
-        p, dt_s = before.p, (to_s - before.t_s) / SUBSTEPS
-        for k in range(1, SUBSTEPS + 1):
-            cmd_p, _ = history.in_force(before.t_s + k * dt_s - self.candidates.latency_s)
-            p = follow(p, cmd_p, dt_s, self.candidates, np.where(np.isfinite(measured_w), measured_w, np.inf))
+        p = self._moved(before, to_s, history, measured_w)
         charge, surprise = self._charged(before, p, measured_w, avail_w, able)
-        best = (charge + self.handicap).argmin(axis=0), np.arange(len(able))
-        command = history.p_w[-1] * np.where(self.units.is_battery, 1.0, self.units.sign)
-        near = SPREAD_FRAC * self.units.p_rated_w
-        rested = able & (np.abs(surprise[best]) < near) & (np.abs(p[best] - command) < near)
+        best = (charge + self.handicap).argmin(axis=0), self._every
+        command = history.p_w[-1] * self.units.way
+        rested = able & (np.abs(surprise[best]) < self._near_w) & (np.abs(p[best] - command) < self._near_w)
         rested &= (charge != before.kept).any(axis=0)
         kept = np.where(rested, charge, before.kept)
         moved = replace(before, t_s=to_s, p=p, charge=np.where(able, charge, before.kept), kept=kept)
         return self._believed(moved, rested) if rested.any() else moved
+
+    def _moved(self, before: Dynamics, to_s: float, history: CommandHistory, measured_w: Array) -> Array:
+        """All models at ``to_s``."""
+        p, dt_s = before.p, (to_s - before.t_s) / SUBSTEPS
+        holds_w = held_w(self.units, np.where(np.isfinite(measured_w), measured_w, np.inf))
+        stride = Stride.of(self.candidates, dt_s)
+        for k in range(1, SUBSTEPS + 1):
+            told, _ = history.in_force(before.t_s + k * dt_s - self._latencies_s)
+            p = follow(p, (told * self.units.way)[self._hears], stride, holds_w)
+        return p
 
     def _believed(self, now: Dynamics, rested: BoolArray) -> Dynamics:
         """What the charges say about the units that are at ease after a move."""
@@ -145,15 +140,17 @@ class DynamicsModels:
     ) -> tuple[Array, Array]:
         """Charges after this reading, and how far it was from what each candidate predicted (NaN = nothing new)."""
         units = self.units
-        measured = np.where(units.is_battery, measured_w, measured_w * units.sign)
+        measured = measured_w * units.way
         could = np.where(units.is_battery | ~np.isfinite(avail_w), np.inf, avail_w)
         predicted = np.minimum(p, could)
         spread = predicted.max(axis=0) - predicted.min(axis=0)
-        telling: BoolArray = able & np.isfinite(measured) & (spread > SPREAD_FRAC * units.p_rated_w)
+        telling: BoolArray = able & np.isfinite(measured) & (spread > self._near_w)
         error = measured - predicted
         # A unit that does not say what it has may fall on its own: that it is low says nothing about its pace.
         error = np.where(np.isfinite(could) | units.is_battery, error, np.maximum(error, 0.0))
-        sigmas = np.minimum(np.abs(error) / (SIGMA_FRAC * units.p_rated_w), ERROR_MAX)
+        if not telling.any():
+            return before.charge, error
+        sigmas = np.minimum(np.abs(error) / self._sigma_w, ERROR_MAX)
         charged = FORGET * before.charge + sigmas**2
         charged = charged - charged.min(axis=0)
         return np.where(telling, charged, before.charge), error

@@ -100,6 +100,11 @@ class Estimator:
         self.voltages = VoltageOffsets(layout.site, layout.grid.u_rated_v)
         self.gains = VoltageGains(layout.site)
         self._rated2 = np.tile(layout.p_rated_w, 2)
+        self._q_scale = np.maximum(units.q_max_var, 0.01 * units.p_rated_w)
+        self._q_match = np.maximum(self._q_scale, 0.2 * units.p_rated_w)
+        self._unit_rate, self._held_rate, self._moving_rate = (
+            (share * self._rated2) ** 2 for share in (UNIT_RATE_FRAC, HELD_RATE_FRAC, MOVING_RATE_FRAC)
+        )
         self._n_flow = 2 * layout.n_branch + 2
         self._flow_var = layout.row_sigma[: self._n_flow] ** 2
         self._meter_var = self._of_units(layout.row_sigma[self._n_flow :] ** 2)
@@ -239,21 +244,20 @@ class Estimator:
         look = Look(measured_p, low, high, available, sample_s - state.actuator.t_s, now_s)
         response = observe(state.response, look, slowest)
         target_p, target_q = history.in_force(sample_s - units.latency_s)
-        q_scale = np.maximum(units.q_max_var, 0.01 * units.p_rated_w)
         settled_p = held & _settled(target_p, model_p, measured_p, units.p_rated_w, units.p_rated_w)
-        q_match = np.maximum(q_scale, 0.2 * units.p_rated_w)
-        settled_q = _settled(target_q, actuator.q_var, measured_q, q_scale, q_match)
+        settled_q = _settled(target_q, actuator.q_var, measured_q, self._q_scale, self._q_match)
         seen_s = np.where(np.isfinite(measured_p), now_s, state.unit_seen_at_s)
         heard = now_s - seen_s <= STALE_CYCLES * lay.site.cycle.cycle_s
         able = heard & ~response.deaf & (response.limited(now_s) == 0.0)
-        settled = np.concatenate([settled_p, settled_q]) & np.tile(able, 2)
+        both_able = np.concatenate([able, able])
+        settled = np.concatenate([settled_p, settled_q]) & both_able
         before_p = modelled_output_w(state.actuator, units)
         follows = held & (np.abs(output_w - before_p) < MATCH_FRAC * units.p_rated_w)
         step = np.concatenate([np.where(follows, model_p - before_p, 0.0), actuator.q_var - state.actuator.q_var])
         dynamics = self.dynamics.update(
             state.dynamics, sample_s, history, measured_p, np.where(response.behind, np.nan, available), able
         )
-        return UnitView(actuator, dynamics, model_p, response, settled, np.where(np.tile(able, 2), step, 0.0))
+        return UnitView(actuator, dynamics, model_p, response, settled, np.where(both_able, step, 0.0))
 
     def _with_currents(
         self, grid: LinearGrid, rows: Reading, currents: Reading, stacked: Array, waiting: BoolArray
@@ -269,9 +273,9 @@ class Estimator:
     def _motion(self, view: UnitView) -> Motion:
         """How the states wander: demand as usual, units by whether they are settled, under way or free."""
         moving = np.abs(view.step) > MOVING_FRAC * self._rated2
-        share = np.where(moving, MOVING_RATE_FRAC, np.where(view.settled, HELD_RATE_FRAC, UNIT_RATE_FRAC))
-        units = (share * self._rated2) ** 2
-        return replace(self._calm, variance_rate=np.concatenate([self._calm.variance_rate[: -len(units)], units]))
+        units = np.where(moving, self._moving_rate, np.where(view.settled, self._held_rate, self._unit_rate))
+        demand = self._calm.variance_rate[: 2 * self.layout.n_w]
+        return Motion(np.concatenate([demand, units]), self._calm.return_rate, self._calm.mean)
 
     def _filter(
         self, state: EstimatorState, before: FilterState, stacked: Array, rows: Reading, view: UnitView
@@ -295,7 +299,8 @@ class Estimator:
     def _credible(self, state: FilterState) -> FilterState:
         """The state with every demand inside what its load can be; what is left over goes to the branch offsets."""
         low, high = self.layout.load_box
-        return replace(state, x=np.concatenate([np.clip(state.x[: len(low)], low, high), state.x[len(low) :]]))
+        demand = np.minimum(np.maximum(state.x[: len(low)], low), high)
+        return replace(state, x=np.concatenate([demand, state.x[len(low) :]]))
 
     def _available(self, taken: Sample, frozen: BoolArray) -> Array:
         """What units say they could give (magnitude, W); NaN where they do not say it."""
@@ -312,7 +317,6 @@ class Estimator:
         interface = stacked[grid.rows_interface()]
         doubt_w = self.belief.witness.doubt_w(state.belief.consistency, state.now_s)
         doubt_a = doubt_w / self.flows.per_a(grid, stacked)
-        dynamics = state.dynamics.of(self.units)
         return Estimate(
             sample_s=view.actuator.t_s,
             unit_p_w=state.filter.x[2 * lay.n_w : 2 * lay.n_w + n],
@@ -325,8 +329,8 @@ class Estimator:
             avail_w=state.avail_w,
             soc_frac=state.soc_frac,
             modelled_p_w=view.model_p_w,
-            latency_s=dynamics.latency_s,
-            tau_s=dynamics.tau_p_s,
+            latency_s=self.units.latency_s * state.dynamics.latency_frac,
+            tau_s=self.units.tau_p_s * state.dynamics.tau_frac,
             slower=state.dynamics.slower,
             branch_ip_a=stacked[grid.rows_branch("i_p_a")],
             branch_iq_a=stacked[grid.rows_branch("i_q_a")],

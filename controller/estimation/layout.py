@@ -64,6 +64,12 @@ class Layout:
                 out[bus, k] = 1.0
         return out
 
+    def at_units(self, by_injection: Array) -> Array:
+        """Columns of the units' buses out of those of all injections of P; zeros for a unit at the source bus."""
+        out: Array = by_injection[:, self.unit_bus]
+        out[:, self.unit_bus < 0] = 0.0
+        return out
+
     @cached_property
     def column(self) -> NDArray[np.intp]:
         """Injection that every state adds to: its index, or 2 n_w at the source bus, where none is changed."""
@@ -79,7 +85,7 @@ class Layout:
     def injection(self, x: Array) -> Array:
         """Bus injections (P of every bus but the source's, then Q) at state ``x``."""
         out = np.zeros(2 * self.n_w + 1)
-        np.add.at(out, self.column, x)
+        out += np.bincount(self.column, x, len(out))
         return out[:-1]
 
     @cached_property

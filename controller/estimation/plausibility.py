@@ -40,7 +40,7 @@ class FreezeWatch:
     @property
     def frozen(self) -> BoolArray:
         """Elements whose readings stopped moving."""
-        usual = np.clip(self.same_frac, SAME_LOW, SAME_HIGH)
+        usual = np.minimum(np.maximum(self.same_frac, SAME_LOW), SAME_HIGH)
         out: BoolArray = self.same * np.log(usual) < math.log(CHANCE)
         return out
 
@@ -63,7 +63,7 @@ def watch(previous: FreezeWatch, value: Array, at_s: Array) -> FreezeWatch:
     new = sampled_at_s > previous.sampled_at_s
     run, frac = previous.same, previous.same_frac
     repeated = ((value == previous.last) | (~usable & np.isnan(previous.last))).all(axis=1)
-    idle = ~(usable & (value != 0.0)).any(axis=1) | ~(np.nan_to_num(previous.last) != 0.0).any(axis=1)
+    idle = ~(usable & (value != 0.0)).any(axis=1) | ~(np.abs(previous.last) > 0.0).any(axis=1)
     unchanged = repeated & ~idle
     quiet_from_the_start = new & idle & repeated & (previous.seen == 0.0)
     moved = new & ~idle & ~repeated

@@ -90,7 +90,7 @@ class Look:
 
 def observe(previous: Response, look: Look, units: UnitArrays) -> Response:
     """Update with the newest measured powers; where there is none the verdict stands."""
-    way = np.where(units.is_battery, 1.0, units.sign)
+    way = units.way
     measured = look.measured_w * way
     told_low = np.where(way > 0.0, look.set_low_w, -look.set_high_w)
     told_high = np.where(way > 0.0, look.set_high_w, -look.set_low_w)
@@ -127,8 +127,7 @@ def _envelope(
 ) -> tuple[Array, Array]:
     """The envelope ``dt_s`` later: it opens at once and closes at the slowest pace."""
     share = 1.0 - np.exp(-dt_s * PACE_MIN_FRAC / (LAG_ALLOWANCE * units.tau_p_s))
-    rise = np.where(units.is_battery, units.ramp_down_w_per_s, units.ramp_up_w_per_s) * PACE_MIN_FRAC * dt_s
-    fall = np.where(units.is_battery, units.ramp_up_w_per_s, units.ramp_down_w_per_s) * PACE_MIN_FRAC * dt_s
+    rise, fall = units.rise_w_per_s * PACE_MIN_FRAC * dt_s, units.fall_w_per_s * PACE_MIN_FRAC * dt_s
     closing = np.maximum(previous.high_w - np.minimum((previous.high_w - told_high) * share, fall), told_high)
     opening = np.minimum(previous.low_w + np.minimum((told_low - previous.low_w) * share, rise), told_low)
     return closing, opening

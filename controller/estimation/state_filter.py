@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from controller.estimation.partition import Partition
 
 Array = NDArray[np.float64]
+IndexArray = NDArray[np.intp]
 
 JUMP_SIGMA = 5.0
 SHARED_PER_ROW = 4  # columns kept of ``shared`` per row that several blocks feed
@@ -74,9 +75,7 @@ def predict(state: FilterState, part: Partition, motion: Motion, dt_s: float) ->
     blocks = []
     for i, cov in zip(part.states, state.blocks, strict=True):
         k = keep[i]
-        moved = cov * np.outer(k, k)
-        _diagonal(moved)[:] += added[i]
-        blocks.append(moved)
+        blocks.append(_with_diagonal(cov * (k[:, None] * k), added[i]))
     return FilterState(x, tuple(blocks), keep[:, None] * state.shared)
 
 
@@ -84,8 +83,9 @@ def variance(state: FilterState, part: Partition) -> Array:
     """Variance of every state."""
     out = np.empty(len(state.x))
     for i, cov in zip(part.states, state.blocks, strict=True):
-        out[i] = np.diag(cov)
-    out -= (state.shared**2).sum(axis=1)
+        out[i] = _diagonal(cov)
+    if state.shared.shape[1]:
+        out -= (state.shared**2).sum(axis=1)
     np.maximum(out, 0.0, out=out)
     return out
 
@@ -94,10 +94,19 @@ def sight_sigma(state: FilterState, part: Partition, sight: Sight) -> tuple[list
     """Standard deviation of what a sight's rows see: of every block's own, and of the shared ones."""
     own = []
     for i, cov, h in zip(part.states, state.blocks, sight.own, strict=True):
-        explained = ((h @ state.shared[i]) ** 2).sum(axis=1)
-        own.append(np.sqrt(np.maximum(((h @ cov) * h).sum(axis=1) - explained, 0.0)))
-    spread = (_times_covariance(state, part, sight.shared) * sight.shared.T).sum(axis=0)
-    return own, np.sqrt(np.maximum(spread, 0.0))
+        spread = ((h @ cov) * h).sum(axis=1)
+        if state.shared.shape[1]:
+            spread -= ((h @ state.shared[i]) ** 2).sum(axis=1)
+        own.append(np.sqrt(np.maximum(spread, 0.0)))
+    return own, np.sqrt(np.maximum(_shared_spread(state, part, sight), 0.0))
+
+
+def _shared_spread(state: FilterState, part: Partition, sight: Sight) -> Array:
+    """Variance of what the shared rows see."""
+    if not len(sight.shared):
+        return np.empty(0)
+    out: Array = (_times_covariance(state, part, sight.shared) * sight.shared.T).sum(axis=0)
+    return out
 
 
 def correct(
@@ -132,17 +141,21 @@ def correct(
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """What one block's evidence H sees: states read directly, innovations, their noise, HD, HDHᵀ and H times shared.
+    """What one block's evidence H sees: innovations, their noise, HD and H times shared.
 
-    Rows of the sight come first, directly read states after them.
+    Rows of the sight (``h``) come first, after them the states that are read directly: ``direct`` of the block's.
     """
 
     innovation: Array
     noise_var: Array
     hd: Array
-    hdh: Array
     hv: Array
-    rows: int
+    h: Array
+    direct: IndexArray
+
+    def hdh(self) -> Array:
+        """HDHᵀ; a state that is read directly has a row of the identity in H."""
+        return np.concatenate([self.hd @ self.h.T, self.hd[:, self.direct]], axis=1)
 
 
 def _looks(state: FilterState, part: Partition, sight: Sight, rows: Evidence, direct: Evidence) -> list[_Look]:
@@ -150,15 +163,13 @@ def _looks(state: FilterState, part: Partition, sight: Sight, rows: Evidence, di
     for i, r, cov, own in zip(part.states, part.rows, state.blocks, sight.own, strict=True):
         told = rows.innovation[r]
         new = np.isfinite(told)
-        h, v = own[new], state.shared[i]
-        # A state that is read directly has a row of the identity in H: its product is a row of the covariance.
+        h, v = own if new.all() else own[new], state.shared[i]
         said = direct.innovation[i]
-        d = np.flatnonzero(np.isfinite(said))
-        hd = np.concatenate([h @ cov, cov[d]])
-        hdh = np.concatenate([hd @ h.T, hd[:, d]], axis=1)
+        d = np.isfinite(said).nonzero()[0]
         innovation = np.concatenate([told[new], said[d]])
         noise_var = np.concatenate([rows.variance[r][new], direct.variance[i][d]])
-        out.append(_Look(innovation, noise_var, hd, hdh, np.concatenate([h @ v, v[d]]), len(h)))
+        hd, hv = np.concatenate([h @ cov, cov[d]]), np.concatenate([h @ v, v[d]])
+        out.append(_Look(innovation, noise_var, hd, hv, h, d))
     return out
 
 
@@ -178,12 +189,11 @@ def _jumped(
     if _beyond(meters.innovation, variance(state, part) + meters.variance):
         return True
     for k in looks:
-        spread = np.diag(k.hdh)[: k.rows] - (k.hv[: k.rows] ** 2).sum(axis=1)
-        if _beyond(k.innovation[: k.rows], spread + k.noise_var[: k.rows]):
+        n = len(k.h)
+        spread = (k.hd[:n] * k.h).sum(axis=1) - (k.hv[:n] ** 2).sum(axis=1)
+        if _beyond(k.innovation[:n], spread + k.noise_var[:n]):
             return True
-    if not len(part.shared_rows):
-        return False
-    spread = (_times_covariance(state, part, sight.shared) * sight.shared.T).sum(axis=0)
+    spread = _shared_spread(state, part, sight)
     return _beyond(rows.innovation[part.shared_rows], spread + rows.variance[part.shared_rows])
 
 
@@ -195,7 +205,7 @@ def _beyond(innovation: Array, spread: Array) -> bool:
 def widened(state: FilterState, part: Partition, least_var: Array) -> FilterState:
     """The state with at least this variance: as after something that it could not foresee."""
     missing = np.maximum(least_var - variance(state, part), 0.0)
-    blocks = tuple(cov + np.diag(missing[i]) for i, cov in zip(part.states, state.blocks, strict=True))
+    blocks = tuple(_with_diagonal(cov.copy(), missing[i]) for i, cov in zip(part.states, state.blocks, strict=True))
     return FilterState(state.x, blocks, state.shared)
 
 
@@ -210,7 +220,7 @@ def _within_blocks(state: FilterState, part: Partition, looks: list[_Look]) -> F
     x, shared, blocks = state.x.copy(), state.shared.copy(), []
     a, told = np.eye(n_shared), np.zeros(n_shared)
     for i, cov, k in zip(part.states, state.blocks, looks, strict=True):
-        s = k.hdh + np.diag(k.noise_var)
+        s = _with_diagonal(k.hdh(), k.noise_var)
         solved = np.linalg.solve(s, np.concatenate([k.hd, k.hv, k.innovation[:, None]], axis=1))
         moved = k.hd.T @ solved
         post = cov - moved[:, : len(i)]
@@ -234,7 +244,7 @@ def _across_blocks(state: FilterState, part: Partition, sight: Sight, rows: Evid
         return state
     h = sight.shared[new]
     ph = _times_covariance(state, part, h)
-    root = np.linalg.cholesky(h @ ph + np.diag(rows.variance[part.shared_rows][new]))
+    root = np.linalg.cholesky(_with_diagonal(h @ ph, rows.variance[part.shared_rows][new]))
     column = np.linalg.solve(root, ph.T).T
     x = state.x + column @ np.linalg.solve(root, told[new])
     shared = np.concatenate([state.shared, column], axis=1)
@@ -259,11 +269,18 @@ def _fewer_columns(shared: Array, blocks: tuple[Array, ...], part: Partition) ->
         return shared
     scaled = np.empty_like(shared)
     for i, cov in zip(part.states, blocks, strict=True):
-        scaled[i] = shared[i] / np.sqrt(np.diag(cov))[:, None]
+        scaled[i] = shared[i] / np.sqrt(_diagonal(cov))[:, None]
     heavy: Array = shared @ np.linalg.eigh(scaled.T @ scaled).eigenvectors[:, -most:]
     return heavy
 
 
 def _diagonal(square: Array) -> Array:
-    """Its diagonal, to be written to."""
-    return square.reshape(-1)[:: len(square) + 1]
+    """Its diagonal, to be written to, whatever the order in memory."""
+    out: Array = np.einsum("ii->i", square)
+    return out
+
+
+def _with_diagonal(square: Array, more: Array) -> Array:
+    """A matrix of one's own with ``more`` added to its diagonal."""
+    _diagonal(square)[:] += more
+    return square

@@ -33,6 +33,7 @@ TRANSFORMER_FIELDS = {
     "tap_min": "tap_min",
     "tap_max": "tap_max",
 }
+BRANCH_PLACE = {"p_w": 0, "q_var": 1, "i_p_a": 2, "i_q_a": 3}
 PERTURBATION_FRAC = 0.02  # of what the bus can carry; small against curvature, large against the solver's tolerance
 SLICE_BUSES = 4000  # buses times scenarios that are solved in one slice: about two milliseconds
 
@@ -62,11 +63,6 @@ class FlowState:
         """Current magnitude of each branch (line: from end; transformer: lower-voltage side), A."""
         return np.hypot(self.i_p_a, self.i_q_a)
 
-    def stacked(self) -> Array:
-        """All quantities in one vector: u, p, q, i_p, i_q, interface p, interface q."""
-        tail = np.array([self.interface_p_w, self.interface_q_var])
-        return np.concatenate([self.u_v, self.p_w, self.q_var, self.i_p_a, self.i_q_a, tail])
-
 
 @dataclass(frozen=True, slots=True)
 class LinearGrid:
@@ -88,8 +84,7 @@ class LinearGrid:
 
     def rows_branch(self, quantity: str) -> slice:
         """Rows of one branch quantity: ``p_w``, ``q_var``, ``i_p_a`` or ``i_q_a``."""
-        k = ("p_w", "q_var", "i_p_a", "i_q_a").index(quantity)
-        start = self.n_bus + k * self.n_branch
+        start = self.n_bus + BRANCH_PLACE[quantity] * self.n_branch
         return slice(start, start + self.n_branch)
 
     def rows_interface(self) -> slice:
@@ -169,11 +164,16 @@ class GridModel:
 
     def solve(self, injection: Array) -> FlowState:
         """AC power flow at ``injection`` (P of every bus but the source's, then Q). Raises PowerFlowError."""
-        return self._solve_batch(injection[None, :])[0]
+        return self.solve_many(injection[None, :])[0]
 
     def solve_many(self, injections: Array) -> list[FlowState]:
         """AC power flows at every row of ``injections``, in one batch. Raises PowerFlowError."""
-        return self._solve_batch(injections)
+        at_branch = self.n_bus + (self.n_line + self.n_transformer) * np.arange(5)
+        states = []
+        for row in self.stacked(injections):
+            u_v, p_w, q_var, i_p_a, i_q_a, interface = np.split(row, at_branch)
+            states.append(FlowState(u_v, p_w, q_var, i_p_a, i_q_a, *interface.tolist()))
+        return states
 
     def linearise(self, injection: Array) -> LinearGrid:
         """First-order model around ``injection``, all at once. Raises PowerFlowError."""
@@ -194,8 +194,7 @@ class GridModel:
         scenarios = np.repeat(under_way.injection[None, :], len(chosen), axis=0)
         perturbed = chosen[chosen > 0]
         scenarios[perturbed - first, perturbed - 1] += self._perturbation_w[perturbed - 1]
-        states = np.array([s.stacked() for s in self._solve_batch(scenarios)])
-        return Linearisation(under_way.injection, np.concatenate([under_way.solved, states]))
+        return Linearisation(under_way.injection, np.concatenate([under_way.solved, self.stacked(scenarios)]))
 
     def finish(self, under_way: Linearisation) -> LinearGrid:
         """The first-order model of a complete linearisation."""
@@ -203,7 +202,9 @@ class GridModel:
         jacobian = (under_way.solved[1:] - base).T / self._perturbation_w
         return LinearGrid(base, under_way.injection, jacobian, self.n_bus, self.n_line + self.n_transformer)
 
-    def _solve_batch(self, injections: Array) -> list[FlowState]:
+    def stacked(self, injections: Array) -> Array:
+        """AC power flows at every row of ``injections``, in one batch: a row each of all quantities one after another,
+        u, p, q, i_p, i_q, interface p, interface q. Raises PowerFlowError."""
         m, n = len(injections), self.n_injection
         update = initialize_array(DatasetType.update, ComponentType.sym_load, (m, n))
         update["id"] = self._load_ids
@@ -220,23 +221,23 @@ class GridModel:
         node, line, trafo = (out.get(k) for k in (ComponentType.node, ComponentType.line, ComponentType.transformer))
         if node is None:
             raise PowerFlowError("the solver returned no bus voltages")
-        return [self._state(node, line, trafo, k) for k in range(m)]
+        return self._stacked(node, line, trafo)
 
-    def _state(self, node: np.ndarray, line: np.ndarray | None, trafo: np.ndarray | None, k: int) -> FlowState:
-        u_v = np.array(node["u"][k])
-        p, q, end = [np.empty(0)], [np.empty(0)], [np.empty(0)]
-        interface = 0j
+    def _stacked(self, node: np.ndarray, line: np.ndarray | None, trafo: np.ndarray | None) -> Array:
+        u_v = node["u"]
+        none = np.empty((len(u_v), 0))
+        p, q, end, interface = [none], [none], [none], np.zeros((len(u_v), 2))
         if line is not None and self.n_line:
-            p.append(line["p_from"][k])
-            q.append(line["q_from"][k])
-            end.append(u_v[self._line_from])
+            p.append(line["p_from"])
+            q.append(line["q_from"])
+            end.append(u_v[:, self._line_from])
         if trafo is not None and self.n_transformer:
-            p.append(-trafo["p_to"][k])
-            q.append(-trafo["q_to"][k])
-            end.append(u_v[self._trafo_lv])
-            interface = complex(trafo["p_from"][k].sum(), trafo["q_from"][k].sum())
-        p_w, q_var, u_end = np.concatenate(p), np.concatenate(q), SQRT3 * np.concatenate(end)
-        return FlowState(u_v, p_w, q_var, p_w / u_end, q_var / u_end, interface.real, interface.imag)
+            p.append(-trafo["p_to"])
+            q.append(-trafo["q_to"])
+            end.append(u_v[:, self._trafo_lv])
+            interface = np.stack([trafo["p_from"].sum(axis=1), trafo["q_from"].sum(axis=1)], axis=1)
+        p_w, q_var, u_end = np.hstack(p), np.hstack(q), SQRT3 * np.hstack(end)
+        return np.hstack([u_v, p_w, q_var, p_w / u_end, q_var / u_end, interface])
 
     @cached_property
     def _line_from(self) -> NDArray[np.intp]:

@@ -100,7 +100,7 @@ def flows(layout: Layout, grid: LinearGrid, scenario: Scenario, offsets: Offsets
     injection = scenario.injection.copy()
     injection[:, : layout.n_w] += (scenario.available_w * sign) @ layout.incidence.T
     try:
-        out = np.array([s.stacked() for s in layout.grid.solve_many(injection)])
+        out = layout.grid.stacked(injection)
     except PowerFlowError:
         out = np.array([grid.predict(x) for x in injection])
     nb = layout.n_branch

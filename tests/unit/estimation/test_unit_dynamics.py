@@ -11,7 +11,7 @@ import pytest
 
 from controller.domain.site import Site
 from controller.domain.unit import Actuator, UnitKind
-from controller.estimation.actuator import CommandHistory, UnitArrays, follow
+from controller.estimation.actuator import CommandHistory, Stride, UnitArrays, follow, held_w
 from controller.estimation.dynamics import Dynamics, DynamicsModels
 
 NOISE_FRAC = 0.004  # of rated power, one sigma: what a plant's own meter is worth
@@ -56,7 +56,8 @@ class Watched:
         for _ in range(round(1.0 / FINE_S)):
             self.now_s += FINE_S
             command, _ = self.heard.in_force(self.now_s - self.truth.latency_s)
-            self.p = follow(self.p, command, FINE_S, self.truth, self.output_w(avail_w))
+            stride, holds_w = Stride.of(self.truth, FINE_S), held_w(self.truth, self.output_w(avail_w))
+            self.p = follow(self.p, command * self.truth.way, stride, holds_w)
         read = self.output_w(avail_w) + NOISE_FRAC * self.units.p_rated_w * self.rng.standard_normal(1)
         self.dynamics = self.models.update(
             self.dynamics, self.now_s, self.history, read, np.array([avail_w]), np.array([able])
