@@ -12,7 +12,9 @@ from itertools import pairwise
 
 from controller.balancing.command import Command, Kind, Part
 from controller.control.override import unit_named
+from controller.control.support import interface_va
 from controller.domain.budget import Spent, spend
+from controller.domain.instruction import INTERFACE
 from controller.domain.platform import DIRECTIONS, Issuer
 from controller.domain.site import Site
 
@@ -182,10 +184,10 @@ def _bad_part(site: Site, issuer: Issuer, part: Part) -> str:
     if part.subject not in issuer.subjects:
         known = ", ".join(sorted(issuer.subjects))
         return f"no authority: {part.subject[:TEXT_MAX]!r}; {issuer.account} commands {known}"
-    if (part.kind is Kind.SET_POINT) == (part.subject in DIRECTIONS):
+    if part.kind not in _kinds(part.subject):
         return f"malformed: {part.kind.value} is nothing that {part.subject} can have"
     ends_utc_s = part.steps[-1].end_utc_s
-    if part.kind in (Kind.LIMIT, Kind.SET_POINT):
+    if part.kind in (Kind.LIMIT, Kind.SET_POINT, Kind.REACTIVE):
         lasts_s = ends_utc_s - part.steps[0].start_utc_s
         if not lasts_s <= issuer.lasts_s_max:
             return f"out of range: lasts {lasts_s:g} s; expected at most {issuer.lasts_s_max:g}"
@@ -193,11 +195,22 @@ def _bad_part(site: Site, issuer: Issuer, part: Part) -> str:
         return f"out of range: {len(part.steps)} steps; {issuer.account} may change values {issuer.writes.most:g} times"
     low_w, high_w = _range(site, issuer, part)
     worst = next((step for step in part.steps if not low_w <= step.w <= high_w), None)
-    return "" if worst is None else f"out of range: {worst.w:g} W of {part.subject}; expected {low_w:g}…{high_w:g}"
+    unit = "var" if part.kind is Kind.REACTIVE else "W"
+    return "" if worst is None else f"out of range: {worst.w:g} {unit} of {part.subject}; expected {low_w:g}…{high_w:g}"
+
+
+def _kinds(subject: str) -> tuple[Kind, ...]:
+    """What a command may say about a subject."""
+    if subject == INTERFACE:
+        return (Kind.REACTIVE,)
+    return (Kind.LIMIT, Kind.SUBSCRIPTION, Kind.RESERVATION) if subject in DIRECTIONS else (Kind.SET_POINT,)
 
 
 def _range(site: Site, issuer: Issuer, part: Part) -> tuple[float, float]:
-    """What the site and the issuer's authority allow, W; nothing at all for what the site does not have."""
+    """What the site and the issuer's authority allow, W or var; nothing at all for what the site does not have."""
+    if part.kind is Kind.REACTIVE:
+        most_var = min(interface_va(site), issuer.var_max)
+        return -most_var, most_var
     if part.kind is not Kind.SET_POINT:
         return 0.0, next((limit.high for limit in site.limits if limit.id == part.subject), -1.0)
     unit = unit_named(site, part.subject)
@@ -207,13 +220,13 @@ def _range(site: Site, issuer: Issuer, part: Part) -> tuple[float, float]:
 
 
 def _contradicts(command: Command, book: Book) -> str:
-    """Two set points of one issuer for one unit at one time and one priority: nobody can say which is meant."""
+    """Two set points of one issuer for one thing at one time and one priority: nobody can say which is meant."""
     for admitted in book.of(command.issuer):
         other = admitted.command
         if other.id == command.id or other.priority != command.priority:
             continue
         for part in command.parts:
-            if part.kind is Kind.SET_POINT and any(_overlap(part, old) for old in other.parts):
+            if part.kind in (Kind.SET_POINT, Kind.REACTIVE) and any(_overlap(part, old) for old in other.parts):
                 return f"contradictory: {other.id} sets {part.subject} at the same time with the same priority"
     return ""
 

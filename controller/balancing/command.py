@@ -15,11 +15,15 @@ class Kind(Enum):
     SUBSCRIPTION = "subscription"  # what holds there when no limit does
     RESERVATION = "reservation"  # granted on top of the subscription
     SET_POINT = "set_point"  # active power of a unit
+    REACTIVE = "reactive"  # reactive power at the interface
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """``w`` from one instant to another (UTC, seconds since 1970; the end may be infinite for a subscription)."""
+    """``w`` from one instant to another (UTC, seconds since 1970; the end may be infinite for a subscription).
+
+    In a part about reactive power it is var.
+    """
 
     start_utc_s: float
     end_utc_s: float
@@ -28,7 +32,10 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One schedule: magnitudes of ``export`` or ``import``, or set points of a unit (load convention), in order."""
+    """One schedule, in order: magnitudes of ``export`` or ``import``, or set points (load convention).
+
+    Set points are of a unit's active power or of the reactive power at the interface.
+    """
 
     kind: Kind
     subject: str

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from controller.balancing.openadr.reports import Period, UnitReading
+from controller.balancing.openadr.reports import Period, SupportReading, UnitReading
 
 
 class PeriodMeter:
@@ -16,6 +16,7 @@ class PeriodMeter:
         self._units = units
         self._sums: dict[str, tuple[int, float, float]] = {}
         self._last: dict[str, tuple[float, str]] = {}
+        self._support = (0, 0.0, 0.0)
         self._mode = ""
         self._began_utc_s = math.nan
 
@@ -24,6 +25,7 @@ class PeriodMeter:
         if math.isnan(self._began_utc_s):
             self._began_utc_s = utc_s
         self._mode = str(record.get("mode", ""))
+        self._add_support(record.get("support"))
         for unit in record.get("units", ()):
             name, p_w, curtailed_w = unit.get("id"), _number(unit.get("p_w")), _number(unit.get("curtailed_w"))
             if name in self._units and math.isfinite(p_w):
@@ -31,6 +33,15 @@ class PeriodMeter:
                 more_w = curtailed_w if math.isfinite(curtailed_w) else 0.0
                 self._sums[name] = (n + 1, total_w + p_w, given_up_w + more_w)
                 self._last[name] = (_number(unit.get("soc_frac")), str(unit.get("status", "")))
+
+    def _add_support(self, support: Any) -> None:
+        """What flows and what could be, while somebody asks for reactive power."""
+        if not isinstance(support, Mapping):
+            return
+        q_var, reached_var = _number(support.get("q_var")), _number(support.get("reached_var"))
+        if math.isfinite(q_var) and math.isfinite(reached_var):
+            n, total_var, reachable_var = self._support
+            self._support = (n + 1, total_var + q_var, reachable_var + reached_var)
 
     def take(self, utc_s: float) -> Period | None:
         """The period up to now, and begin the next; None when nothing was seen."""
@@ -40,8 +51,10 @@ class PeriodMeter:
             name: UnitReading(total_w / n, given_up_w / n, *self._last[name])
             for name, (n, total_w, given_up_w) in self._sums.items()
         }
-        period = Period(self._began_utc_s, utc_s - self._began_utc_s, units, self._mode)
-        self._sums, self._last, self._began_utc_s = {}, {}, utc_s
+        n, total_var, reachable_var = self._support
+        support = SupportReading(total_var / n, reachable_var / n) if n else None
+        period = Period(self._began_utc_s, utc_s - self._began_utc_s, units, self._mode, support)
+        self._sums, self._last, self._support, self._began_utc_s = {}, {}, (0, 0.0, 0.0), utc_s
         return period
 
 

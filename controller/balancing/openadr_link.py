@@ -23,16 +23,16 @@ from controller.balancing.command import Command
 from controller.balancing.desk import CommandDesk, Unreadable, Verdict
 from controller.balancing.ledger import Ledger, Waiting
 from controller.balancing.meter import PeriodMeter
-from controller.balancing.openadr.events import to_command
+from controller.balancing.openadr.events import ReactivePayload, to_command
 from controller.balancing.openadr.models import Event, Program, dump, parse
-from controller.balancing.openadr.reports import answer, measurements
+from controller.balancing.openadr.reports import answer, measurements, ordered
 from controller.balancing.openadr.strict_json import Malformed
 from controller.balancing.order_book import OrderBook
 from controller.balancing.order_port import OrderPort
-from controller.balancing.orders import wanted
+from controller.balancing.orders import Key, Order, wanted
 from controller.balancing.vtn_client import Declined, LinkError, VtnClient
 from controller.clock import utc_s
-from controller.domain.instruction import Instruction
+from controller.domain.instruction import Action, Instruction
 from controller.domain.platform import Platform
 from controller.domain.site import Site
 from controller.ports import Clock
@@ -57,6 +57,8 @@ class OpenAdrLink:
         self._port = port
         self._meter = PeriodMeter(frozenset(unit.id for unit in site.units))
         self._events: dict[str, Event] = {}
+        self._passed_on: dict[Key, tuple[str, str]] = {}
+        self._reactive = ReactivePayload(platform.reactive_payload, platform.reactive_sign)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="commands")
         self._desk: _Desk | None = None
         self._trouble = ""
@@ -143,8 +145,22 @@ class OpenAdrLink:
             await self._on_disk(lambda: desk.orders.saying(order, said, now))  # noqa: B023
             accepted, text = await self._said(said)
             await self._on_disk(lambda: desk.orders.answered(order, said, accepted, text, now))  # noqa: B023
+            await self._pass_on(order, said, accepted, text)
             if not accepted:
                 _log.warning("platform.not_ordered", subject=order.command, issuer=said.issuer, text=text)
+
+    async def _pass_on(self, order: Order, said: Instruction, accepted: bool | None, text: str) -> None:
+        """To the platform what the control process makes of a reactive request, whenever that is something new."""
+        if said.action is not Action.REACTIVE or accepted is None:
+            return
+        _, found, more = text.partition(f": {said.reason}; ")
+        words = more if found else text
+        if self._passed_on.get(order.key) == (order.command, words):
+            return
+        self._passed_on[order.key] = (order.command, words)
+        report = ordered(order.command, self._platform.link.ven_name, not accepted, words, said.id)
+        waiting = Waiting(order.command, json.dumps(dump(report)), answers=True)
+        await self._on_disk(lambda: self._opened.ledger.queue([waiting]))
 
     async def aclose(self) -> None:
         """Let go of the file and the thread; what was promised is on the disk already."""
@@ -170,7 +186,7 @@ class OpenAdrLink:
         try:
             event = parse(Event, document)
             self._events[event.id] = event
-            return to_command(event, program, account)
+            return to_command(event, program, account, self._reactive)
         except Malformed as error:
             return Unreadable(event_id, account, f"malformed: {error}", json.dumps(document))
 
@@ -186,8 +202,8 @@ class OpenAdrLink:
         if period is None:
             return
         standing = {a.command.id for a in self._opened.commands.book.standing}
-        name = self._platform.link.ven_name
-        made = [measurements(self._site, e, name, period) for e in self._events.values() if e.id in standing]
+        name, sign = self._platform.link.ven_name, self._reactive.sign
+        made = [measurements(self._site, e, name, period, sign) for e in self._events.values() if e.id in standing]
         waiting = [Waiting(one.eventID or "", json.dumps(dump(one)), answers=False) for one in made if one is not None]
         await self._ask(lambda: self._opened.ledger.queue(waiting))
 

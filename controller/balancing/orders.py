@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from controller.balancing.admission import Admitted, Book, Now
 from controller.balancing.command import FOREVER, Kind, Step
-from controller.domain.instruction import Action, Instruction
+from controller.domain.instruction import INTERFACE, Action, Instruction
 from controller.domain.platform import DIRECTIONS, Issuer, Platform
 from controller.domain.site import Site
 
@@ -31,7 +31,8 @@ Key = tuple[str, str]
 class Order:
     """``w`` for ``subject`` until ``until_utc_s``, because of ``command`` (its id) and in words of ``source``.
 
-    ``until_s`` is the same end in monotonic time: a clock that is set back prolongs nothing.
+    For the interface ``w`` is var. ``until_s`` is the same end in monotonic time: a clock that is set back prolongs
+    nothing.
     """
 
     account: str
@@ -117,6 +118,9 @@ def _order(site: Site, key: Key, given: _InForce) -> Order | None:
     if subject in DIRECTIONS:
         most_w = next((x.high for x in site.limits if x.id == subject), 0.0)
         return _capacity(key, most_w, given)
+    if subject == INTERFACE:
+        asked = given.first(Kind.REACTIVE, subject)
+        return None if asked is None else _made(key, asked, "voltage support")
     found = given.first(Kind.SET_POINT, subject)
     return None if found is None else _made(key, found, "set point")
 
@@ -185,7 +189,8 @@ def next_counter(last: int, now: Now) -> int:
 def _instruction(platform: Platform, order: Order, now: Now, counter: int) -> Instruction:
     issuer = _issuer(platform, order.account)
     lasts_s = min(order.until_utc_s - now.utc_s, order.until_s - now.now_s, issuer.lasts_s_max)
-    action = Action.LIMIT if order.subject in DIRECTIONS else Action.OVERRIDE
+    about_q = order.subject == INTERFACE
+    action = Action.LIMIT if order.subject in DIRECTIONS else Action.REACTIVE if about_q else Action.OVERRIDE
     reason = f"{order.source} of {order.command}"[:200]
     return Instruction(
         id=f"{issuer.name}-{counter}",
@@ -195,7 +200,8 @@ def _instruction(platform: Platform, order: Order, now: Now, counter: int) -> In
         lasts_s=lasts_s,
         action=action,
         subject=order.subject,
-        value=order.w,
+        value=math.nan if about_q else order.w,
+        q_var=order.w if about_q else None,
         reason=reason,
         owner=issuer.service,
     )

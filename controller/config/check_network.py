@@ -8,6 +8,8 @@ from controller.config.draft import At, Draft
 from controller.config.finding import Path, show
 from controller.config.schema_network import BandKw, LineModel, LoadModel, TransformerModel
 from controller.config.wiring import reachable
+from controller.domain.instruction import EVERYTHING, INTERFACE
+from controller.domain.platform import DIRECTIONS
 
 _VOLTAGE_SLACK_FRAC = 0.2
 
@@ -30,8 +32,11 @@ def check_network(draft: Draft) -> None:
         _check_connected(draft)
 
 
+RESERVED = (EVERYTHING, INTERFACE, *DIRECTIONS)
+
+
 def check_unique(draft: Draft, *sections: str) -> None:
-    """Each id of the sections once."""
+    """Each id of the sections once, and none that instructions mean something else by."""
     first: dict[str, int] = {}
     found = [
         (draft.document.line(path), path, name) for section in sections for path, name in draft.ids.get(section, ())
@@ -39,6 +44,8 @@ def check_unique(draft: Draft, *sections: str) -> None:
     for line, path, name in sorted(found, key=lambda entry: entry[0]):
         if name in first:
             draft.report(path, show(name), "each id once", f"already used in line {first[name]}")
+        if name in RESERVED:
+            draft.report(path, show(name), "another name", "instructions mean something else by it")
         first.setdefault(name, line)
 
 

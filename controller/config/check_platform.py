@@ -6,7 +6,10 @@ from controller.config.draft import Draft
 from controller.config.finding import Path, show
 from controller.config.schema import SiteFile
 from controller.config.schema_platform import IssuerModel
+from controller.domain.instruction import INTERFACE
 from controller.domain.platform import DIRECTIONS
+
+_OTHER_PAYLOADS = ("CAPACITY", "DISPATCH_SETPOINT", "GENERATION_SETPOINT")
 
 
 def check_platform(draft: Draft, file: SiteFile) -> None:
@@ -19,6 +22,9 @@ def check_platform(draft: Draft, file: SiteFile) -> None:
     for key in ("url", "credentials"):
         if getattr(block, key) is None:
             draft.report((*path, key), "nothing", "a value", "kind openadr3 needs it")
+    if any(word in block.reactive_payload for word in _OTHER_PAYLOADS):
+        expected = "a type that is not about active power"
+        draft.report((*path, "reactive_payload"), show(block.reactive_payload), expected, "it means something else")
     if not block.issuers:
         draft.report((*path, "issuers"), "none", "at least one", "nobody could command anything")
     for index, issuer in enumerate(block.issuers):
@@ -33,8 +39,8 @@ def _check_issuer(draft: Draft, file: SiteFile, path: Path, issuer: IssuerModel)
     for subject in issuer.subjects:
         if subject in DIRECTIONS:
             _check_direction(draft, file, (*path, "subjects"), subject)
-        elif subject not in units:
-            expected = f"export, import or a unit: {', '.join(sorted(units))}"
+        elif subject != INTERFACE and subject not in units:
+            expected = f"export, import, interface or a unit: {', '.join(sorted(units))}"
             draft.report((*path, "subjects"), show(subject), expected, "there is nothing of that name")
     longest_h = file.control.instruction_h_max
     if issuer.lasts_h_max > longest_h:

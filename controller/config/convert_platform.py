@@ -26,7 +26,9 @@ def to_platform(file: SiteFile) -> Platform | None:
         cert_file=block.cert_file,
         key_file=block.key_file,
     )
-    return Platform(link, tuple(_issuer(entry) for entry in block.issuers), _defaults(block.contract))
+    issuers = tuple(_issuer(entry) for entry in block.issuers)
+    sign = 1.0 if block.reactive_positive == "absorbs" else -1.0
+    return Platform(link, issuers, _defaults(block.contract), block.reactive_payload, sign)
 
 
 def _defaults(contract: ContractModel | None) -> tuple[tuple[str, float], ...]:
@@ -47,4 +49,5 @@ def _issuer(entry: IssuerModel) -> Issuer:
         ahead_s_max=entry.ahead_h_max * _HOUR_S,
         commands=Allowance(float(entry.commands_per_h), _HOUR_S),
         writes=Allowance(float(entry.writes_per_day), 24.0 * _HOUR_S),
+        var_max=entry.max_kvar * 1e3,
     )

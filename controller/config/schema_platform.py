@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from controller.config.fields import Name, Strict, about, name, names, number, text
+from controller.domain.platform import REACTIVE_PAYLOAD
 
 FILE_PATH = (r"an absolute path", r"^/[^\n\x00]*$")
 
@@ -24,8 +25,11 @@ class IssuerModel(Strict):
     service: Literal["flexibility", "tso", "platform"] = about(
         "Layer of its commands: contracted flexibility (4), service to the transmission operator (5), optimisation (6)."
     )
-    subjects: tuple[Name, ...] = names("Units that it may command; export and import stand for the connection point.")
+    subjects: tuple[Name, ...] = names(
+        "Units that it may command; export and import stand for the connection point, interface for its reactive power."
+    )
     max_kw: float = number("kW", 0, 10_000_000, "Largest set point of a unit that it may ask for.", 10_000_000.0)
+    max_kvar: float = number("kvar", 0, 10_000_000, "Most reactive power that it may ask for.", 10_000_000.0)
     lasts_h_max: float = number("hours", 0.01, 168, "Longest time for which one command holds.", 24.0)
     ahead_h_max: float = number("hours", 0, 168, "How far ahead a command may begin.", 48.0)
     commands_per_h: int = number("commands", 1, 3600, "How often it may speak: new and changed events.", 60)
@@ -46,5 +50,15 @@ class PlatformModel(Strict):
     key_file: str | None = text(*FILE_PATH, "Private key of cert_file (PEM).", None)
     poll_s: float = number("seconds", 1, 3600, "Period of asking for events.", 30.0)
     report_s: float = number("seconds", 5, 3600, "Period of reports.", 300.0)
+    reactive_payload: str = text(
+        "a name in capitals",
+        r"^[A-Z][A-Z0-9_]*$",
+        "OpenADR payload type that asks for reactive power (KVAR); the standard has none.",
+        REACTIVE_PAYLOAD,
+        64,
+    )
+    reactive_positive: Literal["absorbs", "injects"] = about(
+        "What a positive value of it means: the site draws reactive power from the network, or gives it.", "absorbs"
+    )
     contract: ContractModel | None = about("Default limits.", None)
     issuers: tuple[IssuerModel, ...] = about("Who may ask for what.", ())

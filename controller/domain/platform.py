@@ -8,6 +8,8 @@ from controller.domain.budget import Allowance
 from controller.domain.owner import Owner
 
 DIRECTIONS = ("export", "import")
+REACTIVE_PAYLOAD = "GRIDEDGE_REACTIVE_SETPOINT"
+"""Payload type of reactive requests unless the site file names another: OpenADR 3.1 has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +56,17 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Platform:
-    """The whole block. ``default_w`` (by direction, magnitudes) holds in the control process while nobody commands."""
+    """The whole block. ``default_w`` (by direction, magnitudes) holds in the control process while nobody commands.
+
+    ``reactive_payload`` is the type of payload that asks for reactive power at the interface; ``reactive_sign`` is 1
+    where the platform counts what flows into the site as positive, as the house does, and -1 where it is the opposite.
+    """
 
     link: Link
     issuers: tuple[Issuer, ...]
     default_w: tuple[tuple[str, float], ...] = ()
+    reactive_payload: str = REACTIVE_PAYLOAD
+    reactive_sign: float = 1.0
 
     def issuer(self, account: str) -> Issuer | None:
         """The issuer whose instructions carry that name."""

@@ -23,7 +23,7 @@ from controller.balancing.order_port import OrderPort
 from controller.balancing.vtn_client import LinkError, VtnClient
 from controller.clock import SystemClock
 from controller.domain.instruction import Action, Instruction
-from controller.domain.platform import Link, Platform
+from controller.domain.platform import REACTIVE_PAYLOAD, Link, Platform
 from controller.domain.record import Event
 from controller.runtime.instruction_desk import InstructionDesk
 from controller.runtime.instruction_socket import InstructionSocket
@@ -45,6 +45,7 @@ class Place:
     desk: InstructionDesk
     clock: SystemClock = field(default_factory=SystemClock)
     said: list[Instruction] = field(default_factory=list)
+    words: str = "heard"
 
     async def poll(self) -> None:
         """One poll with its reports, on a connection of its own."""
@@ -57,7 +58,7 @@ class Place:
             await asyncio.sleep(0.005)
             taken = self.desk.take()
             self.said += taken
-            self.desk.settle([Event("instruction.accepted", i.id, "heard") for i in taken])
+            self.desk.settle([Event("instruction.accepted", i.id, f"x: {i.reason}; {self.words}") for i in taken])
 
     def orders(self) -> list[tuple[Action, str, str]]:
         return [(i.action, i.subject, f"{i.value:g}") for i in self.said]
@@ -137,6 +138,23 @@ async def test_what_is_refused_is_answered_with_its_reason_and_once(tmp_path: Pa
         ledger = Ledger(made.folder)
         assert [e.verdict for e, _ in ledger.entries()] == ["refused"] * 3
         ledger.close()
+
+
+async def test_a_reactive_request_is_ordered_and_its_answer_goes_back_once(tmp_path: Path) -> None:
+    async with place(tmp_path) as made:
+        made.words = "in part: 900 of 1500 kvar can be had now, N3.voltage in the way"
+        tso = made.stand_in.programme("Balancing")
+        event = made.stand_in.post(
+            tso, REACTIVE_PAYLOAD, [1500],
+            payloadDescriptors=[{"payloadType": REACTIVE_PAYLOAD, "units": "KVAR"}],
+            reportDescriptors=[{"payloadType": "GRIDEDGE_REACTIVE_READING"}],
+        )  # fmt: skip
+        for _ in range(3):
+            await made.poll()
+            await made.link.order()
+        ((said),) = made.said
+        assert (said.action, said.subject, said.q_var, said.issuer) == (Action.REACTIVE, "interface", 1.5e6, kit.TSO)
+        assert made.stand_in.answers(event["id"]) == [["ACCEPTED"], ["ORDERED", made.words]]
 
 
 @pytest.mark.parametrize("misbehaviour", MISBEHAVIOUR)

@@ -1,8 +1,8 @@
 """An OpenADR event as one leased command. Refuses whole what it cannot say exactly; judges nothing else.
 
-Units are kW and must be stated, by the event or by its program. A randomised start is not applied: a limit that began
-later than stated would not be kept. Payload types beginning with ``GRIDEDGE_`` are private (OpenADR 3.1.1 allows
-private strings); see ``docs/openadr.md``.
+Units are kW, of reactive power kvar, and must be stated, by the event or by its program. A randomised start is not
+applied: a limit that began later than stated would not be kept. Payload types beginning with ``GRIDEDGE_`` are private
+(OpenADR 3.1.1 allows private strings); see ``docs/openadr.md``.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from controller.balancing.command import Command, Kind, Part, Step
 from controller.balancing.openadr.models import Event, EventPayloadDescriptor, Interval, IntervalPeriod, Program
 from controller.balancing.openadr.strict_json import Malformed
 from controller.balancing.openadr.times import NOW, duration_s, instant_utc_s
+from controller.domain.instruction import INTERFACE
+from controller.domain.platform import REACTIVE_PAYLOAD
 
 LOWEST_PRIORITY = 1 << 31
 GENERATION_SETPOINT = "GRIDEDGE_GENERATION_SETPOINT"
@@ -31,7 +33,20 @@ CAPACITIES = {
 }
 SET_POINTS = {"DISPATCH_SETPOINT": 1.0, GENERATION_SETPOINT: -1.0}
 """Payload types about a unit's active power and their sign in load convention."""
+_MOST = 1e300  # whole numbers may be larger than a float can hold
 _W_PER = {"KW": 1e3}
+_VAR_PER = {"KVAR": 1e3}
+
+
+@dataclass(frozen=True, slots=True)
+class ReactivePayload:
+    """The payload type that asks for reactive power at the interface, and its sign in load convention (site file)."""
+
+    type: str
+    sign: float
+
+
+DEFAULT_REACTIVE = ReactivePayload(REACTIVE_PAYLOAD, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +55,14 @@ class _Span:
     end_utc_s: float
 
 
-def to_command(event: Event, program: Program, issuer: str) -> Command:
+def to_command(event: Event, program: Program, issuer: str, reactive: ReactivePayload = DEFAULT_REACTIVE) -> Command:
     """The command that an event is; what shall start now starts when it was issued. Raises Malformed."""
     issued_utc_s = _issued(event)
     spans = _spans(event, issued_utc_s)
     units = {**_units(program.payloadDescriptors or ()), **_units(event.payloadDescriptors or ())}
     steps: dict[tuple[Kind, str], list[Step]] = {}
     for interval, span in zip(event.intervals, spans, strict=True):
-        for key, values_w in _values(event, interval, units):
+        for key, values_w in _values(event, interval, units, reactive):
             steps.setdefault(key, []).extend(_split(span, values_w))
     parts = tuple(Part(kind, subject, _in_order(found)) for (kind, subject), found in steps.items())
     priority = LOWEST_PRIORITY if event.priority is None else event.priority
@@ -111,46 +126,50 @@ def _check_total(event: Event, spans: Sequence[_Span]) -> None:
 
 
 def _values(
-    event: Event, interval: Interval, units: Mapping[str, str]
+    event: Event, interval: Interval, units: Mapping[str, str], reactive: ReactivePayload
 ) -> Iterable[tuple[tuple[Kind, str], list[float]]]:
-    """What one interval asks for, by kind and subject, W in the house's sign."""
+    """What one interval asks for, by kind and subject, W or var in the house's sign."""
     seen: set[tuple[Kind, str]] = set()
     for payload in interval.payloads:
-        for kind, subject in _about(event, payload.type):
+        for kind, subject in _about(event, payload.type, reactive):
             if (kind, subject) in seen:
                 raise Malformed(f"interval {interval.id} says twice what {kind.value} of {subject} is")
             seen.add((kind, subject))
-            factor = _factor(payload.type, units) * SET_POINTS.get(payload.type, 1.0)
-            values = [_number(value, payload.type) * factor + 0.0 for value in payload.values]
+            signed = kind is Kind.REACTIVE
+            sign = reactive.sign if signed else SET_POINTS.get(payload.type, 1.0)
+            factor = sign * _factor(payload.type, units, _VAR_PER if signed else _W_PER)
+            values = [_number(value, payload.type, signed) * factor + 0.0 for value in payload.values]
             if not values:
                 raise Malformed(f"interval {interval.id}: {payload.type} has no value")
             yield (kind, subject), values
 
 
-def _about(event: Event, payload_type: str) -> list[tuple[Kind, str]]:
+def _about(event: Event, payload_type: str, reactive: ReactivePayload) -> list[tuple[Kind, str]]:
     if payload_type in CAPACITIES:
         return [CAPACITIES[payload_type]]
+    if payload_type == reactive.type:
+        return [(Kind.REACTIVE, INTERFACE)]
     if payload_type not in SET_POINTS:
-        known = ", ".join((*CAPACITIES, *SET_POINTS))
+        known = ", ".join((*CAPACITIES, *SET_POINTS, reactive.type))
         raise Malformed(f"payload type {payload_type!r} is not spoken; expected one of {known}")
     if not event.targets or len(set(event.targets)) < len(event.targets):
         raise Malformed(f"{payload_type} needs targets: the names of the resources it is for, each once")
     return [(Kind.SET_POINT, target) for target in event.targets]
 
 
-def _factor(payload_type: str, units: Mapping[str, str]) -> float:
+def _factor(payload_type: str, units: Mapping[str, str], known: Mapping[str, float]) -> float:
     found = units.get(payload_type)
-    if found not in _W_PER:
-        raise Malformed(
-            f"units of {payload_type} are {found!r}; expected a payload descriptor with {', '.join(_W_PER)}"
-        )
-    return _W_PER[found]
+    if found is None or found not in known:
+        raise Malformed(f"units of {payload_type} are {found!r}; expected a payload descriptor with {', '.join(known)}")
+    return known[found]
 
 
-def _number(value: object, payload_type: str) -> float:
-    """OpenADR 3.1 bounds every one of these payloads at zero from below."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 <= value < math.inf:
-        raise Malformed(f"{payload_type} is {str(value)[:40]!r}; expected a finite number from 0")
+def _number(value: object, payload_type: str, signed: bool) -> float:
+    """OpenADR 3.1 bounds every one of its own payloads here at zero from below; reactive power has a direction."""
+    low = -_MOST if signed else 0.0
+    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= _MOST:
+        expected = "a finite number" if signed else "a finite number from 0"
+        raise Malformed(f"{payload_type} is {str(value)[:40]!r}; expected {expected}")
     return float(value)
 
 

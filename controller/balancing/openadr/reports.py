@@ -21,7 +21,11 @@ from controller.domain.site import Site
 from controller.domain.unit import Storage, Unit
 
 ANSWER = "GRIDEDGE_ANSWER"
-"""Private payload type: ACCEPTED, or REFUSED and the reason."""
+"""Private payload type: ACCEPTED, or REFUSED and the reason; of reactive requests also :func:`ordered`."""
+REACTIVE_READING = "GRIDEDGE_REACTIVE_READING"
+"""Private payload type: mean reactive power at the interface while it was asked for, kvar in the platform's sign."""
+REACTIVE_AVAILABLE = "GRIDEDGE_REACTIVE_AVAILABLE"
+"""Private payload type: what of it could be had, in the same way."""
 SITE_RESOURCE = "SITE"
 _TEXT_MAX = 256
 
@@ -37,13 +41,25 @@ class UnitReading:
 
 
 @dataclass(frozen=True, slots=True)
+class SupportReading:
+    """Voltage support while it was asked for: means at the interface, measured and attainable, var, import positive."""
+
+    q_var: float
+    reached_var: float
+
+
+@dataclass(frozen=True, slots=True)
 class Period:
-    """What was seen of the units, by id, from ``start_utc_s`` on; ``mode`` is the site's at the end."""
+    """What was seen of the units, by id, from ``start_utc_s`` on; ``mode`` is the site's at the end.
+
+    ``support`` is what was seen of voltage support; None when nobody asked for any.
+    """
 
     start_utc_s: float
     lasts_s: float
     units: Mapping[str, UnitReading]
     mode: str
+    support: SupportReading | None = None
 
 
 def answer(event_id: str, client_name: str, refused: str, name: str) -> Report:
@@ -57,18 +73,37 @@ def answer(event_id: str, client_name: str, refused: str, name: str) -> Report:
     return Report(eventID=event_id, clientName=client_name, reportName=f"answer {name[:32]}", resources=[resource])
 
 
-def measurements(site: Site, event: Event, client_name: str, period: Period) -> Report | None:
-    """What the event's descriptors ask for and this site can say; None when that is nothing."""
-    asked = [d.payloadType for d in event.reportDescriptors or () if d.payloadType in SPOKEN]
+def ordered(event_id: str, client_name: str, refused: bool, words: str, name: str) -> Report:
+    """How the control process took a reactive request: ORDERED or NOT_ORDERED, and how much can be had or why not."""
+    values: list[Any] = ["NOT_ORDERED" if refused else "ORDERED", words[:_TEXT_MAX]]
+    interval = Interval(id=0, payloads=[ValuesMap(type=ANSWER, values=values)])
+    resource = ReportResource(resourceName=SITE_RESOURCE, intervals=[interval])
+    return Report(eventID=event_id, clientName=client_name, reportName=f"order {name[:64]}", resources=[resource])
+
+
+def measurements(
+    site: Site, event: Event, client_name: str, period: Period, reactive_sign: float = 1.0
+) -> Report | None:
+    """What the event's descriptors ask for and this site can say; None when that is nothing.
+
+    ``reactive_sign`` is that of the platform for reactive power at the interface.
+    """
+    spoken = [d.payloadType for d in event.reportDescriptors or () if d.payloadType in (*SPOKEN, *OF_SUPPORT)]
+    asked = [name for name in spoken if name in SPOKEN]
     wanted = set(event.targets or ()) & set(period.units) or set(period.units)
     resources = [r for name in sorted(wanted) if (r := _resource(site, name, asked, period)) is not None]
+    resources += _of_support(spoken, period, reactive_sign)
     if not resources:
         return None
     descriptors = [
         ReportPayloadDescriptor(
-            payloadType=name, units=SPOKEN[name][0], readingType="MEAN", accuracy=None, confidence=None
+            payloadType=name,
+            units=SPOKEN[name][0] if name in SPOKEN else "KVAR",
+            readingType="MEAN",
+            accuracy=None,
+            confidence=None,
         )
-        for name in dict.fromkeys(asked)
+        for name in dict.fromkeys(spoken)
     ]
     return Report(
         eventID=event.id,
@@ -86,6 +121,21 @@ def _resource(site: Site, name: str, asked: Iterable[str], period: Period) -> Re
     payloads = [ValuesMap(type=kind, values=[v]) for kind, v in values.items() if not _unknown(v)]
     if not payloads:
         return None
+    return _reported(name, payloads, period)
+
+
+def _of_support(spoken: Iterable[str], period: Period, sign: float) -> list[ReportResource]:
+    """The site itself, when it was asked for reactive power and somebody wants to know of it."""
+    seen = period.support
+    payloads = [
+        ValuesMap(type=name, values=[sign * OF_SUPPORT[name](seen) / 1e3 + 0.0])
+        for name in dict.fromkeys(spoken)
+        if seen is not None and name in OF_SUPPORT
+    ]
+    return [_reported(SITE_RESOURCE, payloads, period)] if payloads else []
+
+
+def _reported(name: str, payloads: list[ValuesMap], period: Period) -> ReportResource:
     span = IntervalPeriod(start=instant_text(period.start_utc_s), duration=duration_text(period.lasts_s))
     return ReportResource(resourceName=name, intervalPeriod=span, intervals=[Interval(id=0, payloads=payloads)])
 
@@ -132,3 +182,9 @@ SPOKEN: dict[str, tuple[str | None, Callable[[_Seen], float | str]]] = {
     "STORAGE_MAX_DISCHARGE_POWER": ("KW", _of_storage(lambda seen, _: -seen.unit.p_min_w / 1e3)),
 }
 """Report payload types that are spoken, their units, and how they are found; USAGE and DEMAND are consumption."""
+
+OF_SUPPORT: dict[str, Callable[[SupportReading], float]] = {
+    REACTIVE_READING: lambda seen: seen.q_var,
+    REACTIVE_AVAILABLE: lambda seen: seen.reached_var,
+}
+"""The same about voltage support, var at the interface."""

@@ -22,7 +22,8 @@ platform:
   contract: {export_kw: 2000}
   issuers:
     - {id: dso, program: "Flexible connection", service: flexibility, subjects: [export, import, BAT1, PVA]}
-    - {id: tso, program: "Balancing", service: tso, subjects: [BAT1], max_kw: 500, commands_per_h: 10}
+    - {id: tso, program: "Balancing", service: tso, subjects: [BAT1, interface], max_kw: 500, max_kvar: 3000,
+       commands_per_h: 10}
 """
 _SITE = Path(__file__).parents[3] / "site_configs" / "demo_primary.yaml"
 
@@ -53,6 +54,14 @@ def set_point(
     """One set point of a unit."""
     part = Part(Kind.SET_POINT, subject, (Step(UTC_S + start_s, UTC_S + start_s + lasts_s, w),))
     return command(part, **more)
+
+
+def support(
+    var: float = 1.5e6, *, subject: str = "interface", start_s: float = 0.0, lasts_s: float = 900.0, **more: Any
+) -> Command:
+    """Voltage support that the transmission operator asks for."""
+    part = Part(Kind.REACTIVE, subject, (Step(UTC_S + start_s, UTC_S + start_s + lasts_s, var),))
+    return command(part, **{"issuer": TSO, **more})
 
 
 def command(*parts: Part, **more: Any) -> Command:

@@ -59,6 +59,14 @@ BAD = [
     (kit.set_point(subject="export"), "nothing that export can have"),
     (kit.set_point(-9e9), "out of range"),
     (kit.set_point(-600e3, issuer=kit.TSO), "expected -500000"),
+    (kit.support(math.nan), "not finite"),
+    (kit.support(3.1e6), "out of range: 3.1e+06 var of interface; expected -3e+06"),
+    (kit.support(-3.1e6), "out of range: -3.1e+06 var"),
+    (kit.support(lasts_s=90_000.0), "out of range: lasts"),
+    (kit.support(start_s=-900.0), "stale"),
+    (kit.support(issuer=kit.DSO), "no authority: 'interface'"),
+    (kit.support(subject="BAT1"), "nothing that BAT1 can have"),
+    (kit.limit(subject="interface", issuer=kit.TSO), "nothing that interface can have"),
     (kit.command(Part(Kind.LIMIT, "export", (Step(S, S + 60, 1.0), Step(S + 30, S + 90, 2.0)))), "contradictory"),
     (kit.command(Part(Kind.LIMIT, "export", tuple(Step(S + k, S + k + 1, 1.0) for k in range(300)))), "300 steps"),
 ]
@@ -147,6 +155,23 @@ def test_of_equal_limits_the_tighter_wins_and_a_higher_priority_before_it() -> N
     assert [o.w for o in wanted(kit.SITE, book, kit.NOW).values()] == [2e6]
     book = taken(kit.limit(4e6, id="e3", counter=9, priority=0), book=book)
     assert [o.w for o in wanted(kit.SITE, book, kit.NOW).values()] == [4e6]
+
+
+def test_voltage_support_is_said_as_reactive_power_at_the_interface() -> None:
+    platform, book = kit.SITE.platform, taken(kit.support(-8e5))
+    assert platform is not None
+    orders = wanted(kit.SITE, book, kit.NOW)
+    ((_, said),) = due(platform, orders, {}, kit.NOW, 100)
+    assert (said.action, said.subject, said.q_var) == (Action.REACTIVE, "interface", -8e5)
+    assert math.isnan(said.value)
+    assert (said.owner, said.reason) == (Owner.TSO, "voltage support of e1")
+
+
+def test_two_requests_for_one_time_need_a_priority() -> None:
+    book = taken(kit.support())
+    assert "contradictory" in why_not(kit.support(-1e6, id="e2", counter=8), book)
+    book = taken(kit.support(-1e6, id="e2", counter=8, priority=1), book=book)
+    assert [o.w for o in wanted(kit.SITE, book, kit.NOW).values()] == [-1e6]
 
 
 def test_an_order_is_said_once_renewed_retried_and_taken_back() -> None:

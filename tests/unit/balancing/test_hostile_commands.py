@@ -32,7 +32,7 @@ BATCH = 200
 SEED = 20270115
 S = kit.UTC_S
 ODD = [math.nan, math.inf, -math.inf, 1e308, -1e308, 5e-324, 0.0, -0.0, 2.0**63, -1.0, 1e-9]
-MOST_W = {"export": (0.0, 20e6), "import": (0.0, 20e6), "PVA": (-6e6, 0.0)}
+MOST_W = {"export": (0.0, 20e6), "import": (0.0, 20e6), "PVA": (-6e6, 0.0), "interface": (-3e6, 3e6)}
 
 
 def odd(draw: random.Random, usual: Callable[[], float]) -> float:
@@ -41,7 +41,7 @@ def odd(draw: random.Random, usual: Callable[[], float]) -> float:
 
 def hostile(draw: random.Random, k: int, utc_s: float) -> Command:
     """Mostly almost right, which is what gets through if anything does."""
-    subject = draw.choice(["export", "import", "BAT1", "PVA", "WIND1", "all", "", "export\x00"])
+    subject = draw.choice(["export", "import", "interface", "BAT1", "PVA", "WIND1", "all", "", "export\x00"])
     kind = draw.choice(list(Kind))
     parts = tuple(
         part(draw, draw.choice([kind, kind, Kind.LIMIT]), subject, utc_s) for _ in range(draw.choice([1, 1, 2]))
@@ -79,8 +79,8 @@ def check_orders(desk: CommandDesk, now: Now) -> int:
         assert low_w <= order.w <= high_w
         assert order.until_utc_s > now.utc_s
         if order.account == kit.TSO:
-            assert order.subject == "BAT1"
-            assert abs(order.w) <= 500e3
+            assert order.subject in ("BAT1", "interface")
+            assert order.subject == "interface" or abs(order.w) <= 500e3
     return len(orders)
 
 

@@ -9,7 +9,7 @@ import platform_kit as kit
 import pytest
 
 from controller.balancing.command import Command, Kind, Part, Step
-from controller.balancing.openadr.events import to_command
+from controller.balancing.openadr.events import ReactivePayload, to_command
 from controller.balancing.openadr.models import Event, Program, parse
 from controller.balancing.openadr.strict_json import Malformed, read_json
 from controller.balancing.openadr.times import NOW, duration_s, instant_text, instant_utc_s
@@ -70,6 +70,28 @@ def test_a_subscription_may_have_no_end_and_now_is_when_it_was_issued() -> None:
     assert found.parts == (Part(Kind.SUBSCRIPTION, "import", (Step(EIGHT - 60.0, math.inf, 40e3),)),)
 
 
+REACTIVE = "GRIDEDGE_REACTIVE_SETPOINT"
+
+
+def in_kvar(kind: str) -> list[dict[str, str]]:
+    return [{"objectType": "EVENT_PAYLOAD_DESCRIPTOR", "payloadType": kind, "units": "KVAR"}]
+
+
+@pytest.mark.parametrize("value", [1500, -800.5, 0])
+def test_reactive_power_is_asked_for_at_the_interface_in_both_directions(value: float) -> None:
+    found = command(intervals=payload(REACTIVE, value), payloadDescriptors=in_kvar(REACTIVE))
+    assert [(p.kind, p.subject, p.steps[0].w) for p in found.parts] == [(Kind.REACTIVE, "interface", value * 1e3)]
+
+
+def test_the_site_file_says_what_the_platform_calls_it_and_what_its_sign_means() -> None:
+    changes = {"intervals": payload("CONTROL_SETPOINT", 800), "payloadDescriptors": in_kvar("CONTROL_SETPOINT")}
+    theirs = ReactivePayload("CONTROL_SETPOINT", -1.0)
+    found = to_command(parse(Event, kit.event(**changes)), parse(Program, kit.PROGRAM), kit.TSO, theirs)
+    assert found.parts[0].steps[0].w == -800e3
+    with pytest.raises(Malformed, match="CONTROL_SETPOINT' is not spoken"):
+        command(**changes)
+
+
 BAD: list[tuple[dict[str, Any], str]] = [
     ({"payloadDescriptors": None}, "units of EXPORT_CAPACITY_LIMIT are None"),
     ({"payloadDescriptors": [{"payloadType": "EXPORT_CAPACITY_LIMIT", "units": "W"}]}, "units"),
@@ -80,6 +102,10 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"intervals": payload("EXPORT_CAPACITY_LIMIT", math.inf)}, "payloads.0.values.0"),
     ({"intervals": payload("EXPORT_CAPACITY_LIMIT")}, "no value"),
     ({"intervals": payload("PRICE", 3)}, "not spoken"),
+    ({"intervals": payload("GRIDEDGE_REACTIVE_SETPOINT", 3)}, "units of GRIDEDGE_REACTIVE_SETPOINT are None"),
+    ({"intervals": payload(REACTIVE, 3), "payloadDescriptors": in_kw(REACTIVE)}, "are 'KW'; expected a payload"),
+    ({"intervals": payload(REACTIVE, "x"), "payloadDescriptors": in_kvar(REACTIVE)}, "expected a finite number"),
+    ({"intervals": payload(REACTIVE, 10**400), "payloadDescriptors": in_kvar(REACTIVE)}, "finite number"),
     ({"intervals": payload("CHARGE_STATE_SETPOINT", 50)}, "not spoken"),
     ({"intervals": 2 * payload("EXPORT_CAPACITY_LIMIT", 1)}, "same id"),
     ({"intervals": []}, "intervals"),

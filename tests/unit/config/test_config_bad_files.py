@@ -120,6 +120,8 @@ UNITS = [
     ),
     ("    bus: END\n    p_rated_kw: 4000\n", "    bus:¶ ENDE\n    p_rated_kw: 4000\n", "units[0].bus", "known"),
     ("  - id: BAT\n", "  - id:¶ PV1\n", "units[1].id", "already used"),
+    ("  - id: BAT\n", "  - id:¶ all\n", "units[1].id", "instructions mean something else"),
+    ("  - id: BAT\n", "  - id:¶ interface\n", "units[1].id", "instructions mean something else"),
     ("s_rated_kva: 4400", "s_rated_kva:¶ 3900", "units[0].s_rated_kva", "at least p_rated_kw"),
     ("q_max_kvar: 1000", "q_max_kvar:¶ 5000", "units[0].q_max_kvar", "rating"),
     ("q_max_kvar: 1000", "generation_max_kw:¶ 4100", "units[0].generation_max_kw", "built for"),

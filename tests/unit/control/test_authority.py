@@ -12,8 +12,9 @@ import pytest
 from controller.control.book import dump_book, load_book
 from controller.control.override import Book, receive
 from controller.control.reasons import reasons_of
+from controller.control.support import Attained
 from controller.domain.budget import Allowance, spend
-from controller.domain.instruction import Action, Instruction
+from controller.domain.instruction import Action, Instruction, Standing
 from controller.domain.owner import Owner
 from controller.domain.platform import Issuer, Link, Platform
 from controller.domain.record import Event
@@ -27,12 +28,13 @@ DSO = Issuer(
     "dso",
     "p",
     Owner.FLEXIBILITY,
-    frozenset({"export", "WIND"}),
+    frozenset({"export", "WIND", "interface"}),
     5e6,
     3600.0,
     3600.0,
     Allowance(9, 3600.0),
     Allowance(3, 60.0),
+    2e6,
 )
 PLATFORM = Platform(Link("https://x", "ven", 30.0, 60.0, "/c"), (DSO,), (("export", 2e6),))
 SITE = replace(kit.site(), platform=PLATFORM)
@@ -58,6 +60,8 @@ BAD = [
     ({"value": 9.1e6}, "out of range"),
     ({"value": math.nan}, "not finite"),
     ({"action": Action.OVERRIDE, "subject": "WIND", "value": -5.1e6}, "at most 5e+06"),
+    ({"action": Action.REACTIVE, "subject": "interface", "value": math.nan, "q_var": 2.1e6}, "at most 2e+06"),
+    ({"action": Action.OVERRIDE, "subject": "WIND", "value": -1e6, "q_var": 3e6}, "at most 2e+06"),
     ({"action": Action.RELEASE, "subject": "somebody's", "value": math.nan}, "no authority"),
 ]
 
@@ -68,6 +72,20 @@ def test_what_is_beyond_a_desk_is_refused_by_the_control_process_too(changes: di
     assert book == Book()
     assert event.name == "instruction.refused"
     assert why in event.text
+
+
+def test_a_renewed_reactive_request_costs_no_write() -> None:
+    def judge(asked: Standing) -> Attained:
+        return Attained(asked.instruction.q_var or math.nan, 0.0, asked.instruction.q_var or math.nan, 1e3)
+
+    book = Book()
+    for k in range(9):
+        asked = replace(
+            ASKED, id=f"r{k}", counter=k, action=Action.REACTIVE, subject="interface", value=math.nan, q_var=1e6
+        )
+        book = receive(SITE, book, Snapshot(float(k), {}, UTC_S, instructions=(asked,)), NONE, judge).book
+        assert [s.instruction.id for s in book.standing] == [f"r{k}"]
+    assert book.spent[DSO.account].acts == 1.0
 
 
 def test_a_platform_ends_nothing_of_an_operator_and_an_operator_anything_by_its_id() -> None:
