@@ -5,6 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 LOCK_CHECK := build/lock-check
+NODE_PACKAGES := jsmodbus@5.0.0 modbus-serial@8.0.25
 ARGS ?=
 
 # The first interpreter that works: a version manager's shim may exist without a Python behind it.
@@ -22,7 +23,7 @@ UV_COMPILE := env -u UV_INDEX -u UV_INDEX_URL -u UV_EXTRA_INDEX_URL -u UV_DEFAUL
 	$(BIN)/uv --no-config pip compile --quiet --no-header --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test fuzz bench lint types lock lock-check clean
+.PHONY: help install demo test fuzz bench node-packages lint types lock lock-check clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,7 +57,14 @@ test: $(STAMP) ## run all tests
 fuzz: $(STAMP) ## ten million mutated frames for every field parser (a few minutes)
 	GRIDEDGE_FUZZ_FRAMES=10000000 $(BIN)/python -m pytest tests/fuzz $(ARGS)
 
-bench: $(STAMP) ## run the measurements in benchmarks/
+# Two Modbus implementations in JavaScript: clients for the measurements, servers for the tests. Nothing else needs them.
+node-packages: ## install jsmodbus and modbus-serial into build/node, where npm is here
+	@mkdir -p build/node
+	@[ -d build/node/node_modules/jsmodbus ] && [ -d build/node/node_modules/modbus-serial ] || \
+		npm install --silent --no-audit --no-fund --fetch-retries=0 --fetch-timeout=20000 --prefix build/node $(NODE_PACKAGES) || \
+		echo "note: npm is not here or could not install $(NODE_PACKAGES); what needs them is skipped"
+
+bench: $(STAMP) node-packages ## run the measurements in benchmarks/
 	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script" $(ARGS); done
 
 lint: $(STAMP) ## style and import contracts

@@ -6,7 +6,7 @@ those within a turn, of which the median is printed.
 
     python benchmarks/modbus_poll.py                   back to back with 1, 10, 50 and 200 devices, then 200 at 10 Hz
     python benchmarks/modbus_poll.py --fifo            the same under SCHED_FIFO, which gives the machine without others
-    npm install --prefix build/node jsmodbus modbus-serial     once, to include the Node clients
+    make node-packages                                 once, to include the Node clients; `make bench` does it
 
 Needs gcc for the server and the yardstick.
 """
@@ -39,7 +39,7 @@ def clients(epoll: Path) -> dict[str, list[str]]:
         if shutil.which("node") and (NODE_MODULES / library).is_dir():
             found[library] = ["node", str(HERE / "modbus_client.js"), library]
         else:
-            print(f"{library}: skipped, npm install --prefix build/node {library} has not been run (or no node)")
+            print(f"{library}: skipped, make node-packages has not been run (or no node)")
     return found
 
 
@@ -88,11 +88,11 @@ def compare(commands: dict[str, list[str]], port: str, count: int, turns: int, r
         own = [result[0] for result in found]
         against = {
             other: statistics.median(a / b[0] for a, b in zip(own, results[other], strict=True))
-            for other in ("C epoll", "pymodbus")
+            for other in ("C epoll", "ours")
         }
         print(
             f"N={count:3d} {name:14s} {statistics.median(own):7.1f} us CPU per poll, "
-            f"{against['C epoll']:5.2f} x C, pymodbus / this = {1.0 / against['pymodbus']:5.2f}"
+            f"{against['C epoll']:5.2f} x C, {against['ours']:5.2f} x ours"
         )
 
 
