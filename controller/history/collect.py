@@ -14,6 +14,7 @@ Json = Mapping[str, Any]
 
 PERIOD_S = 60
 UNIT_FIELDS = ("p_w", "q_var", "p_avail_w", "p_set_w", "q_set_var", "curtailed_w", "soc_frac")
+SUPPORT_FIELDS = ("q_var", "asked_var", "tolerance_var", "before_var", "reached_var")
 LIMIT_FIELDS = ("value", "worst", "high", "low", "loading_frac", "worst_frac", "given_up_w")
 
 
@@ -131,6 +132,10 @@ def _values(record: Json) -> Iterator[tuple[str, float]]:
                 value = item.get(field)
                 if _is_number(value):
                     yield f"{kind}.{item['id']}.{field}", float(value)
+    support = record.get("support") or {}
+    for field in SUPPORT_FIELDS:
+        if _is_number(support.get(field)):
+            yield f"support.{field}", float(support[field])
     if _is_number(record.get("given_up_w")):
         yield "site.given_up_w", float(record["given_up_w"])
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from controller.domain.limit import LimitKind
 from controller.domain.site import Site
 from controller.domain.unit import Unit, UnitKind
+from controller.planning.support_settlement import Asked, SupportSettlement, settle_support
 from controller.report.lifo import lifo_trim
 from controller.report.past import Past
 
@@ -95,6 +96,7 @@ class Findings:
     curtailed_wh: float
     curtailed_eur: float
     orders: tuple[tuple[float, str], ...]
+    support: tuple[SupportSettlement, ...] = ()
 
 
 def find(site: Site, past: Past) -> Findings:
@@ -110,7 +112,16 @@ def find(site: Site, past: Past) -> Findings:
         curtailed_wh=math.fsum(g.energy_wh for g in given if g.unit in generators),
         curtailed_eur=math.fsum(g.cost_eur for g in given if g.unit in generators),
         orders=tuple((e.utc_s, e.text) for e in past.events if e.name == "instruction.accepted"),
+        support=_support(past),
     )
+
+
+def _support(past: Past) -> tuple[SupportSettlement, ...]:
+    """Settlement of voltage support over the periods of which all is on record."""
+    names = ("asked_var", "tolerance_var", "before_var", "q_var")
+    columns = np.stack([past.start_utc_s, *(past.of(f"support.{name}") for name in names)], axis=1)
+    known = columns[np.isfinite(columns).all(axis=1)]
+    return settle_support([Asked(*row) for row in known.tolist()])
 
 
 def _bindings(limit: str, past: Past) -> list[Binding]:

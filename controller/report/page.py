@@ -9,7 +9,7 @@ from controller.domain.site import Site
 from controller.report.drawing import figures
 from controller.report.findings import Findings
 from controller.report.past import Past
-from controller.report.words import clock, day_and_clock, energy, euro, power, verdict
+from controller.report.words import clock, day_and_clock, energy, euro, power, reactive, verdict
 
 STYLE = """
 body{font:16px/1.5 system-ui,sans-serif;color:#111;background:#fff;max-width:54rem;margin:2rem auto;padding:0 1rem}
@@ -41,6 +41,7 @@ def page(site: Site, title: str, past: Past, found: Findings) -> str:
         *figures(site, past),
         _used(found),
         _curtailed(found),
+        _supported(site, found),
         _compared(found),
         _proof(past),
         _orders(site, found),
@@ -86,6 +87,20 @@ def _curtailed(found: Findings) -> str:
     return _section(
         "Who gave up what, and why", "From the record of curtailments", head, rows, "Nobody gave up anything."
     )
+
+
+def _supported(site: Site, found: Findings) -> str:
+    """Left out when nobody asked for any."""
+    if not found.support:
+        return ""
+    rows = [
+        (day_and_clock(s.start_utc_s, site), reactive(s.before_var), reactive(s.asked_var), reactive(s.q_var),
+         f"{reactive(s.delivered_var)} of {reactive(s.ordered_var)}", f"{100.0 * s.share_frac:.0f} %")
+        for s in found.support
+    ]  # fmt: skip
+    head = ("quarter of an hour", "before", "asked", "measured mean", "change delivered", "share")
+    caption = "Reactive power at the interface while it was asked for; positive is drawn from the network above"
+    return _section("Voltage support", caption, head, rows, "")
 
 
 def _compared(found: Findings) -> str:

@@ -13,7 +13,7 @@ from controller.domain.site import Site
 from controller.report.drawing import courses
 from controller.report.findings import Findings
 from controller.report.past import Past
-from controller.report.words import clock, day_and_clock, energy, euro, power, verdict
+from controller.report.words import clock, day_and_clock, energy, euro, power, reactive, verdict
 
 A4_IN = (8.27, 11.69)
 LINES_MAX = 62
@@ -64,6 +64,13 @@ def _text(title: str, site: Site, past: Past, found: Findings) -> list[str]:
         f"  {g.unit}  {energy(g.energy_wh)}, at most {power(g.most_w)}, for {g.cause}, {g.principle}, turn {g.rank}"
         for g in found.given_up
     ] or ["  nobody"]
+    if found.support:
+        out += ["", "VOLTAGE SUPPORT (positive is drawn from the network above)"]
+    out += [
+        f"  {day_and_clock(s.start_utc_s, site)}  asked {reactive(s.asked_var)}, measured {reactive(s.q_var)}, "
+        f"delivered {reactive(s.delivered_var)} of {reactive(s.ordered_var)}, {100.0 * s.share_frac:.0f} %"
+        for s in found.support
+    ]
     if found.what_if is not None:
         out += ["", "COMPARED WITH LIFO", f"  {energy(found.what_if.energy_wh)}, {euro(found.what_if.cost_eur)}"]
     out += ["", "PROOF", f"  {past.proof.entries} entries {past.proof.fault or 'unbroken'}; head {past.proof.head}"]

@@ -19,6 +19,11 @@ def power(w: float) -> str:
     return f"{w / 1e6:.2f} MW" if abs(w) >= 1e6 else f"{w / 1e3:.0f} kW"
 
 
+def reactive(q_var: float) -> str:
+    """``1.40 Mvar``, ``-320 kvar``."""
+    return f"{q_var / 1e6:.2f} Mvar" if abs(q_var) >= 1e6 else f"{q_var / 1e3 + 0.0:.0f} kvar"
+
+
 def energy(wh: float) -> str:
     """``5.61 MWh``, ``320 kWh``, ``0.4 kWh``."""
     if abs(wh) >= 1e6:

@@ -94,3 +94,16 @@ def test_events_keep_their_instant() -> None:
 def test_a_line_that_is_no_record_is_refused(line: dict[str, object], complaint: str) -> None:
     with pytest.raises(BadRecord, match=complaint):
         Collector().take(line)
+
+
+def test_voltage_support_is_kept_while_it_is_asked_for() -> None:
+    support = {"asked_var": 2e6, "tolerance_var": 5e4, "before_var": 5e5, "reached_var": 1.9e6, "cause": "tso:t1"}
+    collector = Collector()
+    for k in range(10):
+        collector.take(record(k, support=support | {"q_var": 1e6 + k} if k < 4 else None))
+    made = collector.close()
+    assert made is not None
+    found = {s.point: (s.n, s.mean) for s in made.samples if s.point.startswith("support.")}
+    assert found["support.q_var"] == (4, 1e6 + 1.5)
+    assert found["support.asked_var"] == (4, 2e6)
+    assert len(found) == 5

@@ -73,6 +73,25 @@ def test_energies_and_costs_are_sums_over_the_periods(tmp_path: Path) -> None:
     assert (given.unit, given.cause, given.principle, given.rank) == ("WIND1", "export", "merit", 1)
 
 
+def test_voltage_support_is_settled_by_the_quarter_of_an_hour_and_stands_on_the_page(tmp_path: Path) -> None:
+    asked = {"asked_var": 2e6, "tolerance_var": 5e4, "before_var": 5e5, "reached_var": 2e6}
+    batches = []
+    for k in range(45):
+        flows_var = 2e6 if k < 15 else 1.2e6
+        told = asked | {"q_var": flows_var} if k < 30 else {}
+        support = tuple(Sample(f"support.{name}", 60, value, value, value) for name, value in told.items())
+        batches.append(replace(minute(k), samples=(*minute(k).samples, *support)))
+    past, found = night(tmp_path, batches)
+    assert [(s.start_utc_s - BEGAN_S, s.share_frac) for s in found.support] == [
+        (0.0, 1.0),
+        (900.0, pytest.approx(0.5)),
+    ]
+    text = page(SITE, "t", past, found)
+    assert "<td>750 kvar of 1.50 Mvar</td><td>50 %</td>" in text
+    calm = replace(found, support=())
+    assert "Voltage support" not in page(SITE, "t", past, calm)
+
+
 def test_lifo_would_have_trimmed_what_the_battery_took_and_the_margin(tmp_path: Path) -> None:
     _, found = night(tmp_path, [minute(k) for k in range(60)])
     assert found.what_if is not None
