@@ -72,3 +72,10 @@ def _check_contract(draft: Draft, file: SiteFile) -> None:
         if stated is not None and (fixed is None or stated > fixed):
             expected = f"kW, at most limits.{key}" + ("" if fixed is None else f" {fixed:g}")
             draft.report(("platform", "contract", key), show(stated), expected, "the contract narrows the site's limit")
+    batteries = {unit.id for unit in file.units if unit.kind == "battery"}
+    for name in (contract.rest or ()) if contract is not None else ():
+        if name not in batteries:
+            expected = f"a battery: {', '.join(sorted(batteries)) or 'the site has none'}"
+            draft.report(
+                ("platform", "contract", "rest"), show(name), expected, "only a battery can stand still unasked"
+            )

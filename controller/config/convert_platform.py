@@ -28,7 +28,7 @@ def to_platform(file: SiteFile) -> Platform | None:
     )
     issuers = tuple(_issuer(entry) for entry in block.issuers)
     sign = 1.0 if block.reactive_positive == "absorbs" else -1.0
-    return Platform(link, issuers, _defaults(block.contract), block.reactive_payload, sign)
+    return Platform(link, issuers, _defaults(block.contract), block.reactive_payload, sign, _rest(block.contract))
 
 
 def _defaults(contract: ContractModel | None) -> tuple[tuple[str, float], ...]:
@@ -36,6 +36,10 @@ def _defaults(contract: ContractModel | None) -> tuple[tuple[str, float], ...]:
         return ()
     stated = (("export", contract.export_kw), ("import", contract.import_kw))
     return tuple((direction, kw * 1e3) for direction, kw in stated if kw is not None)
+
+
+def _rest(contract: ContractModel | None) -> tuple[str, ...]:
+    return () if contract is None or contract.rest is None else contract.rest
 
 
 def _issuer(entry: IssuerModel) -> Issuer:

@@ -15,6 +15,9 @@ class ContractModel(Strict):
 
     export_kw: float | None = number("kW", 0, 10_000_000, "Most export; at most limits.export_kw.", None)
     import_kw: float | None = number("kW", 0, 10_000_000, "Most import; at most limits.import_kw.", None)
+    rest: tuple[Name, ...] | None = names(
+        "Batteries of others: at 0 kW unless the platform has something of them.", None
+    )
 
 
 class IssuerModel(Strict):

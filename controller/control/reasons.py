@@ -45,7 +45,9 @@ def _calendar(site: Site) -> Iterable[Reason[Any]]:
 
 
 def _standing_contract(site: Site) -> Iterable[Reason[Any]]:
-    return (StandingContract(site, site.platform),) if site.platform is not None and site.platform.default_w else ()
+    platform = site.platform
+    stated = platform is not None and (platform.default_w or platform.rest)
+    return (StandingContract(site, platform),) if platform is not None and stated else ()
 
 
 def _voltage_mean(site: Site) -> Iterable[Reason[Any]]:

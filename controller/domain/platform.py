@@ -60,6 +60,7 @@ class Platform:
 
     ``reactive_payload`` is the type of payload that asks for reactive power at the interface; ``reactive_sign`` is 1
     where the platform counts what flows into the site as positive, as the house does, and -1 where it is the opposite.
+    ``rest`` are units of others (ids) that stand still while the platform has nothing in force about them.
     """
 
     link: Link
@@ -67,6 +68,7 @@ class Platform:
     default_w: tuple[tuple[str, float], ...] = ()
     reactive_payload: str = REACTIVE_PAYLOAD
     reactive_sign: float = 1.0
+    rest: tuple[str, ...] = ()
 
     def issuer(self, account: str) -> Issuer | None:
         """The issuer whose instructions carry that name."""

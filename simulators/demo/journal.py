@@ -30,6 +30,8 @@ PHRASES = {
     "site.feasible": "every limit can be kept again",
     "guard.clamped": "guard refused a set point of {}",
     "mode.changed": "mode {}",
+    "contract.begun": "nothing of the platform in force: the contract holds ({})",
+    "contract.ended": "the platform's word holds again instead of the contract ({})",
 }
 FAULT_WORDS = {
     FaultKind.SILENT: "{} falls silent",

@@ -88,7 +88,7 @@ class Session:
             if self._setting.controlled and not stop.asked.is_set():
                 watched += await self._station(opened, sockets / "records")
                 watched.append(await self._controller(opened, sockets / "records", stop))
-                self._open_market(opened, sockets / "operate")
+                self._open_market(opened, sockets / "platform")
             other = await self._other_world(opened) if self._setting.compared else None
             while not self.day.course.over and not stop.asked.is_set():
                 self._show()
@@ -104,7 +104,7 @@ class Session:
 
     async def _controller(self, opened: AsyncExitStack, path: Path, stop: Stop) -> _Watched:
         return await self._child(
-            opened, "controller", controller_arguments(self._setting, path, path.with_name("operate")), path, stop
+            opened, "controller", controller_arguments(self._setting, path, path.with_name("platform")), path, stop
         )
 
     async def _station(self, opened: AsyncExitStack, records: Path) -> list[_Watched]:
@@ -116,9 +116,9 @@ class Session:
         opened.push_async_callback(station.end)
         return [_Watched(station, None)]
 
-    def _open_market(self, opened: AsyncExitStack, operate: Path) -> None:
+    def _open_market(self, opened: AsyncExitStack, platform: Path) -> None:
         if self.trade is not None:
-            self._trading = asyncio.create_task(self.trade.run(operate))
+            self._trading = asyncio.create_task(self.trade.run(platform))
             opened.push_async_callback(_ended, self._trading)
 
     async def _child(
@@ -204,13 +204,13 @@ def station_arguments(setting: Setting, records: Path, data: Path) -> list[str]:
     return ["station", str(setting.path), "--record-socket", str(records), "--data", str(data)]
 
 
-def controller_arguments(setting: Setting, records: Path, operate: Path) -> list[str]:
+def controller_arguments(setting: Setting, records: Path, platform: Path) -> list[str]:
     """Command line of the controller, after ``python -m controller``."""
     return [
         *("run", str(setting.path), "--speed", f"{setting.speed:g}", "--cycle-ms", f"{setting.cycle_ms:g}"),
         *("--record-socket", str(records), "--port-offset", str(setting.port_offset)),
         *("--start-utc", setting.began_utc.strftime("%Y-%m-%dT%H:%M:%SZ")),
-        *(("--operate-socket", str(operate)) if setting.has_market else ()),
+        *(("--platform-socket", str(platform)) if setting.has_market else ()),
         *(() if setting.record is None else ("--record", str(setting.record))),
     ]
 

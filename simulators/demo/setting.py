@@ -51,8 +51,8 @@ class Setting:
 
     @property
     def has_market(self) -> bool:
-        """Whether something here belongs to others, so that it can be bought."""
-        return self.controlled and bool(self.scenario.market.standing)
+        """Whether something here can be bought."""
+        return self.controlled and bool(self.scenario.market.offers)
 
     @property
     def began_utc(self) -> datetime:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-import math
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from controller.domain.instruction import Instruction
 from controller.runtime.instruction_wire import write_instruction
 from simulators.demo.day import Day
 from simulators.demo.words import minute, power
@@ -41,16 +39,9 @@ class Trade:
             looked = self.desk.look(self._day.course.t_s)
             self._tell(looked)
             for saying in looked.sayings:
-                self._note(saying, await _answer(socket, write_instruction(self._instruction(saying))))
+                self._number += 1
+                self._note(saying, await _answer(socket, write_instruction(saying.instruction(self._number))))
             await asyncio.sleep(_LOOK_S)
-
-    def _instruction(self, saying: Saying) -> Instruction:
-        self._number += 1
-        value = math.nan if saying.value is None else saying.value
-        return Instruction(
-            id=f"order-{self._number}", issuer="", counter=self._number, issued_utc_s=math.nan, lasts_s=saying.lasts_s,
-            action=saying.action, subject=saying.subject, value=value, q_var=saying.q_var, reason=saying.reason,
-        )  # fmt: skip
 
     def _note(self, saying: Saying, answer: dict[str, Any]) -> None:
         t_s = self._day.course.t_s
@@ -69,7 +60,8 @@ class Trade:
         t_s = self._day.course.t_s
         silent = self.desk.silent(t_s)
         if silent != self._silent:
-            words = "the platform has vanished; what is ordered goes on until it expires" if silent else "it is back"
+            words = "vanishes; what is accepted goes on until it expires, then the contract" if silent else "is back"
+            words = f"the platform {words}"
             self._day.journal.market(t_s, "market.outage", words)
         self._silent = silent
 

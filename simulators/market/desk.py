@@ -1,19 +1,22 @@
 """The platform's desk: holds every auction when its gate closes and says, lease by lease, what was bought.
 
-No clock and no socket: it is told the second and gives what has to be said now. Each unit has at most one thing in
-force: an order's lease, or, for a unit that belongs to others, a block until something of it has been bought.
+No clock and no socket: it is told the second and gives what has to be said now. It also plays the site's order book:
+what was accepted before the platform vanished is said when its hour comes, nothing else is. Each unit has at most one
+thing in force; what holds for the others is the contract in the site file.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from controller.domain.instruction import Action
+from controller.domain.instruction import Action, Instruction
+from controller.domain.owner import Owner
 from controller.domain.site import Site
 from simulators.market.auction import Outcome, hold_auction, hold_reactive
 from simulators.market.forecast import SurplusForecast
-from simulators.market.model import DAY_S, Gate, Market, Offer, ReactiveRequest
+from simulators.market.model import Gate, Market, Offer, ReactiveRequest
 from simulators.scenario import Scenario
 
 LEAST_S = 30.0
@@ -26,8 +29,12 @@ RENEW_S = 1800.0
 class Saying:
     """One line for the controller: ``action`` about ``subject`` for ``lasts_s``; ``value`` W, None where none goes.
 
-    ``offer`` is the accepted offer that it delivers, "" for anything else.
+    ``issuer`` and ``owner`` are the desk behind the platform that speaks and its layer; ``offer`` is the accepted offer
+    that is delivered, "" for anything else.
     """
+
+    issuer: str
+    owner: Owner
 
     action: Action
     subject: str
@@ -37,12 +44,21 @@ class Saying:
     q_var: float | None = None
     offer: str = ""
 
+    def instruction(self, number: int, issued_utc_s: float = math.nan) -> Instruction:
+        """The line as the controller gets it; ``number`` grows with every line of the day."""
+        return Instruction(
+            id=f"order-{number}", issuer=self.issuer, counter=number, issued_utc_s=issued_utc_s, lasts_s=self.lasts_s,
+            action=self.action, subject=self.subject, value=math.nan if self.value is None else self.value,
+            q_var=self.q_var, reason=self.reason, owner=self.owner,
+        )  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class Booked:
-    """A lease of an accepted offer, in seconds since the opening."""
+    """A lease of an accepted offer, in seconds since the opening; ``owner`` is the layer that it was bought for."""
 
     offer: str
+    owner: Owner
     unit: str
     action: Action
     start_s: float
@@ -53,7 +69,7 @@ class Booked:
 
 @dataclass(frozen=True, slots=True)
 class _Said:
-    """What a unit's last word was, None for the standing contract, and when."""
+    """What a unit's last word was, None for nothing, and when."""
 
     lease: Booked | None
     said_s: float
@@ -69,31 +85,50 @@ class Looked:
 
 
 class MarketDesk:
-    """``open_for_business`` False: no auction is ever held, and what belongs to others stays theirs."""
+    """``open_for_business`` False: no auction is ever held, and what belongs to others stays theirs.
+
+    Raises ValueError when the site has no platform with a desk for flexibility and one for the transmission operator.
+    """
 
     def __init__(self, site: Site, scenario: Scenario, seed: int, open_for_business: bool = True) -> None:
         self.market: Market = scenario.market
+        self._accounts = _accounts(site)
         self._offset_s = self.market.at(scenario.start_s)
         self._forecast = SurplusForecast(site, scenario, seed) if open_for_business else None
         self._gates = self._in_order() if open_for_business else []
         self._joins = self._joining() if open_for_business else []
         self._booked: list[Booked] = []
         self._in_force: dict[str, _Said] = {}
+        self._granted_s: float | None = None
         self.outcomes: list[Outcome] = []
 
     def look(self, t_s: float) -> Looked:
-        """What is new at second ``t_s`` of the simulated day; nothing while the platform is out."""
+        """What is new at second ``t_s`` of the simulated day; of the platform nothing while it is out."""
         now_s = self._offset_s + t_s
-        if self.silent(t_s):
-            return Looked()
-        joined = tuple(self._take_joined(now_s))
-        outcomes = tuple(self._close_gates(now_s))
-        return Looked(outcomes, joined, tuple(self._sayings(now_s)))
+        heard_s = self._heard_s(now_s)
+        joined = tuple(self._take_joined(heard_s))
+        outcomes = tuple(self._close_gates(heard_s))
+        return Looked(outcomes, joined, (*self._grant(now_s, heard_s), *self._sayings(now_s)))
 
     def silent(self, t_s: float) -> bool:
         """Whether the platform is out at that second of the simulated day."""
         now_s = self._offset_s + t_s
-        return any(self.market.at(a) <= now_s < self.market.until(b) for a, b in self.market.outages)
+        return self._heard_s(now_s) < now_s
+
+    def _heard_s(self, now_s: float) -> float:
+        """Until when the platform has spoken: now, or the beginning of the outage."""
+        begun = (self.market.at(a) for a, b in self.market.outages if self.market.at(a) < now_s < self.market.until(b))
+        return min(begun, default=now_s)
+
+    def _grant(self, now_s: float, heard_s: float) -> Iterator[Saying]:
+        """The export that the platform allows for the next hours, said again while it is there."""
+        lasts_s = heard_s + self.market.export_s - now_s
+        again = self._granted_s is None or (heard_s == now_s and now_s >= self._granted_s + RENEW_S)
+        if self.market.export_w > 0.0 and again and lasts_s > LEAST_S:
+            self._granted_s = now_s
+            owner = Owner.FLEXIBILITY
+            words = "export granted for the next hours"
+            yield Saying(self._accounts[owner], owner, Action.LIMIT, "export", lasts_s, words, self.market.export_w)
 
     def _in_order(self) -> list[Gate | ReactiveRequest]:
         every: list[Gate | ReactiveRequest] = [*self.market.gates, *self.market.reactive]
@@ -119,9 +154,10 @@ class MarketDesk:
             yield outcome
 
     def _leases(self, outcome: Outcome) -> list[Booked]:
+        owner = Owner.TSO if outcome.reactive else Owner.FLEXIBILITY
         return [
             Booked(
-                offer.id, lease.unit, lease.action, self.market.at(lease.start), self.market.until(lease.end),
+                offer.id, owner, lease.unit, lease.action, self.market.at(lease.start), self.market.until(lease.end),
                 lease.none_w + (lease.w - lease.none_w) * frac, None if lease.q_var is None else lease.q_var * frac,
             )
             for offer, frac in outcome.taken
@@ -133,28 +169,34 @@ class MarketDesk:
             wanted, known = self._wanted(unit, now_s), self._in_force.get(unit)
             if known is not None and known.lease == wanted and now_s < known.said_s + RENEW_S:
                 continue
-            if known is not None and known.lease != wanted:
-                yield Saying(Action.RELEASE, unit, LEAST_S * 2, "its hour is over")
+            if known is not None and known.lease is not None and known.lease != wanted:
+                owner = known.lease.owner
+                words = "its hour is over"
+                yield Saying(self._accounts[owner], owner, Action.RELEASE, unit, LEAST_S * 2, words)
             self._in_force[unit] = _Said(wanted, now_s)
-            yield from self._say(unit, wanted, now_s)
+            if wanted is not None:
+                yield self._order(wanted, now_s)
 
-    def _say(self, unit: str, wanted: Booked | None, now_s: float) -> Iterator[Saying]:
-        if wanted is not None:
-            lasts_s = wanted.end_s - now_s
-            yield Saying(
-                wanted.action, unit, lasts_s, f"order for {wanted.offer}", wanted.w, wanted.q_var, wanted.offer
-            )
-        elif unit in self.market.standing:
-            lasts_s = max(self._next_start_s(unit, now_s) - now_s, LEAST_S)
-            yield Saying(Action.BLOCK, unit, lasts_s, "belongs to others and nothing of it is bought")
+    def _order(self, lease: Booked, now_s: float) -> Saying:
+        account, words = self._accounts[lease.owner], f"order for {lease.offer}"
+        left_s = lease.end_s - now_s
+        return Saying(
+            account, lease.owner, lease.action, lease.unit, left_s, words, lease.w, lease.q_var, lease.offer
+        )  # fmt: skip
 
     def _units(self) -> Sequence[str]:
-        return list(dict.fromkeys((*self.market.standing, *(lease.unit for lease in self._booked))))
+        return list(dict.fromkeys(lease.unit for lease in self._booked))
 
     def _wanted(self, unit: str, now_s: float) -> Booked | None:
         running = [x for x in self._booked if x.unit == unit and x.start_s <= now_s < x.end_s - LEAST_S]
         return max(running, key=lambda x: x.start_s, default=None)
 
-    def _next_start_s(self, unit: str, now_s: float) -> float:
-        later = [x.start_s for x in self._booked if x.unit == unit and x.start_s > now_s]
-        return min(later, default=now_s + DAY_S)
+
+def _accounts(site: Site) -> dict[Owner, str]:
+    """Who speaks for which layer."""
+    issuers = () if site.platform is None else site.platform.issuers
+    found = {issuer.service: issuer.account for issuer in issuers}
+    missing = [owner.value for owner in (Owner.FLEXIBILITY, Owner.TSO) if owner not in found]
+    if missing:
+        raise ValueError(f"site {site.name} has no platform desk for {', '.join(missing)}; expected platform.issuers")
+    return found

@@ -71,17 +71,19 @@ class ReactiveRequest:
 
 @dataclass(frozen=True, slots=True)
 class Market:
-    """Everything of one day, counted from ``opens``. ``standing`` units belong to others: not to be moved unbought.
+    """Everything of one day, counted from ``opens``.
 
-    ``margin_w`` is bought beyond the forecast's 90th percentile; ``outages`` are hours (start, end) in which the
-    platform says nothing.
+    ``margin_w`` is bought beyond the forecast's 90th percentile. While the platform is there it grants ``export_w``
+    (0: nothing is granted) for the next ``export_s``, again and again. ``outages`` are hours (start, end) in which it
+    says nothing.
     """
 
     opens: ClockTime = 0.0
     period_s: float = 1800.0
     margin_w: float = 300e3
     shortfall_eur_per_mwh: float = 200.0
-    standing: tuple[str, ...] = ()
+    export_w: float = 0.0
+    export_s: float = 7200.0
     gates: tuple[Gate, ...] = ()
     offers: tuple[Offer, ...] = ()
     reactive: tuple[ReactiveRequest, ...] = ()

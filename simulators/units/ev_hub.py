@@ -12,17 +12,24 @@ from simulators.units.course import DAY_S, Array, by_hour
 _TAPER_FROM_FRAC = 0.8  # of its energy need: from there on a car asks for less and less
 _TAPER_END = 0.2
 _HOT_START_S = 3 * 3600  # arrivals this long before the start of the world are played in before it starts
+_OVERNIGHT_S = 15 * 3600  # the same where vehicles stay until the morning
 
 
 @dataclass(frozen=True, slots=True)
 class EvSettings:
-    """Arrivals per clock hour; a car's greatest and least power, its mean energy need and its mean stay."""
+    """Arrivals per clock hour; a car's greatest and least power, its mean energy need and its mean stay.
+
+    With ``leaves_h`` (earliest and latest clock hour) vehicles stay plugged in until they leave for the day, full or
+    not, whatever the stay. ``before_w_max`` is the most that the hub had before the world's start.
+    """
 
     arrivals_per_h: Mapping[float, float]
     car_w_max: float = 150_000.0
     car_w_min: float = 8_000.0
     energy_wh: float = 38_000.0
     stay_s: float = 2700.0
+    leaves_h: tuple[float, float] | None = None
+    before_w_max: float = float("inf")
 
 
 class EvHub:
@@ -34,12 +41,13 @@ class EvHub:
         self._arrival_s, self._need_wh, self._stay_s, self._car_w = _day_of_cars(settings, rng)
         self._got_wh: Array = np.zeros(0)
         self._cars: Array = np.zeros((3, 0))  # need Wh, own limit W, leaves at s: one column per car
-        self._clock_s = clock_s - _HOT_START_S
+        before_s = _HOT_START_S if settings.leaves_h is None else _OVERNIGHT_S
+        self._clock_s = clock_s - before_s
         self._next = self._next_arrival()
         self.request_w = 0.0
-        for _ in range(_HOT_START_S // 30):
+        for _ in range(before_s // 30):
             self.arrive(30.0)
-            self.charge(self.request_w, 30.0)
+            self.charge(min(self.request_w, settings.before_w_max), 30.0)
 
     @property
     def cars(self) -> int:
@@ -104,5 +112,8 @@ def _day_of_cars(settings: EvSettings, rng: np.random.Generator) -> tuple[Array,
     count = len(arrival_s)
     need_wh = settings.energy_wh * rng.uniform(0.4, 1.6, count)
     stay_s = settings.stay_s * rng.uniform(0.5, 2.0, count)
+    if settings.leaves_h is not None:
+        leaves_s = 3600.0 * rng.uniform(*settings.leaves_h, count)
+        stay_s = (leaves_s - arrival_s) % DAY_S
     car_w = settings.car_w_max * rng.uniform(0.4, 1.0, count)
     return arrival_s, need_wh, stay_s, car_w

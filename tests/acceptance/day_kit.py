@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from controller.clock import ManualClock
 from controller.config.loader import load_site
 from controller.control.cycle import step
 from controller.control.state import ControlState, initial_state
-from controller.domain.instruction import Instruction
 from controller.domain.site import Site
 from controller.history.collect import Collector
 from controller.history.store import Store
@@ -21,8 +23,9 @@ from controller.runtime.stretch import stretch
 from simulators.adapters.in_process import InProcessField
 from simulators.clock_time import parse_clock
 from simulators.market.auction import Outcome
-from simulators.market.desk import MarketDesk, Saying
-from simulators.scenario import load_scenario
+from simulators.market.desk import MarketDesk
+from simulators.scenario import Scenario, load_scenario
+from simulators.signals import Truth
 from simulators.world import World
 
 NAME = "a_day_in_the_life"
@@ -37,11 +40,33 @@ def site() -> Site:
     return load_site(Path(__file__).parents[2] / "site_configs" / f"{NAME}.yaml")
 
 
-class DayLoop:
-    """The day from ``start`` (HH:MM) on; ``market`` False: nobody buys. ``store`` takes the history, if given."""
+def _scenario(outages: Sequence[tuple[str, str]] | None, market: bool) -> Scenario:
+    """The scenario; where nobody bought anything, the depot has charged as it liked before the day is entered."""
+    scenario = load_scenario(NAME)
+    if not market:
+        depot = replace(scenario.units["EVH1"], ev=replace(scenario.units["EVH1"].ev, before_w_max=math.inf))
+        scenario = replace(scenario, units={**scenario.units, "EVH1": depot})
+    if outages is None:
+        return scenario
+    hours = tuple((parse_clock(begins), parse_clock(ends)) for begins, ends in outages)
+    return replace(scenario, market=replace(scenario.market, outages=hours))
 
-    def __init__(self, start: str, market: bool = True, seed: int = 1, store: Store | None = None) -> None:
-        scenario = load_scenario(NAME).starting_at(parse_clock(start))
+
+class DayLoop:
+    """The day from ``start`` (HH:MM) on; ``market`` False: nobody buys. ``store`` takes the history, if given.
+
+    ``outages`` (pairs of HH:MM) take the place of the scenario's.
+    """
+
+    def __init__(
+        self,
+        start: str,
+        market: bool = True,
+        seed: int = 1,
+        store: Store | None = None,
+        outages: Sequence[tuple[str, str]] | None = None,
+    ) -> None:
+        scenario = _scenario(outages, market).starting_at(parse_clock(start))
         stretched = stretch(site(), SPEED, CYCLE_MS)
         self.world = World(site(), scenario, seed)
         self.desk = MarketDesk(site(), scenario, seed, market)
@@ -52,24 +77,37 @@ class DayLoop:
         )
         self.outcomes: list[Outcome] = []
         self.refused: list[str] = []
+        self.record: Mapping[str, Any] = {}
         self._collector, self._store = Collector(), store
         self._said = 0
         self._missed_wh = 0.0
 
-    def run(self, minutes: float, platform: bool = True) -> DayLoop:
-        """Go on for so long; with ``platform`` False the platform is away and nothing is said."""
+    def run(self, minutes: float) -> DayLoop:
+        """Go on for so long."""
         for _ in range(round(minutes * 60.0 / STEP_S)):
-            if platform and self.world.now_s >= STEP_S:
-                self._trade()
-            record = self.loop.tick()
-            if record is not None and self._store is not None:
-                published = jsonable(record.to_dict()) | {"utc": self.clock.utc().isoformat()}
-                batch = self._collector.take(published)
-                if batch is not None:
-                    self._store.append(batch)
-            self.world.step(STEP_S)
-            self.clock.advance(STEP_S)
+            self.step()
         return self
+
+    def watched(self, minutes: float) -> list[Truth]:
+        """Go on for so long; what was true after every step."""
+        out = []
+        for _ in range(round(minutes * 60.0 / STEP_S)):
+            self.step()
+            out.append(self.world.truth())
+        return out
+
+    def step(self) -> None:
+        """One look of the desk, one of the controller, and the world moves on."""
+        if self.world.now_s >= STEP_S:
+            self._trade()
+        record = self.loop.tick()
+        if record is not None:
+            self.record = jsonable(record.to_dict()) | {"utc": self.clock.utc().isoformat()}
+            batch = self._collector.take(self.record) if self._store is not None else None
+            if batch is not None and self._store is not None:
+                self._store.append(batch)
+        self.world.step(STEP_S)
+        self.clock.advance(STEP_S)
 
     def settled(self) -> DayLoop:
         """After the start, which finds the units at their fail-safe set points: what they miss by then is set aside."""
@@ -100,16 +138,9 @@ class DayLoop:
         looked = self.desk.look(self.world.now_s)
         self.outcomes += looked.outcomes
         for saying in looked.sayings:
-            self.loop.desk.submit(self._instruction(saying), self._answered)
+            self._said += 1
+            self.loop.desk.submit(saying.instruction(self._said, self.clock.utc().timestamp()), self._answered)
 
     def _answered(self, accepted: bool, text: str) -> None:
         if not accepted:
             self.refused.append(text)
-
-    def _instruction(self, saying: Saying) -> Instruction:
-        self._said += 1
-        value = math.nan if saying.value is None else saying.value
-        return Instruction(
-            f"order-{self._said}", "market", self._said, self.clock.utc().timestamp(), saying.lasts_s, saying.action,
-            saying.subject, value, saying.q_var, saying.reason,
-        )  # fmt: skip

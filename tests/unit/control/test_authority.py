@@ -21,6 +21,7 @@ from controller.domain.record import Event
 from controller.domain.snapshot import Snapshot
 from controller.limits.in_force import Proposal, Situation
 from controller.limits.standing_contract import StandingContract
+from controller.limits.unit_ranges import UnitRange
 
 UTC_S = 1.8e9
 NONE = np.zeros(4)
@@ -144,6 +145,27 @@ def test_the_contract_holds_until_the_platform_commands_and_again_when_its_lease
     assert at(0.0, book) == []
     assert at(599.0, book) == []
     assert at(600.0, book) == [2e6]
+
+
+def test_a_battery_of_others_rests_until_the_platform_has_something_of_it_and_again_afterwards() -> None:
+    battery = next(u.id for u in SITE.units if u.storage is not None)
+    desk = replace(DSO, subjects=DSO.subjects | {battery})
+    site = replace(SITE, platform=replace(PLATFORM, issuers=(desk,), default_w=(), rest=(battery,)))
+    reason = next(r for r in reasons_of(site) if isinstance(r, StandingContract))
+    order = replace(ASKED, subject=battery, value=1e6)
+
+    def resting(standing: Book, now_s: float) -> list[tuple[float, float]]:
+        left = receive(site, standing, Snapshot(now_s, {}, UTC_S + now_s), NONE).book
+        situation = Situation(Snapshot(now_s, {}, UTC_S), None, left.standing)  # type: ignore[arg-type]
+        _, found, _ = reason.propose(reason.initial(0.0), situation)
+        return [(r.low_w, r.high_w) for r in found if isinstance(r, UnitRange) and r.owner is Owner.CONTRACT]
+
+    assert resting(Book(), 0.0) == [(0.0, 0.0)]
+    for asked in (order, replace(order, action=Action.OVERRIDE)):
+        book = receive(site, Book(), Snapshot(0.0, {}, UTC_S, instructions=(asked,)), NONE).book
+        assert resting(book, 0.0) == []
+        assert resting(book, 599.0) == []
+        assert resting(book, 600.0) == [(0.0, 0.0)]
 
 
 def test_an_operators_limit_does_not_lift_the_contract() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -65,16 +66,15 @@ def test_an_offer_of_somebody_who_has_not_joined_is_in_no_auction() -> None:
     assert offer.id not in night.refused
 
 
-def test_what_belongs_to_others_is_blocked_until_it_is_bought_and_again_afterwards() -> None:
+def test_a_battery_of_others_is_spoken_of_only_while_something_of_it_is_bought() -> None:
     day = desk()
-    assert [saying.action for saying in said(day.look(0.0), "BAT1")] == [Action.BLOCK]
-    day.look(second("20:06"))
-    night = said(day.look(second("21:31")), "BAT1")
-    assert [saying.action for saying in night] == [Action.RELEASE, Action.LIMIT]
-    assert night[1].offer == "BAT1-night"
-    assert night[1].lasts_s == pytest.approx(second("05:30") - second("21:31"))
-    morning = said(day.look(second("05:31")), "BAT1")
-    assert [saying.action for saying in morning] == [Action.RELEASE, Action.BLOCK]
+    assert said(day.look(0.0), "BAT1") == []
+    assert said(day.look(second("20:06")), "BAT1") == []
+    (night,) = said(day.look(second("21:31")), "BAT1")
+    assert (night.action, night.offer, night.issuer) == (Action.LIMIT, "BAT1-night", "flexibility:dso")
+    assert night.lasts_s == pytest.approx(second("05:30") - second("21:31"))
+    assert [saying.action for saying in said(day.look(second("05:31")), "BAT1")] == [Action.RELEASE]
+    assert said(day.look(second("05:32")), "BAT1") == []
 
 
 def test_an_order_is_said_again_every_half_hour_and_ends_at_the_same_instant() -> None:
@@ -87,15 +87,13 @@ def test_an_order_is_said_again_every_half_hour_and_ends_at_the_same_instant() -
     assert second("22:35") + again.lasts_s == pytest.approx(second("22:01") + first.lasts_s)
 
 
-def test_without_a_market_nothing_is_bought_and_what_belongs_to_others_stays_blocked() -> None:
+def test_without_a_market_nothing_is_bought_and_only_export_is_granted() -> None:
     day = desk(open_for_business=False)
-    blocked = {saying.subject: saying.action for saying in day.look(0.0).sayings}
-    assert blocked == {"BAT1": Action.BLOCK, "CESB": Action.BLOCK}
     for clock in ("20:06", "21:31", "08:11", "11:31", "16:53"):
         looked = day.look(second(clock))
         assert not looked.outcomes
         assert not looked.joined
-        assert {saying.action for saying in looked.sayings} <= {Action.BLOCK}
+        assert [saying.subject for saying in looked.sayings] == ["export"]
 
 
 def test_a_request_for_reactive_power_is_answered_from_the_cheapest_first() -> None:
@@ -120,11 +118,50 @@ def test_more_reactive_power_than_is_offered_is_answered_in_part() -> None:
     assert outcome.uncovered_w == pytest.approx(9e6 - 3.7e6)
 
 
-def test_a_platform_that_has_vanished_says_nothing_and_forgets_nothing() -> None:
-    text = (Path(__file__).parents[3] / "simulators/scenarios/a_day_in_the_life.yaml").read_text("utf-8")
-    cut_off = parse_scenario(text.replace('opens: "20:00"', 'opens: "20:00"\n  outages: [["21:00", "23:00"]]'), "x")
-    day = MarketDesk(SITE, cut_off, 1)
+def cut_off(begins: str, ends: str) -> MarketDesk:
+    outage = ((parse_clock(begins), parse_clock(ends)),)
+    return MarketDesk(SITE, replace(scenario(), market=replace(scenario().market, outages=outage)), 1)
+
+
+def test_a_platform_that_has_vanished_holds_no_auction_and_lets_nobody_join_until_it_is_back() -> None:
+    day = cut_off("08:00", "11:45")
+    assert not day.silent(second("08:00"))
+    for clock in ("08:10", "11:31", "11:44"):
+        assert day.silent(second(clock))
+        looked = day.look(second(clock))
+        assert not looked.joined
+        assert not [o for o in looked.outcomes if o.at_s > second("08:00")]
+    back = day.look(second("11:45"))
+    assert not day.silent(second("11:45"))
+    assert [offer.participant for offer in back.joined] == ["Community energy scheme"]
+    assert len(back.outcomes) == 1
+
+
+def test_what_was_accepted_before_the_platform_vanished_is_said_when_its_hour_comes() -> None:
+    day = cut_off("21:00", "23:00")
     day.look(second("20:06"))
-    assert day.silent(second("22:00"))
-    assert day.look(second("22:00")) == Looked()
-    assert [saying.offer for saying in said(day.look(second("23:00")), "BAT1")] == ["", "BAT1-night"]
+    (order,) = said(day.look(second("21:31")), "BAT1")
+    assert order.offer == "BAT1-night"
+
+
+def test_the_export_that_was_granted_runs_out_while_the_platform_is_away() -> None:
+    day = cut_off("21:00", "23:30")
+    (first,) = said(day.look(0.0), "export")
+    assert first.lasts_s == pytest.approx(7200.0)
+    (last,) = said(day.look(second("21:00")), "export")
+    assert last.lasts_s == pytest.approx(7200.0)
+    for clock in ("21:31", "22:30", "23:10"):
+        assert said(day.look(second(clock)), "export") == []
+    assert len(said(day.look(second("23:30")), "export")) == 1
+
+
+def test_a_day_entered_while_the_platform_is_away_begins_with_what_was_left_then() -> None:
+    day = cut_off("20:30", "23:00")
+    looked = day.look(second("22:01"))
+    assert {saying.subject for saying in looked.sayings} == {"export", "BAT1", "EVH1"}
+    assert said(looked, "export")[0].lasts_s == pytest.approx(7200.0 - 5460.0)
+
+
+def test_a_site_without_desks_for_both_layers_has_no_market() -> None:
+    with pytest.raises(ValueError, match="flexibility, tso"):
+        MarketDesk(replace(SITE, platform=None), scenario(), 1)
