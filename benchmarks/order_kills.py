@@ -18,8 +18,9 @@ from pathlib import Path
 
 from orders.mortal import hush
 from orders.openadr_path import kill_openadr
+from orders.uftp_path import kill_uftp
 
-PATHS = {"openadr": kill_openadr}
+PATHS = {"openadr": kill_openadr, "uftp": kill_uftp}
 
 
 def main() -> int:

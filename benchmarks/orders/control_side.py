@@ -64,7 +64,6 @@ class ControlSide:
             self.accepted += event.name == "instruction.accepted"
             if event.name == "instruction.refused":
                 why = event.text.split(":")[0]
-                print(event.text, [x.issued_utc_s for x in taken], [x.reason for x in taken], self._book.counters)
                 self.refused[why] = self.refused.get(why, 0) + 1
         standing = [s.instruction for s in self._book.standing if s.instruction.action is Action.LIMIT]
         value = min((x.value for x in standing if x.subject == self.subject), default=None)

@@ -24,6 +24,8 @@ LIFE_S = (0.0, 0.4)
 WRONG_FRAC, STEPPED_FRAC, FULL_FRAC = 0.15, 0.1, 0.1
 """Shares of the lives that begin with a wrong time, whose clock is set meanwhile, and whose disk fills up."""
 PATIENCE_S = 30.0
+PRELOAD = ["orders.openadr_path", "orders.uftp_path"]
+"""What every life would load anew otherwise: the script that begins it needs both."""
 BENCHMARKS = Path(__file__).resolve().parents[1]
 
 
@@ -78,12 +80,12 @@ class Deaths:
 
 
 class Reaper:
-    """Lets processes live and kills them. ``preload`` names the modules that every life would load anew otherwise."""
+    """Lets processes live and kills them."""
 
-    def __init__(self, skew: Skew, seed: int, preload: list[str]) -> None:
+    def __init__(self, skew: Skew, seed: int) -> None:
         os.environ["PYTHONPATH"] = os.pathsep.join([str(BENCHMARKS), str(BENCHMARKS.parent)])
         self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(preload)
+        self._context.set_forkserver_preload(PRELOAD)
         self._skew = skew
         self._draw = random.Random(seed)
         self.deaths = Deaths()
@@ -121,8 +123,10 @@ class Reaper:
         process.join()
 
 
-def hush() -> None:
-    """What a process logs that is killed a thousand times interests nobody."""
+def hush(*, entirely: bool = False) -> None:
+    """What a process logs that is killed a thousand times interests nobody, nor its last words on a full disk."""
+    if entirely:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     structlog.configure(processors=[], logger_factory=structlog.ReturnLoggerFactory())
 
 

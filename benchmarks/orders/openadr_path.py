@@ -26,7 +26,6 @@ from simulators.platform.stand_in import StandIn
 
 SPEED = 50.0
 """The station polls and repeats itself that much faster than in the field."""
-MODULES = ["orders.openadr_path"]
 _DEMO = Path(__file__).resolve().parents[2] / "site_configs" / "demo_primary.yaml"
 _PLATFORM = """
 platform:
@@ -51,7 +50,7 @@ def site_of(url: str, folder: Path) -> Site:
 
 def station(folder: Path, url: str) -> None:
     """The part of ``gridedge station`` that is killed."""
-    hush()
+    hush(entirely=True)
     asyncio.run(_live(folder, url))
 
 
@@ -141,7 +140,7 @@ async def kill_openadr(folder: Path, kills: int, seed: int) -> tuple[str, list[s
     """Kill that often; what happened in a line, and what was wrong."""
     stand_in, skew = StandIn(folder / "platform"), Skew(folder / "skew")
     await stand_in.open()
-    reaper = Reaper(skew, seed, MODULES)
+    reaper = Reaper(skew, seed)
     control = ControlSide(site_of(stand_in.url, folder), folder / "orders", SkewedClock(skew), "export")
     platform = Platform(stand_in, control, random.Random(seed + 1))
     controlling = asyncio.create_task(control.run())

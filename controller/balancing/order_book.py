@@ -1,7 +1,8 @@
 """What the control process was told, and how it answered: on the disk before it is said, so that no order is forgotten.
 
 A station that is killed between an order and its answer says the order again under a new counter, and takes back what
-the platform has withdrawn meanwhile.
+the platform has withdrawn meanwhile. About what no record says anything it takes back what may be in force: the disk
+may have been full in an earlier life.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from controller.documents import DocumentError
 from controller.domain.instruction import Action, Instruction
 from controller.domain.platform import Platform
 
+FORGOTTEN = "what an earlier life may have ordered"
+"""In place of a command, where no record says which."""
 NOT_YET_S = -FOREVER
 """When an order of another life was said, as far as this one knows: it is said again at once."""
 
@@ -35,6 +38,7 @@ class OrderBook:
         self._ledger = ledger
         self._counter = 0
         self._told: dict[Key, Told] = {}
+        self._begun = False
         self.trouble = ""
         text = ledger.orders()
         try:
@@ -46,6 +50,8 @@ class OrderBook:
         """What has to be said now, and the order that each is about; nothing while nobody knows the time of day."""
         if not math.isfinite(now.utc_s):
             return []
+        if not self._begun:
+            self._begun, self._told = True, forgotten(platform) | self._told
         # A desk that the site file no longer names can end nothing there; what it asked for ends by itself.
         known = {key: one for key, one in self._told.items() if platform.issuer(one.order.account) is not None}
         self._told = {key: one for key, one in known.items() if key in orders or one.stands}
@@ -53,8 +59,8 @@ class OrderBook:
         return [(orders[key] if key in orders else self._told[key].order, said) for key, said in found]
 
     def told(self) -> list[Order]:
-        """What may be in force at the control process."""
-        return [one.order for one in self._told.values() if one.stands]
+        """What may be in force at the control process, as far as anything is known of it."""
+        return [one.order for one in self._told.values() if one.stands and one.order.command != FORGOTTEN]
 
     def saying(self, order: Order, said: Instruction, now: Now) -> None:
         """This goes out next; from now on it may be in force."""
@@ -78,6 +84,12 @@ class OrderBook:
 
     def _write(self, entries: list[Entry]) -> None:
         self._ledger.write_orders(dump_orders(self._counter, self._told), entries)
+
+
+def forgotten(platform: Platform) -> dict[Key, Told]:
+    """Something unknown may be in force about everything that a desk may command."""
+    keys = [(issuer.account, subject) for issuer in platform.issuers for subject in sorted(issuer.subjects)]
+    return {key: Told(Order(*key, 0.0, FOREVER, FORGOTTEN, ""), "", NOT_YET_S, None, True) for key in keys}
 
 
 def dump_orders(counter: int, told: Mapping[Key, Told]) -> str:

@@ -51,7 +51,7 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What the control process was told last under a key, and when.
+    """What the control process was told last under a key, and when; without ``id`` nobody knows whether it was.
 
     ``accepted`` is how it answered, None while nobody knows; ``earlier`` is whether one that was said before under the
     key may still be in force there. ``freed_at_s`` is when it was last asked to end it.
@@ -158,21 +158,26 @@ def _until_s(admitted: Admitted, step: Step) -> float:
 def due(
     platform: Platform, orders: Mapping[Key, Order], told: Mapping[Key, Told], now: Now, counter: int
 ) -> list[tuple[Key, Instruction]]:
-    """What has to be said now, releases first; ``counter`` is the first one to use, each takes one more."""
-    gone = [
+    """What has to be said now, releases first; ``counter`` is the first one to use, each takes one more.
+
+    What is only feared to be in force is released when nothing else is to be said, one at a time.
+    """
+    over = [
         (key, was)
         for key, was in told.items()
         if key not in orders and was.stands and now.now_s - was.freed_at_s >= RETRY_S
     ]
     said = [(key, order) for key, order in orders.items() if _to_say(order, told.get(key), now)]
     out: list[tuple[Key, Instruction]] = []
-    for key, was in gone:
-        out.append((key, _release(platform, was, now, counter + len(out))))
+    for key, was in over:
+        if was.id:
+            out.append((key, _release(platform, was, now, counter + len(out))))
     for key, order in said:
         instruction = _instruction(platform, order, now, counter + len(out))
         if instruction.lasts_s > LEFT_S_MIN:
             out.append((key, instruction))
-    return out
+    feared = [] if out else [(key, _release(platform, was, now, counter)) for key, was in over if not was.id]
+    return out + feared[:1]
 
 
 def _to_say(order: Order, was: Told | None, now: Now) -> bool:

@@ -1,4 +1,7 @@
-"""HTTP/1.1 over TLS, as little of it as a platform needs, so that its bytes can also be wrong on purpose."""
+"""HTTP/1.1 over TLS, as little of it as a platform needs, so that its bytes can also be wrong on purpose.
+
+Without a context it is spoken in the clear, to neighbours on the same machine.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +54,7 @@ def json_response(status: int, document: Any, **headers: str) -> Response:
 class HttpServer:
     """Serves on loopback until closed; ``port`` is known after :meth:`open`."""
 
-    def __init__(self, handle: Callable[[Request], Response], context: ssl.SSLContext) -> None:
+    def __init__(self, handle: Callable[[Request], Response], context: ssl.SSLContext | None) -> None:
         self.port = 0
         self._handle = handle
         self._context = context

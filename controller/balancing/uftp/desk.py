@@ -17,7 +17,7 @@ from controller.balancing.uftp import wire, writing
 from controller.balancing.uftp.guard import Arrived, Asked, Remembered, check, check_head
 from controller.balancing.uftp.market import Market, Participant
 from controller.balancing.uftp.memory import Heard, Memory, Said
-from controller.balancing.uftp.reading import read_head, read_order, read_payload, read_request
+from controller.balancing.uftp.reading import ANSWERS, read_head, read_order, read_payload, read_request
 from controller.balancing.uftp.values import (
     Answer,
     Head,
@@ -87,7 +87,8 @@ class Desk:
         head: Head | None = None
         try:
             head = read_head(payload)
-            check_head(self.market, head, envelope.sender, envelope.role, at_utc_s)
+            any_age = kind in ANSWERS or self._memory.heard_with(head.message_id) == print_
+            check_head(self.market, head, envelope.sender, envelope.role, at_utc_s, any_age=any_age)
             said = read_payload(payload)
             remembered = self._remembered(said)
             check(self.market, Arrived(said, envelope.sender, envelope.role, print_, at_utc_s, remembered))

@@ -16,7 +16,7 @@ import structlog
 _log = structlog.get_logger()
 
 PATH = "/shapeshifter/api/v3/message"
-BYTES_MAX = 1 << 20
+BYTES_MAX = 1 << 18
 HEAD_BYTES_MAX = 8192
 HEAD_S, BODY_S = 5.0, 10.0
 CONNECTIONS_MAX = 16

@@ -84,8 +84,14 @@ class _Case:
     arrived: Arrived
 
 
-def check_head(market: Market, head: Head, signer: str, role: str, at_utc_s: float) -> Participant:
-    """Who is speaking. Raises Refused: wrong recipient, unknown or barred sender, stale, from the future."""
+def check_head(
+    market: Market, head: Head, signer: str, role: str, at_utc_s: float, *, any_age: bool = False
+) -> Participant:
+    """Who is speaking. Raises Refused: wrong recipient, unknown or barred sender, stale, from the future.
+
+    ``any_age`` is for what no clock is needed to judge: a copy of what was accepted, which is answered as it was, and
+    an answer to a message of ours, which is not older than that message and counts once.
+    """
     if head.sender != signer:
         raise Refused("Mismatch SenderDomain")
     who = market.participants.get(head.sender)
@@ -100,7 +106,7 @@ def check_head(market: Market, head: Head, signer: str, role: str, at_utc_s: flo
     if head.version.split(".")[0] != "3":
         raise Refused(f"Invalid Message: Version {head.version}; expected 3.x")
     age_s = at_utc_s - head.issued_utc_s
-    if not -market.ahead_s <= age_s <= market.stale_s:
+    if not any_age and not -market.ahead_s <= age_s <= market.stale_s:
         raise Refused(
             f"Invalid Message: TimeStamp is {age_s:.0f} s ago; expected -{market.ahead_s:.0f}…{market.stale_s:.0f} s"
         )
@@ -110,9 +116,11 @@ def check_head(market: Market, head: Head, signer: str, role: str, at_utc_s: flo
 def check(market: Market, arrived: Arrived) -> None:
     """Everything. Raises Refused with the reason; returns when the message may be acted on."""
     said, known = arrived.said, arrived.remembered
-    who = check_head(market, said.head, arrived.signer, arrived.role, arrived.at_utc_s)
+    again = known.same_id == arrived.fingerprint
+    any_age = again or isinstance(said, Answer)
+    who = check_head(market, said.head, arrived.signer, arrived.role, arrived.at_utc_s, any_age=any_age)
     if known.same_id is not None:
-        raise Refused("Already Submitted" if known.same_id == arrived.fingerprint else "Duplicate Identifier")
+        raise Refused("Already Submitted" if again else "Duplicate Identifier")
     if isinstance(said, Portfolio):
         _check_portfolio(market, said, role=arrived.role)
         return

@@ -31,7 +31,8 @@ CREATE TABLE IF NOT EXISTS said (
   until_utc_s REAL NOT NULL, reference TEXT NOT NULL, payload BLOB NOT NULL, fate TEXT NOT NULL DEFAULT '',
   attempts INTEGER NOT NULL DEFAULT 0, answer TEXT NOT NULL DEFAULT ''
 );
-CREATE INDEX IF NOT EXISTS said_waiting ON said (utc_s) WHERE fate = '';
+CREATE INDEX IF NOT EXISTS said_unsent ON said (fate) WHERE fate = '';
+CREATE INDEX IF NOT EXISTS said_reference ON said (reference, kind);
 CREATE TABLE IF NOT EXISTS portfolio (domain TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS about (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
@@ -124,7 +125,7 @@ class Memory:
 
     def sent_about(self, kind: str, reference: str) -> list[Said]:
         """Our messages of a kind that refer to this, oldest first."""
-        query = f"SELECT {_SAID} FROM said WHERE kind = ? AND reference = ? ORDER BY utc_s, message_id"
+        query = f"SELECT {_SAID} FROM said WHERE kind = ? AND reference = ? ORDER BY rowid"
         return [Said(*row) for row in self._db.execute(query, (kind, reference))]
 
     def accepted_of(self, kind: str, period: str, sender: str | None = None) -> list[Heard]:
@@ -148,8 +149,8 @@ class Memory:
         return None if found is None else found.fingerprint
 
     def waiting(self) -> list[Said]:
-        """Our messages that have not arrived, oldest first."""
-        return [Said(*row) for row in self._db.execute(f"SELECT {_SAID} FROM said WHERE fate = '' ORDER BY utc_s")]
+        """Our messages that have not arrived, in the order in which they were said, whatever the clock did."""
+        return [Said(*row) for row in self._db.execute(f"SELECT {_SAID} FROM said WHERE fate = '' ORDER BY rowid")]
 
     def attempted(self, message_id: str, fate: str) -> None:
         """One more attempt; ``fate`` empty when it will be tried again."""

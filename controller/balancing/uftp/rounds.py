@@ -79,11 +79,14 @@ class Rounds:
         return chosen, orders
 
     def slots(self, period: date) -> list[Slot]:
-        """What was ordered for a day and not turned down, quarter hour by quarter hour."""
+        """What was ordered for a day and not turned down, quarter hour by quarter hour.
+
+        An order that was given up for lack of an answer of HTTP counts when its participant says that it has taken it.
+        """
         return [
             Slot(said.recipient, order.reference, start_s, start_s + order.day.isp_s, change_w)
             for said, order in self._desk.orders(period)
-            if not said.answer.startswith("rejected") and not said.fate.startswith("given up")
+            if said.answer == "accepted" or not (said.answer or said.fate.startswith("given up"))
             for isp, change_w in sorted(order.ordered_w.items())
             for start_s in (order.day.isp_start_utc_s(isp),)
         ]

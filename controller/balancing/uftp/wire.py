@@ -2,7 +2,8 @@
 
 The signature is checked before the inner text is read. Neither text may declare anything (``<!``): no entities, no
 external files. Only messages that a DSO can get are parsed, by a parser that takes no unknown attribute and no number
-that is none.
+that is none. Size and structure are bounded first, because the parser's time grows with both, and with the square of
+the attributes of one element.
 """
 
 from __future__ import annotations
@@ -12,19 +13,25 @@ import binascii
 import hashlib
 import re
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from nacl.bindings import crypto_sign, crypto_sign_open, crypto_sign_PUBLICKEYBYTES
 from nacl.exceptions import CryptoError
 from shapeshifter_uftp import uftp
-from xsdata.exceptions import ParserError
+from xsdata.exceptions import ConverterError, ParserError
+from xsdata.formats.converter import DecimalConverter, converter
 from xsdata.formats.dataclass.context import XmlContext
 from xsdata.formats.dataclass.parsers import XmlParser
 from xsdata.formats.dataclass.parsers.config import ParserConfig
 from xsdata.formats.dataclass.serializers import XmlSerializer
 from xsdata.formats.dataclass.serializers.config import SerializerConfig
 
-BYTES_MAX = 1 << 20
+BYTES_MAX = 1 << 18
+MARKS_MAX = 1000
+"""Elements with their ends: nine options of 96 periods that each stand alone, or a whole day of meter values."""
+ATTRIBUTES_MAX = 32
+"""Of one element; the protocol has at most 20."""
 ROLES = ("AGR", "CRO", "DSO")
 DECLARATION = re.compile(rb"<!")
 ROOT = re.compile(rb"\A\s*(?:<\?xml[^>]{0,100}\?>)?\s*<(?:[A-Za-z_][\w.-]{0,40}:)?([A-Za-z][\w-]{0,60})[\s/>]")
@@ -44,6 +51,22 @@ INCOMING = {
 }
 
 OWN = {"FlexRequest": uftp.FlexRequest, "FlexOrder": uftp.FlexOrder}
+
+DIGITS_MAX = 64
+
+
+class _PlainDecimal(DecimalConverter):
+    """xs:decimal has no exponent; the library would write 1E+999999999 out in full, for half a minute."""
+
+    def deserialize(self, value: Any, **more: Any) -> Decimal:
+        """The number. Raises ConverterError."""
+        if isinstance(value, str) and ("e" in value.lower() or len(value) > DIGITS_MAX):
+            raise ConverterError(f"{value[:40]!r} is no decimal")
+        found: Decimal = super().deserialize(value, **more)
+        return found
+
+
+converter.register_converter(Decimal, _PlainDecimal())
 
 _CONTEXT = XmlContext()
 _PARSER = XmlParser(
@@ -134,9 +157,16 @@ def _key(text: str, length: int) -> bytes:
     return raw[:length]
 
 
+def _attributes(element: bytes) -> int:
+    return element.count(b"=")
+
+
 def _parse(text: bytes, kinds: dict[str, Any]) -> Any:
     if len(text) > BYTES_MAX:
         raise Unreadable(413, f"{len(text)} bytes; expected at most {BYTES_MAX}")
+    elements = text.split(b"<", MARKS_MAX + 1)
+    if len(elements) > MARKS_MAX + 1 or max(map(_attributes, elements)) > ATTRIBUTES_MAX:
+        raise Unreadable(413, f"more than {MARKS_MAX} elements, or {ATTRIBUTES_MAX} attributes of one")
     if DECLARATION.search(text):
         raise Unreadable(400, "a declaration (<!) in the text; expected none")
     root = ROOT.match(text)

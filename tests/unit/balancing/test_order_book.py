@@ -14,7 +14,7 @@ import pytest
 
 from controller.balancing.admission import Accepted, Admitted, Book, Now, admit, withdrawn
 from controller.balancing.ledger import FILE, Ledger
-from controller.balancing.order_book import OrderBook
+from controller.balancing.order_book import FORGOTTEN, OrderBook
 from controller.balancing.orders import RENEW_S, RETRY_S, Order, wanted
 from controller.domain.instruction import Action, Instruction
 
@@ -38,7 +38,8 @@ def book_with(w: float = 3e6) -> Book:
 
 def due(orders: OrderBook, book: Book, now: Now = kit.NOW) -> list[tuple[Order, Instruction]]:
     assert PLATFORM is not None
-    return orders.due(PLATFORM, wanted(kit.SITE, book, now, orders.told()), now)
+    found = orders.due(PLATFORM, wanted(kit.SITE, book, now, orders.told()), now)
+    return [(order, said) for order, said in found if order.command != FORGOTTEN]
 
 
 def later(s: float, clock_set_by_s: float = 0.0) -> Now:
@@ -80,8 +81,10 @@ def test_a_change_that_was_refused_leaves_the_one_before_to_be_released(tmp_path
         assert told(orders, Book(), accepted=True).action is Action.RELEASE
 
 
-def test_what_was_only_ever_refused_needs_no_release(tmp_path: Path) -> None:
+def test_what_was_only_refused_since_the_last_release_needs_none(tmp_path: Path) -> None:
     with order_book(tmp_path) as orders:
+        told(orders, book_with(), accepted=True)
+        told(orders, Book(), accepted=True)
         told(orders, book_with(), accepted=False)
         assert due(orders, Book()) == []
 
@@ -132,7 +135,26 @@ def test_an_order_of_a_desk_that_the_site_file_names_no_more_is_forgotten(tmp_pa
         told(orders, book_with(), accepted=True)
         assert PLATFORM is not None
         others = replace(PLATFORM, issuers=tuple(x for x in PLATFORM.issuers if x.account != kit.DSO))
-        assert orders.due(others, {}, kit.NOW) == []
+        assert {said.issuer for _, said in orders.due(others, {}, kit.NOW)} <= {kit.TSO}
+
+
+def test_a_station_that_begins_takes_back_one_by_one_what_no_record_says_anything_about(tmp_path: Path) -> None:
+    """The disk of an earlier life may have been full when it ordered that."""
+    assert PLATFORM is not None
+    with order_book(tmp_path) as orders:
+        taken_back = []
+        orders_now = wanted(kit.SITE, book_with(), kit.NOW)
+        for _ in range(7):
+            for order, said in orders.due(PLATFORM, orders_now, kit.NOW):
+                orders.saying(order, said, kit.NOW)
+                orders.answered(order, said, True, "", kit.NOW)
+                taken_back.append((said.action, said.issuer, said.subject))
+    release = Action.RELEASE
+    assert taken_back == [
+        (Action.LIMIT, kit.DSO, "export"),
+        *[(release, kit.DSO, subject) for subject in ("BAT1", "PVA", "import")],
+        (release, kit.TSO, "BAT1"),
+    ]
 
 
 def test_a_disk_that_refuses_is_told_and_what_is_known_stays_right(tmp_path: Path) -> None:

@@ -100,6 +100,22 @@ def test_being_curtailed_is_not_paid_as_delivery(table: tuple[Rounds, Desk, Memo
     assert settled.result.net_eur < 0.0
 
 
+def test_an_order_that_was_given_up_counts_once_its_participant_says_that_it_took_it(
+    table: tuple[Rounds, Desk, Memory], layout: Layout
+) -> None:
+    """The word that it had arrived was lost, by a kill or by the network."""
+    rounds, desk, memory = table
+    seen = projection(layout)
+    (sent,) = rounds.ask(seen, 1, kit.NOON_S + 900.0, kit.NOON_S)
+    kit.tell(desk, kit.offer(sent[kit.AGR], offer_options=[kit.option(power_w=800_000, price=30.0)]))
+    rounds.order(seen, kit.NOON_S)
+    order_id = next(said for said in memory.waiting() if said.kind == "FlexOrder").message_id
+    memory.attempted(order_id, "given up: too late")
+    assert rounds.slots(kit.TODAY) == []
+    kit.tell(desk, uftp.FlexOrderResponse(**kit.head(number=70), flex_order_message_id=order_id))
+    assert [slot.change_w for slot in rounds.slots(kit.TODAY)] == [8e5, 8e5]
+
+
 def test_a_community_scheme_that_joins_at_noon_is_asked_and_ordered_without_a_restart(
     table: tuple[Rounds, Desk, Memory], layout: Layout
 ) -> None:
