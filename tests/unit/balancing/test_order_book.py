@@ -153,7 +153,7 @@ def test_a_station_that_begins_takes_back_one_by_one_what_no_record_says_anythin
     assert taken_back == [
         (Action.LIMIT, kit.DSO, "export"),
         *[(release, kit.DSO, subject) for subject in ("BAT1", "PVA", "import")],
-        (release, kit.TSO, "BAT1"),
+        *[(release, kit.TSO, subject) for subject in ("BAT1", "interface")],
     ]
 
 
