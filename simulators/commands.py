@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 import math
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
@@ -17,7 +18,9 @@ from controller.config.find import find_site
 from controller.config.finding import SiteError
 from controller.config.loader import load_site
 from controller.domain.site import Site
+from drivers.modbus.endpoint import Endpoint
 from simulators.clock_time import parse_clock
+from simulators.device_certificates import make_certificates
 from simulators.faults import Fault, parse_fault
 from simulators.host import Host, HostSettings
 from simulators.scenario import Scenario, ScenarioError, load_scenario
@@ -33,6 +36,12 @@ from simulators.world import World
 @click.option("--start", "start_text", help="Clock time to start at, HH:MM.")
 @click.option("--status-socket", "status_path", type=click.Path(), help="Unix socket for truth, score and faults.")
 @click.option("--port-offset", default=0, show_default=True, help="Added to every port of the site file.")
+@click.option(
+    "--certificates",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder with ca.pem, device.pem and device.key for modbus+tls; made, with gridedge.pem, where missing.",
+)
+@click.option("--scenario", "scenario_name", help="Scenario of another site, when SITE is a copy of it.")
 @click.option("--fault", "faults", multiple=True, help="KIND:DEVICE[.POINT=FRAC][@HH:MM][+SECONDS]; may be repeated.")
 def simulate(
     site: str,
@@ -43,28 +52,43 @@ def simulate(
     start_text: str | None,
     status_path: str | None,
     port_offset: int,
+    certificates: Path | None,
+    scenario_name: str | None,
     faults: tuple[str, ...],
 ) -> None:
     """Simulate a substation: serve every device of SITE on the ports of its site file.
 
+    All that a site file can name is served: Modbus TCP, RTU frames in TCP, Modbus/TCP Security, OPC UA, and serial
+    lines, which are pseudo terminals under the name of the port (choose one that is free, such as /tmp/bus1).
     SITE is a path, or the name of a file in site_configs/ without its ending. Runs until the scenario's day is over
     or until it is interrupted, then prints what the limits really saw.
     """
     console = Console()
     try:
         SystemClock(speed)
-        world = _world(site, seed, not no_control, start_text, [parse_fault(text) for text in faults])
+        world = _world(site, scenario_name, seed, not no_control, start_text, [parse_fault(text) for text in faults])
+        if certificates is not None and make_certificates(certificates, _secured_hosts(world.site)):
+            console.print(f"made certificates for 30 days in {certificates}", highlight=False)
         duration_s = world.scenario.duration_s if hours is None else hours * 3600.0
-        final = asyncio.run(_run(world, HostSettings(speed, duration_s, port_offset, status_path), console))
+        final = asyncio.run(
+            _run(world, HostSettings(speed, duration_s, port_offset, status_path, certificates), console)
+        )
     except (SiteError, ScenarioError, ValueError, KeyError, OSError) as error:
         raise click.ClickException(str(error)) from error
     _print_score(console, final["score"])
 
 
-def _world(name: str, seed: int, controlled: bool, start_text: str | None, faults: list[Fault]) -> World:
+def _secured_hosts(site: Site) -> tuple[str, ...]:
+    where = [Endpoint.parse(device.endpoint) for device in site.devices if device.protocol == "modbus"]
+    return tuple({item.host: None for item in where if item.tls})
+
+
+def _world(
+    name: str, scenario_name: str | None, seed: int, controlled: bool, start_text: str | None, faults: list[Fault]
+) -> World:
     path = find_site(name)
     site = load_site(path)
-    scenario = load_scenario(path.stem)
+    scenario = load_scenario(scenario_name or path.stem)
     if start_text is not None:
         scenario = scenario.starting_at(parse_clock(start_text))
     scenario = dataclasses.replace(scenario, faults=(*scenario.faults, *faults))

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from controller.domain.site import Device
+from drivers.modbus.endpoint import Endpoint
 from simulators.adapters.modbus_server import ModbusServer
 from simulators.adapters.opcua_server import OpcUaServer
+from simulators.adapters.serial_line import SerialLine
+from simulators.device_certificates import device_context
 from simulators.field_device import PlantDevice
 from simulators.world import World
 
 OPC_UA = "opcua"
+_Server = ModbusServer | OpcUaServer | SerialLine
+_Members = Sequence[tuple[Device, PlantDevice]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,27 +35,26 @@ class Listening:
 
 @dataclass(slots=True)
 class _Endpoint:
-    host: str
-    port: int
-    devices: list[tuple[Device, PlantDevice]]
-    server: ModbusServer | OpcUaServer
+    protocol: str
+    address: str
+    devices: _Members
+    server: _Server
     running: bool = False
 
 
 class Endpoints:
-    """Servers of all devices of ``world``; ``port_offset`` is added to every port of the site file."""
+    """Servers of all devices of ``world``; ``port_offset`` is added to every port of the site file.
 
-    def __init__(self, world: World, port_offset: int) -> None:
-        groups: dict[tuple[str, str, int], list[tuple[Device, PlantDevice]]] = {}
+    ``certificates`` is the folder that secured Modbus devices prove themselves from; see
+    :mod:`simulators.device_certificates`. Raises ValueError when it is missing and there are any.
+    """
+
+    def __init__(self, world: World, port_offset: int, certificates: Path | None = None) -> None:
+        groups: dict[tuple[str, str], list[tuple[Device, PlantDevice]]] = {}
         for device in world.site.devices:
-            host, port = address_of(device)
-            groups.setdefault((device.protocol, host, port + port_offset), []).append(
-                (device, world.devices[device.id])
-            )
-        self._endpoints = [
-            _Endpoint(host, port, members, _server(protocol, host, port, members))
-            for (protocol, host, port), members in groups.items()
-        ]
+            key = (device.protocol, _line_of(device))
+            groups.setdefault(key, []).append((device, world.devices[device.id]))
+        self._endpoints = [_endpoint(members, port_offset, certificates) for members in groups.values()]
 
     async def start(self) -> None:
         """Listen on all ports; OSError names the one that is taken, and nothing stays open then."""
@@ -85,8 +90,8 @@ class Endpoints:
             Listening(
                 device=device.id,
                 commands=device.unit or "",
-                protocol="OPC UA" if device.protocol == OPC_UA else "Modbus TCP",
-                address=f"{endpoint.host}:{endpoint.port}",
+                protocol=endpoint.protocol,
+                address=endpoint.address,
                 unit_address=device.unit_address,
                 profile=device.profile,
             )
@@ -106,9 +111,30 @@ def address_of(device: Device) -> tuple[str, int]:
     return parts.hostname, parts.port
 
 
-def _server(
-    protocol: str, host: str, port: int, members: Sequence[tuple[Device, PlantDevice]]
-) -> ModbusServer | OpcUaServer:
-    if protocol == OPC_UA:
-        return OpcUaServer([(host, port, plant) for _, plant in members])
-    return ModbusServer([(host, port, device.unit_address, plant) for device, plant in members])
+def _line_of(device: Device) -> str:
+    """What devices on one connection have in common."""
+    if device.protocol == OPC_UA:
+        return "{}:{}".format(*address_of(device))
+    return "{}:{}".format(*Endpoint.parse(device.endpoint).line)
+
+
+def _endpoint(members: _Members, port_offset: int, certificates: Path | None) -> _Endpoint:
+    """The server behind one connection."""
+    first = members[0][0]
+    if first.protocol == OPC_UA:
+        host, port = address_of(first)
+        opcua = OpcUaServer([(host, port + port_offset, plant) for _, plant in members])
+        return _Endpoint("OPC UA", f"{host}:{port + port_offset}", members, opcua)
+    where = Endpoint.parse(first.endpoint)
+    if where.serial is not None:
+        line = SerialLine(where.host, [(device.unit_address, plant) for device, plant in members])
+        return _Endpoint("Modbus RTU", where.host, members, line)
+    port = where.port + port_offset
+    units = [(where.host, port, device.unit_address, plant) for device, plant in members]
+    address = f"{where.host}:{port}"
+    if where.tls:
+        tls = device_context(certificates, first, where.host)
+        return _Endpoint("Modbus TLS", address, members, ModbusServer(units, tls=tls))
+    return _Endpoint(
+        "Modbus RTU in TCP" if where.rtu else "Modbus TCP", address, members, ModbusServer(units, rtu=where.rtu)
+    )

@@ -11,6 +11,7 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from controller.clock import SystemClock
@@ -28,12 +29,13 @@ _STEP_S_MIN = 0.05
 
 @dataclass(frozen=True, slots=True)
 class HostSettings:
-    """``duration_s`` in world seconds; ``status_path`` of a Unix socket, or None."""
+    """``duration_s`` in world seconds; ``status_path`` of a Unix socket, ``certificates`` a folder, or None."""
 
     speed: float = 1.0
     duration_s: float = math.inf
     port_offset: int = 0
     status_path: str | None = None
+    certificates: Path | None = None
 
 
 class Host:
@@ -41,7 +43,7 @@ class Host:
 
     def __init__(self, world: World, settings: HostSettings, say: Callable[[str], None]) -> None:
         self.world = world
-        self.endpoints = Endpoints(world, settings.port_offset)
+        self.endpoints = Endpoints(world, settings.port_offset, settings.certificates)
         self._settings = settings
         self._say = say
         self._status = None if settings.status_path is None else StatusSocket(settings.status_path, self.command)

@@ -1,4 +1,5 @@
-"""Simulated devices on Modbus TCP, served by pymodbus: an implementation that shares no code with our client.
+"""Simulated devices on Modbus TCP (plain, secured, or RTU frames in it), served by pymodbus: an implementation that
+shares no code with our client.
 
 Registers are computed when they are read, writes go straight to the device. Only hooks that pymodbus documents are
 used: ``SimDevice.action`` for the registers, ``trace_pdu`` and ``trace_packet`` for what leaves the server.
@@ -8,25 +9,39 @@ pymodbus (3.16) answers one request per received segment: a client that pipeline
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Sequence
 
+from pymodbus import FramerType
 from pymodbus.constants import ExcCodes
 from pymodbus.pdu import ExceptionResponse, ModbusPDU
-from pymodbus.server import ModbusTcpServer
+from pymodbus.server import ModbusTcpServer, ModbusTlsServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
 from simulators.adapters.encoding import RegisterMap, WriteRefusedError
 from simulators.device import SimulatedDevice
 
 _TABLES = {3: "holding", 4: "input", 6: "holding", 16: "holding"}
-_UNIT_AT = 6  # offset of the unit address in a Modbus TCP header
+_UNIT_AT = {FramerType.SOCKET: 6, FramerType.RTU: 0}  # offset of the unit address in a frame
 _ANY_UNIT = 0  # the pymodbus device that takes requests for units which do not exist
 
 
 class ModbusServer:
-    """Any number of devices; those with the same (host, port) are units behind one listener."""
+    """Any number of devices; those with the same (host, port) are units behind one listener.
 
-    def __init__(self, devices: Sequence[tuple[str, int, int, SimulatedDevice]]) -> None:
+    ``rtu`` frames as RTU, as behind a transparent serial gateway: units that do not exist are silent there. ``tls``
+    secures every connection (Modbus/TCP Security).
+    """
+
+    def __init__(
+        self,
+        devices: Sequence[tuple[str, int, int, SimulatedDevice]],
+        *,
+        rtu: bool = False,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self._framing = FramerType.RTU if rtu else FramerType.SOCKET
+        self._tls = tls
         self._units: dict[tuple[str, int], dict[int, _Unit]] = {}
         for host, port, unit_address, device in devices:
             units = self._units.setdefault((host, port), {})
@@ -38,7 +53,7 @@ class ModbusServer:
     async def start(self) -> None:
         """Listen on every port; OSError names the one that is taken."""
         for (host, port), units in self._units.items():
-            server = _listener(host, port, units)
+            server = _listener(host, port, units, self._framing, self._tls)
             if not await server.listen():
                 await self.stop()
                 raise OSError(f"cannot listen on {host}:{port} for Modbus TCP; is the port in use?")
@@ -102,7 +117,9 @@ class _Unit:
         return None
 
 
-def _listener(host: str, port: int, units: dict[int, _Unit]) -> ModbusTcpServer:
+def _listener(
+    host: str, port: int, units: dict[int, _Unit], framing: FramerType, tls: ssl.SSLContext | None
+) -> ModbusTcpServer:
     """A pymodbus server that drops the answers of silent units and refuses unknown ones with exception 11."""
 
     def sent_pdu(sending: bool, pdu: ModbusPDU) -> ModbusPDU:
@@ -111,10 +128,19 @@ def _listener(host: str, port: int, units: dict[int, _Unit]) -> ModbusTcpServer:
         return ExceptionResponse(pdu.function_code & 0x7F, ExcCodes.GATEWAY_NO_RESPONSE, pdu.dev_id, pdu.transaction_id)
 
     def sent_packet(sending: bool, data: bytes) -> bytes:
-        unit = units.get(data[_UNIT_AT]) if sending else None
-        return b"" if unit is not None and unit.device.silent else data
+        if not sending:
+            return data
+        unit = units.get(data[_UNIT_AT[framing]])
+        silent = framing is FramerType.RTU if unit is None else unit.device.silent
+        return b"" if silent else data
 
     devices = [unit.sim_device(address) for address, unit in units.items()]
     if _ANY_UNIT not in units:
         devices.append(SimDevice(_ANY_UNIT, simdata=[SimData(0, datatype=DataType.REGISTERS)]))
-    return ModbusTcpServer(devices, address=(host, port), trace_pdu=sent_pdu, trace_packet=sent_packet)
+    if tls is None:
+        return ModbusTcpServer(
+            devices, address=(host, port), framer=framing, trace_pdu=sent_pdu, trace_packet=sent_packet
+        )
+    return ModbusTlsServer(
+        devices, address=(host, port), framer=framing, sslctx=tls, trace_pdu=sent_pdu, trace_packet=sent_packet
+    )

@@ -20,7 +20,7 @@ def free_offset(site: Site, offsets: Sequence[int] = OFFSETS) -> tuple[int, str]
 
     Another process may still take one in the meantime; then the simulator says so. Raises :class:`NoFreePorts`.
     """
-    addresses = sorted({address_of(device) for device in site.devices})
+    addresses = sorted({address_of(device) for device in site.devices if not device.endpoint.startswith("rtu:")})
     first_taken = ""
     for offset in offsets:
         if any(port + offset > 65535 for _, port in addresses):

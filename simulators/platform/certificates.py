@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import ssl
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -39,12 +40,14 @@ class Authority:
         self.ca_file = folder / "ca.pem"
         self.ca_file.write_bytes(self._certificate.public_bytes(_PEM))
 
-    def issue(self, name: str, *, expired: bool = False) -> Identity:
-        """A certificate for ``name`` (host name or address) that may serve and ask."""
+    def issue(self, name: str, *, expired: bool = False, also: Sequence[str] = ()) -> Identity:
+        """A certificate for ``name`` (host name or address), and ``also`` for others, that may serve and ask."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         builder = _builder(subject, self._name, key.public_key(), expired=expired)
-        builder = builder.add_extension(x509.SubjectAlternativeName([_general(name)]), critical=False)
+        builder = builder.add_extension(
+            x509.SubjectAlternativeName([_general(item) for item in (name, *also)]), critical=False
+        )
         vouched = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
         certificate = builder.add_extension(vouched, critical=False).sign(self._key, hashes.SHA256())
         stem = name.replace(":", "_") + ("-expired" if expired else "")
