@@ -61,6 +61,8 @@ def _check_times(draft: Draft, path: Path, device: DeviceModel) -> None:
 def _check_address(draft: Draft, path: Path, device: DeviceModel) -> None:
     if device.protocol == "opcua" and device.unit_address is not None:
         draft.report((*path, "unit_address"), show(device.unit_address), "the key left out", "OPC UA has none")
+    if device.protocol != "opcua" and device.delivery is not None:
+        draft.report((*path, "delivery"), show(device.delivery), "the key left out", "only OPC UA has subscriptions")
 
 
 def _check_feed(draft: Draft, path: Path, point: str, target: str) -> None:

@@ -212,6 +212,7 @@ def to_device(device: DeviceModel, feeds: dict[str, str]) -> Device:
         stale_s=device.stale_s,
         timeout_s=device.timeout_s,
         options=device.options.model_dump(exclude_none=True),
+        delivery=device.delivery or "auto",
     )
 
 

@@ -149,4 +149,9 @@ class DeviceModel(Strict):
     poll_s: float = number("seconds", 0.05, 60, "Time between two polls.", 1.0)
     stale_s: float = number("seconds", 0.1, 300, "Age beyond which a value no longer counts.", 3.0)
     timeout_s: float = number("seconds", 0.05, 10, "Longest wait for one answer.", 0.8)
+    delivery: Literal["auto", "read", "subscription"] | None = about(
+        "OPC UA only: values are asked for at every poll (read), reported by the server (subscription), or by what "
+        "costs less (auto); left out: auto (docs/opcua.md).",
+        None,
+    )
     options: OptionsModel = about("How the connection is secured.", OptionsModel())

@@ -23,7 +23,8 @@ class Device:
     UA); ``unit_address`` the Modbus unit id; ``options`` how the connection is secured, by the keys of the site file.
     ``feeds`` maps a point name of the profile to a controller point (``{"p_w": "branch.T1.p_w"}``); the value may be
     prefixed with ``-`` when the device counts the other way round than the house does (wired backwards included).
-    ``unit`` names the controllable unit that the device commands, or is None for a meter.
+    ``unit`` names the controllable unit that the device commands, or is None for a meter. ``delivery`` is how an OPC UA
+    server's values come: ``auto``, ``read`` or ``subscription``.
     """
 
     id: str
@@ -37,6 +38,7 @@ class Device:
     stale_s: float
     timeout_s: float
     options: Mapping[str, str] = field(default_factory=dict)
+    delivery: str = "auto"
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,11 @@ class Link:
         self._drop(session, str(fault))
         raise fault
 
+    @property
+    def subscribed(self) -> bool:
+        """True while a server reports changes by itself."""
+        return self._session is not None and self._session.subscribed
+
     async def aclose(self) -> None:
         """Close for good; safe to call twice."""
         self._closed = True
@@ -64,7 +69,7 @@ class Link:
 
     async def _get(self, until_s: float, within_s: float) -> OpcUaSession:
         if self._session is not None and not self._session.alive:
-            self._drop(self._session, "the server closed the connection")
+            self._drop(self._session, self._session.fault or "the server closed the connection")
         if self._session is None:
             await self._connect_until(until_s, within_s)
         if self._session is None:

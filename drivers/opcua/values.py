@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 
 from controller.domain.measurement import Measurement, Quality
 from drivers.profile import DerivedSpec, PointSpec
@@ -32,15 +31,15 @@ class NodeValue:
     """What one read says about one node: a whole DataValue, in terms of this driver.
 
     ``status`` is the OPC UA status code, ``type`` the name of the built-in type (``""`` for none, ``Double[]`` for an
-    array).
+    array). The times are what the data source and the server say, in seconds since 1970 by their own clocks.
     """
 
     status: int
     status_name: str
     type: str
     value: object
-    source_time: datetime | None = None
-    server_time: datetime | None = None
+    source_utc_s: float | None = None
+    server_utc_s: float | None = None
 
 
 class EncodeError(ValueError):
@@ -84,13 +83,31 @@ def _decode(spec: PointSpec, node: NodeValue) -> tuple[str, float]:
 
 def _age_note(node: NodeValue, stale_s: float) -> str:
     """A remark when the source has been silent for long by the server's own clock; a steady value may be old too."""
-    if node.source_time is None or node.server_time is None:
+    if node.source_utc_s is None or node.server_utc_s is None:
         return ""
-    try:
-        age_s = (node.server_time - node.source_time).total_seconds()
-    except TypeError:  # one with, one without a time zone
-        return ""
+    age_s = node.server_utc_s - node.source_utc_s
     return f"source time is {age_s:.1f} s behind the server" if age_s > stale_s else ""
+
+
+class SourceOrder:
+    """Notices a sample that is older than the last one of its point by the source's own clock.
+
+    Such a sample was delivered twice or late: it is uncertain. A clock that was set back costs one sample.
+    """
+
+    def __init__(self) -> None:
+        self._last_utc_s: dict[str, float] = {}
+
+    def judge(self, name: str, node: NodeValue, found: Measurement) -> Measurement:
+        """``found`` as it is, or uncertain."""
+        if node.source_utc_s is None:
+            return found
+        back_s = self._last_utc_s.get(name, node.source_utc_s) - node.source_utc_s
+        self._last_utc_s[name] = node.source_utc_s
+        if back_s <= 0.0 or found.quality is not Quality.GOOD:
+            return found
+        reason = f"source time went back by {back_s:.3f} s"
+        return Measurement(found.value, Quality.UNCERTAIN, found.measured_at_s, found.received_at_s, reason)
 
 
 def encode(spec: PointSpec, value: float, *, floor: bool = False) -> int | float | bool:

@@ -59,11 +59,16 @@ def free_port() -> int:
 
 
 def opcua_device(
-    port: int, profile: Profile = RTU, timeout_s: float = 1.0, security: OpcUaSecurity | None = None
+    port: int,
+    profile: Profile = RTU,
+    timeout_s: float = 1.0,
+    security: OpcUaSecurity | None = None,
+    delivery: str = "auto",
+    poll_s: float = 1.0,
 ) -> OpcUaDevice:
     """Our driver, pointed at a local server."""
     endpoint = f"opc.tcp://127.0.0.1:{port}/"
-    device = Device("DUT", "opcua", endpoint, 1, profile.id, {}, None, 1.0, 3.0, timeout_s)
+    device = Device("DUT", "opcua", endpoint, 1, profile.id, {}, None, poll_s, 3.0, timeout_s, {}, delivery)
     return OpcUaDevice(device, profile, SystemClock(), security)
 
 

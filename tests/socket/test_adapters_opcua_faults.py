@@ -19,8 +19,8 @@ from asyncua import Node, Server, ua
 
 from controller.domain.command import OutcomeState
 from controller.domain.measurement import Quality
-from drivers.opcua.session import guard, session
-from drivers.opcua.session.guard import CHUNK_BYTES_MAX, CHUNKS_MAX, MESSAGE_BYTES_MAX
+from drivers.opcua.session import protocol, session
+from drivers.opcua.session.protocol import CHUNK_BYTES_MAX, CHUNKS_MAX, MESSAGE_BYTES_MAX
 from drivers.profile import FailBehaviour, PointSpec, Profile
 from simulators.adapters.gate import Gate
 from simulators.adapters.opcua_server import OpcUaServer
@@ -307,8 +307,8 @@ async def test_a_peer_that_speaks_something_else_is_missing_and_nothing_is_raise
 
 
 async def test_the_peer_cannot_lift_our_limits() -> None:
-    caps = guard.Caps(CHUNK_BYTES_MAX, CHUNK_BYTES_MAX, CHUNKS_MAX, MESSAGE_BYTES_MAX)
-    caps.update_client_limits(ua.Acknowledge(0, 0, 0x7FFF_FFFF, 0, 0))
+    caps = protocol.Caps(CHUNK_BYTES_MAX, CHUNK_BYTES_MAX, CHUNKS_MAX, MESSAGE_BYTES_MAX)
+    caps.update_client_limits(ua.Acknowledge(0, 65_535, 0x7FFF_FFFF, 0, 0))
     assert caps.max_recv_buffer == CHUNK_BYTES_MAX
     assert not caps.is_msg_size_within_limit(MESSAGE_BYTES_MAX + 1)
     assert not caps.is_chunk_count_within_limit(CHUNKS_MAX + 1)

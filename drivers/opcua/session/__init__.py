@@ -5,7 +5,7 @@ health probes and subscriptions are not used: they re-use NodeIds (a renumbered 
 with Good quality), and some of their failures are only logged.
 """
 
-from drivers.opcua.session.guard import LinkError
-from drivers.opcua.session.session import OpcUaSession, UnresolvedError
+from drivers.opcua.session.protocol import LinkError
+from drivers.opcua.session.session import OpcUaSession, Terms, UnresolvedError
 
-__all__ = ["LinkError", "OpcUaSession", "UnresolvedError"]
+__all__ = ["LinkError", "OpcUaSession", "Terms", "UnresolvedError"]

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from asyncua import ua
-from asyncua.ua.object_ids import ObjectIds
 
 from drivers.opcua.deadline import deadline
 from drivers.opcua.security import fingerprint
-from drivers.opcua.session.guard import GuardedClient, LinkError, abort, connect, field_faults
-from drivers.opcua.session.nodes import value_of
+from drivers.opcua.session.guard import GuardedClient, abort, connect, field_faults, protocol_of
+from drivers.opcua.session.nodes import NAMESPACES
+from drivers.opcua.session.protocol import LinkError
+from drivers.opcua.session.services import READ, read_answer, read_request, read_value_id
 
 ENDPOINTS_MAX, NAMESPACES_MAX = 32, 64
 
@@ -47,14 +48,13 @@ async def namespaces(url: str, within_s: float) -> tuple[str, ...]:
         with field_faults(f"read the namespaces of {url}", None):
             async with deadline(within_s):
                 await connect(client, None)
-                node = ua.NodeId(ua.Int32(ObjectIds.Server_NamespaceArray))
-                (answer,) = await client.uaclient.read(ua.ReadParameters(NodesToRead=[value_of(node)]))
+                request = read_request([read_value_id(NAMESPACES)])
+                (answer,) = await read_answer(await protocol_of(client).ask(READ, request), 1)
     finally:
         abort(client)
-    uris = answer.Value.Value if answer.Value is not None else None
-    if not isinstance(uris, list):
+    if not isinstance(answer.value, tuple):
         raise LinkError("the server does not tell its namespaces")
-    return tuple(str(uri) for uri in uris[:NAMESPACES_MAX])
+    return tuple(str(uri) for uri in answer.value[:NAMESPACES_MAX])
 
 
 def _endpoint(item: ua.EndpointDescription) -> ServerEndpoint:

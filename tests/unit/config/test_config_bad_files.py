@@ -221,6 +221,7 @@ DEVICES = [
         "password_file",
     ),
     ("profile: hub,", "profile: hub, unit_address: 3,¶", "devices[4].unit_address", "OPC UA"),
+    ("profile: store,", "profile: store, delivery: read,¶", "devices[3].delivery", "only OPC UA"),
     ("profile: hub,", "profile: huub,¶", "devices[4].profile", "installed"),
     ("profile: store,", "profile: inverter,¶", "devices[3].profile", "command p_w"),
     ("profile: store,", "profile: hub,¶", "devices[3].protocol", "speaks opcua"),

@@ -1,0 +1,221 @@
+"""The latest value of every point as the server reports changes, and the watch over the server's silence."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from drivers.opcua.deadline import deadline
+from drivers.opcua.session.guard import field_faults
+from drivers.opcua.session.limits import Ask, ServerLimits, batches
+from drivers.opcua.session.protocol import LinkError, RefusedError
+from drivers.opcua.session.services import (
+    CREATE_ITEMS,
+    CREATE_SUBSCRIPTION,
+    PUBLISH,
+    Granted,
+    Published,
+    create_subscription_answer,
+    create_subscription_request,
+    monitor_answer,
+    monitor_request,
+    publish_answer,
+    publish_request,
+)
+from drivers.opcua.values import NodeValue
+
+KEEP_ALIVE_S = 0.75
+"""Wanted between two messages when nothing changes."""
+KEEP_ALIVE_REVISED_MAX = 4.0 / 3.0
+"""How much longer a server may make it."""
+QUIET_S = 2.5
+"""Silence after which the link counts as dead."""
+LIFETIME_S = 10.0
+"""How long the server keeps a subscription that we have abandoned."""
+QUEUE = 1
+"""Of a monitored item: only the newest value counts."""
+_SEQUENCE_MAX = 0xFFFF_FFFF
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What we ask for, in machine seconds: changes every ``interval_s``, a sign of life every ``keep_alive_s``."""
+
+    interval_s: float
+    keep_alive_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """Values by point; all are from after ``sent_s`` and were complete at ``received_s`` (site seconds)."""
+
+    values: Mapping[str, NodeValue]
+    sent_s: float
+    received_s: float
+
+
+class Subscription:
+    """One subscription of one session; ends at the first doubt, and then ``fault`` says why.
+
+    A value is as old as the publish request whose answer last spoke for it: the server can have made that answer only
+    after the request was sent, and a message without the value says that it has not changed. Neither needs a clock of
+    the server's.
+    """
+
+    def __init__(
+        self,
+        ask: Ask,
+        granted: Granted,
+        names: list[str],
+        now_s: Callable[[], float],
+        cut: Callable[[LinkError], None],
+        monitored: int,
+    ) -> None:
+        self.fault = ""
+        self.values: dict[str, NodeValue] = {}
+        self._ask = ask
+        self._granted = granted
+        self._names = names
+        self._monitored = monitored
+        self._now_s = now_s
+        self._cut = cut
+        self._acknowledge: list[tuple[int, int]] = []
+        self._expected = 1
+        self._least_offset_s: float | None = None
+        self._as_of_s = self._received_s = now_s()
+        self._complete = asyncio.Event()
+        self._task = asyncio.get_running_loop().create_task(self._run())
+
+    async def first_values(self) -> None:
+        """Wait until every point has its first value. Raises :class:`LinkError` when one does not come."""
+        ended = asyncio.ensure_future(self._complete.wait())
+        try:
+            await asyncio.wait((ended, self._task), timeout=QUIET_S, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            ended.cancel()
+        if not self._complete.is_set():
+            absent = [name for name in self._names if name not in self.values]
+            raise LinkError(self.fault or f"no first value of {', '.join(absent[:5])} within {QUIET_S:g} s")
+
+    def heard(self) -> Heard:
+        """What is known now. Raises :class:`LinkError` when the subscription has ended."""
+        if self._task.done():
+            if not self._task.cancelled():
+                self._task.result()
+            raise LinkError(self.fault or "the subscription has ended")
+        return Heard(self.values, self._as_of_s, self._received_s)
+
+    def end(self) -> None:
+        """Stop listening; safe to call twice."""
+        self._task.cancel()
+
+    async def _run(self) -> None:
+        try:
+            while True:
+                await self._listen()
+        except LinkError as fault:
+            self.fault = str(fault)
+            self._cut(fault)
+
+    async def _listen(self) -> None:
+        """Send a publish request and take its answer; one at a time, so that its sending bounds the values' age."""
+        sent_s, acknowledged = self._now_s(), self._acknowledge
+        self._acknowledge = []
+        with field_faults("publish", None):
+            try:
+                async with deadline(QUIET_S):
+                    reader = await self._ask(PUBLISH, publish_request(acknowledged))
+            except TimeoutError:
+                raise LinkError(f"the subscription has been quiet for {QUIET_S:g} s") from None
+            received_s, arrived_s = self._now_s(), asyncio.get_running_loop().time()
+            message = await publish_answer(reader)
+        self._check_lag(message, arrived_s)
+        self._take(message, sent_s, received_s)
+
+    def _take(self, message: Published, sent_s: float, received_s: float) -> None:
+        """One message, in the order of arrival."""
+        if message.subscription != self._granted.id:
+            raise LinkError(f"message of subscription {message.subscription}; expected {self._granted.id}")
+        self._check_sequence(message)
+        for handle, value in message.changes.items():
+            if handle >= len(self._names):
+                raise LinkError(f"value of item {handle}, which nobody asked for")
+            self.values[self._names[handle]] = value
+        if not message.more:
+            self._as_of_s, self._received_s = max(self._as_of_s, sent_s), received_s
+        if len(self.values) >= self._monitored:
+            self._complete.set()
+
+    def _check_sequence(self, message: Published) -> None:
+        """Every message takes the next number; a keep-alive names the next one (some servers: the last)."""
+        last = _SEQUENCE_MAX if self._expected == 1 else self._expected - 1
+        right = (self._expected, last, 0) if message.keep_alive else (self._expected,)
+        if message.sequence not in right:
+            raise LinkError(f"message {message.sequence} came; expected {self._expected}: values were lost")
+        if not message.keep_alive:
+            self._acknowledge.append((message.subscription, message.sequence))
+            self._expected = 1 if message.sequence == _SEQUENCE_MAX else message.sequence + 1
+
+    def _check_lag(self, message: Published, arrived_s: float) -> None:
+        """Messages that come ever later than they were made say that somebody between us and the server stores them."""
+        if message.made_utc_s is None:
+            return
+        offset_s = arrived_s - message.made_utc_s
+        least_s = offset_s if self._least_offset_s is None else min(offset_s, self._least_offset_s)
+        self._least_offset_s = least_s
+        if offset_s - least_s > QUIET_S:
+            raise LinkError(f"messages come {offset_s - least_s:.1f} s late (or the server's clock was set)")
+
+
+async def subscribe(
+    ask: Ask,
+    nodes: Mapping[str, bytes],
+    wish: Wish,
+    limits: ServerLimits,
+    now_s: Callable[[], float],
+    cut: Callable[[LinkError], None],
+) -> tuple[Subscription, dict[str, str]]:
+    """A subscription to every node with its first values, and the points that the server does not monitor, with why.
+
+    Raises :class:`RefusedError` when the server turns it down or makes too little
+    of it: there is another way to read, and the session is still good.
+    """
+    keep_alive_count = max(1, round(wish.keep_alive_s / wish.interval_s))
+    lifetime_count = max(3 * keep_alive_count, round(LIFETIME_S / wish.interval_s))
+    request = create_subscription_request(wish.interval_s, keep_alive_count, lifetime_count)
+    granted = create_subscription_answer(await ask(CREATE_SUBSCRIPTION, request))
+    _check_granted(granted, wish)
+    problems: dict[str, str] = {}
+    for batch in batches(list(enumerate(nodes.items())), limits.items):
+        problems |= await _monitor(ask, granted.id, batch, wish.interval_s)
+    if problems.keys() == nodes.keys():
+        raise RefusedError(f"monitor: the server monitors nothing: {next(iter(problems.values()), 'no points')}")
+    subscription = Subscription(ask, granted, list(nodes), now_s, cut, len(nodes) - len(problems))
+    try:
+        await subscription.first_values()
+    except BaseException:
+        subscription.end()
+        raise
+    return subscription, problems
+
+
+async def _monitor(
+    ask: Ask, subscription: int, batch: Sequence[tuple[int, tuple[str, bytes]]], interval_s: float
+) -> dict[str, str]:
+    """Create monitored items; what is wrong with which."""
+    items = [(handle, node) for handle, (_, node) in batch]
+    request = monitor_request(subscription, items, interval_s, QUEUE)
+    made = monitor_answer(await ask(CREATE_ITEMS, request), len(items))
+    return {name: made[at].problem for at, (_, (name, _)) in enumerate(batch) if made[at].problem}
+
+
+def _check_granted(granted: Granted, wish: Wish) -> None:
+    """What a server revises is checked, never assumed."""
+    slowest_s = KEEP_ALIVE_REVISED_MAX * max(wish.interval_s, wish.keep_alive_s)
+    if not 0.0 < granted.publishing_s <= slowest_s:
+        raise RefusedError(f"subscribe: server publishes every {granted.publishing_s:g} s; expected {slowest_s:g} s")
+    if not 0.0 < granted.keep_alive_s <= slowest_s:
+        raise RefusedError(f"subscribe: server keeps alive every {granted.keep_alive_s:g} s; expected {slowest_s:g} s")
+    if granted.lifetime_count * granted.publishing_s < QUIET_S:
+        raise RefusedError(f"subscribe: server forgets after {granted.lifetime_count * granted.publishing_s:g} s")
