@@ -14,8 +14,11 @@ class HostWatch:
         self.online = False
         self._told_ms = -1
 
-    def hear(self, body: bytes) -> str:
-        """Take one STATE message; why it was not believed, empty when it was."""
+    def hear(self, body: bytes, now_ms: int) -> str:
+        """Take one STATE message; why it was not believed, empty when it was.
+
+        A word from the future counts as one of now, so that a host whose clock was ahead can still take it back.
+        """
         if len(body) > STATE_BYTES_MAX:
             return f"{len(body)} bytes; expected at most {STATE_BYTES_MAX}"
         try:
@@ -27,5 +30,5 @@ class HostWatch:
             return 'not {"online": true or false, "timestamp": ms since 1970}'
         if told_ms < self._told_ms:
             return f"said at {told_ms}, before the last word at {self._told_ms}"
-        self.online, self._told_ms = online, told_ms
+        self.online, self._told_ms = online, min(told_ms, now_ms)
         return ""

@@ -44,14 +44,17 @@ Connect = Callable[[Broker, str, Packet], AbstractAsyncContextManager[Connection
 
 
 class _Session:
-    """One connection: whether the host was heard on it, and what is wanted of it."""
+    """One connection: whether the host was heard on it, what is wanted of it, and how far it came.
+
+    ``born`` from the first packet of a birth on, ``left`` from the death on.
+    """
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self.host_there = asyncio.Event()
         self.rebirth = asyncio.Event()
         self.broken = asyncio.Event()
-        self.born = False
+        self.born = self.left = False
         self.reason = ""
 
 
@@ -139,7 +142,7 @@ class SparkplugLink:
 
     def _hear_host(self, session: _Session, heard: Heard) -> None:
         """[message-flow-edge-node-birth-publish-phid-wait-…, …-phid-offline]"""
-        doubt = self._host.hear(heard.body)
+        doubt = self._host.hear(heard.body, self._now_ms())
         if doubt:
             self._refuse(heard.topic, [doubt])
         elif self._host.online:
@@ -159,8 +162,9 @@ class SparkplugLink:
         if self._settings.primary_host:
             await session.host_there.wait()
         session.rebirth.clear()
+        session.born = True
         await self._give_birth(session)
-        self._session, session.born, self._told_trouble = session, True, ""
+        self._session, self._missed, self._told_trouble = session, False, ""
         _log.info("sparkplug.born", to=self.name)
         while True:
             with suppress(TimeoutError):
@@ -187,15 +191,20 @@ class SparkplugLink:
         raise LinkLost(session.reason)
 
     async def _leave(self, session: _Session) -> None:
-        """The node dies by its own word where it can: a clean disconnection makes the broker forget the will."""
-        self._session = None
-        if session.born and not session.broken.is_set():
+        """The node dies by its own word: the disconnection that follows makes the broker forget the will.
+
+        Nothing is waited for before it, and nothing may follow it, whoever else is about to send.
+        """
+        self._session, session.left = None, True
+        if session.born:
             with suppress(OSError, TimeoutError):
                 async with asyncio.timeout(LEAVE_S):
                     await session.connection.publish(self._node.death(self._now_ms()))
 
     async def _publish(self, session: _Session, packets: Iterable[Packet]) -> None:
         for packet in packets:
+            if session.left:
+                raise LinkLost("the session ended")
             await self._kept(session, session.connection.publish(packet))
 
     async def _kept(self, session: _Session, work: Any) -> None:

@@ -318,12 +318,19 @@ def test_the_newest_word_of_the_primary_host_counts() -> None:
     """message-flow-edge-node-birth-publish-phid-wait-online, -phid-wait-timestamp, -phid-offline"""
     watch = HostWatch()
     assert not watch.online
-    assert watch.hear(state(True, 1000)) == ""
+    assert watch.hear(state(True, 1000), 2000) == ""
     assert watch.online
-    assert "before the last word" in watch.hear(state(False, 999))
+    assert "before the last word" in watch.hear(state(False, 999), 2000)
     assert watch.online
-    assert watch.hear(state(False, 1000)) == ""
+    assert watch.hear(state(False, 1000), 2000) == ""
     assert not watch.online
+
+
+def test_a_host_whose_clock_was_ahead_can_take_its_word_back() -> None:
+    watch = HostWatch()
+    assert watch.hear(state(False, 9_000_000), 2000) == ""
+    assert watch.hear(state(True, 2500), 3000) == ""
+    assert watch.online
 
 
 @pytest.mark.parametrize(
@@ -333,7 +340,7 @@ def test_the_newest_word_of_the_primary_host_counts() -> None:
 )  # fmt: skip
 def test_what_is_no_word_of_the_host_is_not_believed(body: bytes) -> None:
     watch = HostWatch()
-    assert watch.hear(body)
+    assert watch.hear(body, NOW_MS)
     assert not watch.online
 
 
