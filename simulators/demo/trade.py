@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from controller.domain.instruction import Action
 from controller.runtime.instruction_wire import write_instruction
 from simulators.demo.day import Day
 from simulators.demo.words import minute, power
@@ -36,15 +37,24 @@ class Trade:
         """Until cancelled: look at the clock of the plant, decide, and say it to the controller at ``socket``."""
         while True:
             self._tell_outage()
-            looked = self.desk.look(self._day.course.t_s)
+            looked = self.desk.look(self._day.course.t_s, self._boundary_var())
             self._tell(looked)
             for saying in looked.sayings:
                 self._number += 1
                 self._note(saying, await _answer(socket, write_instruction(saying.instruction(self._number))))
             await asyncio.sleep(_LOOK_S)
 
+    def _boundary_var(self) -> float:
+        """What the transmission operator's meter shows; 0 before the plant has said anything."""
+        q_var = self._day.course.truth.get("interface_q_var")
+        return float(q_var) if isinstance(q_var, int | float) else 0.0
+
     def _note(self, saying: Saying, answer: dict[str, Any]) -> None:
         t_s = self._day.course.t_s
+        if saying.action is Action.REACTIVE and self.desk.supports:
+            self.desk.supports[-1].answer = str(answer["text"])
+            words = f"voltage support, the controller answers: {answer['text']}"
+            self._day.journal.market(t_s, "market.support", words)
         if not answer["accepted"]:
             self.refusals += 1
             self._day.journal.market(t_s, "market.refused", f"the controller refuses: {answer['text']}")
@@ -77,8 +87,8 @@ class Trade:
         taken = " and ".join(f"{offer.id} {_size(offer, frac)}" for offer, frac in outcome.taken) or "no offer"
         refused = "".join(f"; not {name}: {why.split(':')[0]}" for name, why in outcome.refused.items())
         if outcome.reactive:
-            verdict = "in full" if outcome.uncovered_w < 1.0 else f"but for {power(outcome.uncovered_w)[:-1]}var"
-            yield "market.reactive", f"voltage support asked for and answered {verdict}: {taken}"
+            verdict = "in full" if outcome.uncovered_w < 1.0 else f"but for {_var(outcome.uncovered_w)}"
+            yield "market.reactive", f"voltage support asked for, covered by bids {verdict}: {taken}"
         else:
             start_s = self.desk.market.opens
             hours = f"{minute(start_s + outcome.from_s)}–{minute(start_s + outcome.to_s)}"
@@ -89,7 +99,11 @@ class Trade:
 
 
 def _size(offer: Offer, frac: float) -> str:
-    return power(frac * offer.power_w).replace("W", "var" if offer.leases[0].q_var is not None else "W")
+    return power(frac * offer.power_w) if offer.leases else _var(frac * offer.power_w)
+
+
+def _var(magnitude_var: float) -> str:
+    return power(magnitude_var)[:-1] + "var"
 
 
 async def _answer(socket: Path, line: bytes) -> dict[str, Any]:

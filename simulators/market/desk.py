@@ -11,12 +11,13 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from controller.domain.instruction import Action, Instruction
+from controller.domain.instruction import INTERFACE, Action, Instruction
 from controller.domain.owner import Owner
 from controller.domain.site import Site
 from simulators.market.auction import Outcome, hold_auction, hold_reactive
 from simulators.market.forecast import SurplusForecast
 from simulators.market.model import Gate, Market, Offer, ReactiveRequest
+from simulators.market.support import Support
 from simulators.scenario import Scenario
 
 LEAST_S = 30.0
@@ -55,7 +56,10 @@ class Saying:
 
 @dataclass(frozen=True, slots=True)
 class Booked:
-    """A lease of an accepted offer, in seconds since the opening; ``owner`` is the layer that it was bought for."""
+    """A lease of an accepted offer, in seconds since the opening; ``owner`` is the layer that it was bought for.
+
+    ``unit`` is ``interface`` and ``w`` None for voltage support.
+    """
 
     offer: str
     owner: Owner
@@ -63,8 +67,8 @@ class Booked:
     action: Action
     start_s: float
     end_s: float
-    w: float
-    q_var: float | None
+    w: float | None
+    q_var: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,13 +105,19 @@ class MarketDesk:
         self._in_force: dict[str, _Said] = {}
         self._granted_s: float | None = None
         self.outcomes: list[Outcome] = []
+        self.supports: list[Support] = []
 
-    def look(self, t_s: float) -> Looked:
-        """What is new at second ``t_s`` of the simulated day; of the platform nothing while it is out."""
+    def look(self, t_s: float, boundary_var: float = 0.0) -> Looked:
+        """What is new at second ``t_s`` of the simulated day; of the platform nothing while it is out.
+
+        ``boundary_var`` is what the transmission operator's own meter at the boundary shows (import positive).
+        """
         now_s = self._offset_s + t_s
         heard_s = self._heard_s(now_s)
+        for support in self.supports:
+            support.meter(now_s, boundary_var)
         joined = tuple(self._take_joined(heard_s))
-        outcomes = tuple(self._close_gates(heard_s))
+        outcomes = tuple(self._close_gates(heard_s, boundary_var))
         return Looked(outcomes, joined, (*self._grant(now_s, heard_s), *self._sayings(now_s)))
 
     def silent(self, t_s: float) -> bool:
@@ -142,23 +152,24 @@ class MarketDesk:
         while self._joins and self.market.at(self._joins[0].joins or 0.0) <= now_s:
             yield self._joins.pop(0)
 
-    def _close_gates(self, now_s: float) -> Iterator[Outcome]:
+    def _close_gates(self, now_s: float, boundary_var: float) -> Iterator[Outcome]:
         while self._gates and self.market.at(self._gates[0].at) <= now_s and self._forecast is not None:
             gate = self._gates.pop(0)
             if isinstance(gate, Gate):
                 outcome = hold_auction(self.market, gate, self._forecast)
+                self._booked += self._leases(outcome)
             else:
                 outcome = hold_reactive(self.market, gate)
-            self._booked += self._leases(outcome)
+                self.supports.append(Support(gate, outcome, boundary_var))
+                self._booked.append(_request(self.supports[-1]))
             self.outcomes.append(outcome)
             yield outcome
 
     def _leases(self, outcome: Outcome) -> list[Booked]:
-        owner = Owner.TSO if outcome.reactive else Owner.FLEXIBILITY
         return [
             Booked(
-                offer.id, owner, lease.unit, lease.action, self.market.at(lease.start), self.market.until(lease.end),
-                lease.none_w + (lease.w - lease.none_w) * frac, None if lease.q_var is None else lease.q_var * frac,
+                offer.id, Owner.FLEXIBILITY, lease.unit, lease.action, self.market.at(lease.start),
+                self.market.until(lease.end), lease.none_w + (lease.w - lease.none_w) * frac,
             )
             for offer, frac in outcome.taken
             for lease in offer.leases
@@ -190,6 +201,14 @@ class MarketDesk:
     def _wanted(self, unit: str, now_s: float) -> Booked | None:
         running = [x for x in self._booked if x.unit == unit and x.start_s <= now_s < x.end_s - LEAST_S]
         return max(running, key=lambda x: x.start_s, default=None)
+
+
+def _request(support: Support) -> Booked:
+    """What the controller is told: reactive power at the interface, as an absolute value."""
+    return Booked(
+        "voltage support", Owner.TSO, INTERFACE, Action.REACTIVE, support.begins_s, support.ends_s, None,
+        support.asked_var,
+    )  # fmt: skip
 
 
 def _accounts(site: Site) -> dict[Owner, str]:

@@ -14,8 +14,7 @@ DAY_S = 86_400.0
 class Lease:
     """What an order tells the controller about one unit from ``start`` to ``end``: ``limit`` or ``override``.
 
-    ``w`` is what the whole offer means and ``none_w`` what none of it would; a share lies between. ``q_var`` goes
-    with an override, and a share of the offer is the same share of it.
+    ``w`` is what the whole offer means and ``none_w`` what none of it would; a share lies between.
     """
 
     unit: str
@@ -24,14 +23,14 @@ class Lease:
     end: ClockTime
     w: float
     none_w: float = 0.0
-    q_var: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Offer:
     """A bid of one participant: ``power_w`` of relief at the connection point from ``start`` to ``end``.
 
-    An offer whose participant joins at ``joins`` is in no auction before that. ``leases`` are what taking it means.
+    An offer whose participant joins at ``joins`` is in no auction before that. ``leases`` are what taking it means;
+    an offer of reactive power has none: what it means is said of the interface as a whole.
     """
 
     id: str
@@ -41,7 +40,7 @@ class Offer:
     end: ClockTime
     power_w: float
     price_eur_per_mwh: float
-    leases: tuple[Lease, ...]
+    leases: tuple[Lease, ...] = ()
     activation_eur: float = 0.0
     divisible: bool = True
     joins: ClockTime | None = None
@@ -58,15 +57,17 @@ class Gate:
 
 @dataclass(frozen=True, slots=True)
 class ReactiveRequest:
-    """The transmission operator asks for ``q_var`` (positive absorbs) at ``at`` for ``lasts_s``.
+    """The transmission operator asks for ``q_var`` more (positive absorbs) than flows at ``at``, for ``lasts_s``.
 
-    ``offers`` are what participants ask for it: ``power_w`` is reactive power in var, the price per Mvarh.
+    By its own meter at the boundary it counts as delivered within ± ``tolerance_var``. ``offers`` are what participants
+    ask for it: ``power_w`` is reactive power in var, the price per Mvarh.
     """
 
     at: ClockTime
     q_var: float
     lasts_s: float
     offers: tuple[Offer, ...]
+    tolerance_var: float = 150e3
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -14,6 +14,7 @@ from controller.clock import ManualClock
 from controller.config.loader import load_site
 from controller.control.cycle import step
 from controller.control.state import ControlState, initial_state
+from controller.domain.instruction import Action
 from controller.domain.site import Site
 from controller.history.collect import Collector
 from controller.history.store import Store
@@ -23,7 +24,7 @@ from controller.runtime.stretch import stretch
 from simulators.adapters.in_process import InProcessField
 from simulators.clock_time import parse_clock
 from simulators.market.auction import Outcome
-from simulators.market.desk import MarketDesk
+from simulators.market.desk import MarketDesk, Saying
 from simulators.scenario import Scenario, load_scenario
 from simulators.signals import Truth
 from simulators.world import World
@@ -52,10 +53,17 @@ def _scenario(outages: Sequence[tuple[str, str]] | None, market: bool) -> Scenar
     return replace(scenario, market=replace(scenario.market, outages=hours))
 
 
+def _asking(scenario: Scenario, q_var: float | None) -> Scenario:
+    if q_var is None:
+        return scenario
+    requests = tuple(replace(request, q_var=q_var) for request in scenario.market.reactive)
+    return replace(scenario, market=replace(scenario.market, reactive=requests))
+
+
 class DayLoop:
     """The day from ``start`` (HH:MM) on; ``market`` False: nobody buys. ``store`` takes the history, if given.
 
-    ``outages`` (pairs of HH:MM) take the place of the scenario's.
+    ``outages`` (pairs of HH:MM) and ``q_var`` (of the request for voltage support) take the place of the scenario's.
     """
 
     def __init__(
@@ -65,8 +73,9 @@ class DayLoop:
         seed: int = 1,
         store: Store | None = None,
         outages: Sequence[tuple[str, str]] | None = None,
+        q_var: float | None = None,
     ) -> None:
-        scenario = _scenario(outages, market).starting_at(parse_clock(start))
+        scenario = _asking(_scenario(outages, market), q_var).starting_at(parse_clock(start))
         stretched = stretch(site(), SPEED, CYCLE_MS)
         self.world = World(site(), scenario, seed)
         self.desk = MarketDesk(site(), scenario, seed, market)
@@ -77,6 +86,7 @@ class DayLoop:
         )
         self.outcomes: list[Outcome] = []
         self.refused: list[str] = []
+        self.answers: list[tuple[bool, str]] = []
         self.record: Mapping[str, Any] = {}
         self._collector, self._store = Collector(), store
         self._said = 0
@@ -135,12 +145,17 @@ class DayLoop:
         return float(next(x["highest_frac"] for x in self.world.score.limits() if x["id"] == limit))
 
     def _trade(self) -> None:
-        looked = self.desk.look(self.world.now_s)
+        looked = self.desk.look(self.world.now_s, self.world.truth().interface_q_var)
         self.outcomes += looked.outcomes
         for saying in looked.sayings:
             self._said += 1
-            self.loop.desk.submit(saying.instruction(self._said, self.clock.utc().timestamp()), self._answered)
+            self.loop.desk.submit(saying.instruction(self._said, self.clock.utc().timestamp()), self._answer_to(saying))
 
-    def _answered(self, accepted: bool, text: str) -> None:
-        if not accepted:
-            self.refused.append(text)
+    def _answer_to(self, saying: Saying) -> Callable[[bool, str], None]:
+        def answered(accepted: bool, text: str) -> None:
+            if not accepted:
+                self.refused.append(text)
+            if saying.action is Action.REACTIVE:
+                self.answers.append((accepted, text))
+
+        return answered

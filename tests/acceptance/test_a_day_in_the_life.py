@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from contextlib import closing
 from pathlib import Path
 
@@ -67,12 +68,44 @@ def test_at_noon_the_scheme_that_joined_in_the_morning_helps_to_keep_the_export(
     assert day.over_s("export") < OVER_S
 
 
-def test_voltage_support_asked_for_is_delivered_at_the_boundary() -> None:
+def test_voltage_support_asked_for_is_delivered_at_the_boundary_and_settled_by_the_operator_s_meter() -> None:
     day = DayLoop("16:47").run(4.5)
     before_var = day.world.truth().interface_q_var
-    day.run(4.0)
-    answered = day.outcomes[-1]
-    assert answered.reactive
-    assert answered.uncovered_w < 1.0
-    assert day.world.truth().interface_q_var - before_var == pytest.approx(3e6, rel=0.15)
+    asked = day.watched(31.0)
+    (bids,) = [outcome for outcome in day.outcomes if outcome.reactive]
+    assert {offer.id for offer, _ in bids.taken} == {"BAT1-q", "PVA-q"}
+    ((accepted, text),) = day.answers
+    assert accepted
+    assert "in full" in text
+    for truth in asked[24:-24]:  # two minutes to rise, two minutes to go
+        assert truth.interface_q_var - before_var == pytest.approx(3e6, rel=0.1)
+    (support,) = day.desk.supports
+    assert len(support.settled()) == 3
+    assert all(period.share_frac > 0.97 for period in support.settled())
+    assert support.paid_eur() == pytest.approx(3.0 * 0.5 * 4.13, rel=0.05)
+    day.run(10.0)
+    assert abs(day.world.truth().interface_q_var - before_var) < 0.6e6
     assert all(limit["over_s"] == 0.0 for limit in day.world.score.limits())
+
+
+def test_more_voltage_support_than_can_be_had_is_answered_in_part_and_delivered_as_answered() -> None:
+    day = DayLoop("16:50", q_var=8e6).run(3.0)
+    ((accepted, text),) = day.answers
+    assert accepted
+    said = re.search(r"in part: (\S+) of (\S+) kvar can be had now, (\S+) in the way", text)
+    assert said, text
+    assert float(said[1]) < 0.9 * float(said[2])
+    assert 0.9e3 * float(said[1]) < day.world.truth().interface_q_var < 1e3 * float(said[2])
+    assert all(limit["over_s"] == 0.0 for limit in day.world.score.limits())
+
+
+def test_voltage_support_beyond_the_operator_s_authority_is_refused_and_nothing_moves() -> None:
+    day = DayLoop("16:50", q_var=2e7).run(1.5)
+    before_var = day.world.truth().interface_q_var
+    day.run(5.0)
+    ((accepted, text),) = day.answers
+    assert not accepted
+    assert "out of range" in text
+    assert abs(day.world.truth().interface_q_var - before_var) < 0.5e6
+    assert day.desk.supports[0].settled()[-1].share_frac < 0.05
+    assert day.desk.supports[0].paid_eur() < 0.5

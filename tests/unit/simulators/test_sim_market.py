@@ -99,14 +99,36 @@ def test_without_a_market_nothing_is_bought_and_only_export_is_granted() -> None
 def test_a_request_for_reactive_power_is_answered_from_the_cheapest_first() -> None:
     day = desk()
     day.look(second("11:31"))
-    looked = day.look(second("16:52"))
+    looked = day.look(second("16:52"), boundary_var=2.1e6)
     (outcome,) = looked.outcomes
     assert outcome.reactive
     assert outcome.uncovered_w < 1.0
     assert {offer.id: round(frac, 3) for offer, frac in outcome.taken} == {"BAT1-q": 1.0, "PVA-q": 0.708}
-    asked = {saying.subject: saying.q_var for saying in looked.sayings if saying.action is Action.OVERRIDE}
-    assert asked["BAT1"] == pytest.approx(1.3e6)
-    assert asked["PVA"] == pytest.approx(1.7e6)
+    (asked,) = [saying for saying in looked.sayings if saying.action is Action.REACTIVE]
+    assert (asked.subject, asked.issuer, asked.value, asked.lasts_s) == ("interface", "tso:tso", None, 1800.0)
+    assert asked.q_var == pytest.approx(5.1e6)
+
+
+def test_voltage_support_is_settled_by_the_operator_s_own_meter() -> None:
+    day = desk()
+    day.look(second("16:52"), boundary_var=2.0e6)
+    (support,) = day.supports
+    assert support.paid_eur() == 0.0
+    for k in range(1, 31):
+        day.look(second("16:52") + 60.0 * k, boundary_var=5.0e6 if k < 23 else 3.5e6)
+    assert [round(p.share_frac, 2) for p in support.settled()] == [1.0, 1.0, 0.55]
+    assert support.settled()[-1].asked_var == pytest.approx(5.0e6)
+    mean_eur_per_mvarh = (1.3 * 3 + 1.7 * 5) / 3.0
+    delivered_mvar = 3.0 * (7 + 15 + 0.55 * 7) / 29
+    assert support.paid_eur() == pytest.approx(delivered_mvar * 0.5 * mean_eur_per_mvarh, rel=0.01)
+
+
+def test_a_meter_that_shows_nothing_is_settled_as_nothing() -> None:
+    day = desk()
+    day.look(second("16:52"), boundary_var=2.0e6)
+    for k in range(1, 10):
+        day.look(second("16:52") + 60.0 * k, boundary_var=float("nan"))
+    assert day.supports[0].settled() == ()
 
 
 def test_more_reactive_power_than_is_offered_is_answered_in_part() -> None:
