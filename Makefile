@@ -54,8 +54,8 @@ demo: $(STAMP) ## run the controller against a simulated substation
 test: $(STAMP) ## run all tests
 	$(BIN)/python -m pytest $(ARGS)
 
-fuzz: $(STAMP) ## ten million mutated frames for every field parser (a few minutes)
-	GRIDEDGE_FUZZ_FRAMES=10000000 $(BIN)/python -m pytest tests/fuzz $(ARGS)
+fuzz: $(STAMP) ## ten million mutated frames for every field parser, 100 000 hostile messages of the market (minutes)
+	GRIDEDGE_FUZZ_FRAMES=10000000 GRIDEDGE_FUZZ_MESSAGES=100000 $(BIN)/python -m pytest tests/fuzz $(ARGS)
 
 # Two Modbus implementations in JavaScript: clients for the measurements, servers for the tests. Nothing else needs them.
 node-packages: ## install jsmodbus and modbus-serial into build/node, where npm is here

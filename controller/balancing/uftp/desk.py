@@ -62,15 +62,27 @@ class Desk:
     def hear(self, body: bytes, at_utc_s: float) -> Verdict:
         """Judge what came; answer and verdict are on the disk when it returns.
 
-        Raises wire.Unreadable for what is no signed message of anybody we know: that is answered by HTTP alone.
+        Raises wire.Unreadable for what is no signed message of anybody we know: that is answered by HTTP alone, and
+        counted.
         """
-        envelope = wire.open_envelope(body)
-        who = self.market.participants.get(envelope.sender)
-        if who is None:
-            raise wire.Unreadable(401, f"Unknown SenderDomain (SignedMessage): {envelope.sender[:NAME_MAX]}")
-        self._count(who, at_utc_s)
-        payload, text = wire.unseal(envelope, who.key)
+        sender = ""
+        try:
+            envelope = wire.open_envelope(body)
+            who = self._known(envelope.sender)
+            sender = who.domain
+            self._count(who, at_utc_s)
+            payload, text = wire.unseal(envelope, who.key)
+        except wire.Unreadable as error:
+            self._memory.turn_away(error.status, sender, str(error), at_utc_s)
+            raise
+        self._memory.keep_counts()
         return self._judge(envelope, payload, text, at_utc_s)
+
+    def _known(self, domain: str) -> Participant:
+        who = self.market.participants.get(domain)
+        if who is None:
+            raise wire.Unreadable(401, f"Unknown SenderDomain (SignedMessage): {domain[:NAME_MAX]}")
+        return who
 
     def _count(self, who: Participant, at_utc_s: float) -> None:
         """A participant that floods is turned away before its message costs anything."""

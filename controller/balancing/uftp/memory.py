@@ -16,6 +16,7 @@ from controller.durable import closed_on_failure, open_durable, transaction
 
 FILE = "market.sqlite"
 BEGINNING = "0" * 64
+TEXT_MAX = 200
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS heard (
   seq INTEGER PRIMARY KEY AUTOINCREMENT, message_id TEXT NOT NULL, sender TEXT NOT NULL, kind TEXT NOT NULL,
@@ -33,6 +34,10 @@ CREATE TABLE IF NOT EXISTS said (
 );
 CREATE INDEX IF NOT EXISTS said_unsent ON said (fate) WHERE fate = '';
 CREATE INDEX IF NOT EXISTS said_reference ON said (reference, kind);
+CREATE TABLE IF NOT EXISTS turned_away (
+  status INTEGER NOT NULL, sender TEXT NOT NULL, count INTEGER NOT NULL, first_utc_s REAL NOT NULL,
+  last_utc_s REAL NOT NULL, last TEXT NOT NULL, PRIMARY KEY (status, sender)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS portfolio (domain TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS about (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
@@ -70,6 +75,21 @@ class Said:
     answer: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class TurnedAway:
+    """Messages that ended at the door with one HTTP status; ``sender`` is the participant that they named, if any."""
+
+    status: int
+    sender: str
+    count: int
+    first_utc_s: float
+    last_utc_s: float
+    last: str
+
+
+COUNTED_S = 1.0
+"""What ends at the door is on the disk so much later, at most: a flood must not keep the disk busy."""
+
 _HEARD = "message_id, sender, kind, utc_s, reason, fingerprint, reference, period, revision, payload"
 _SAID = "message_id, recipient, kind, utc_s, until_utc_s, reference, payload, fate, attempts, answer"
 
@@ -81,10 +101,15 @@ class Memory:
         self._db = open_durable(folder / FILE)
         with closed_on_failure(self._db):
             self._db.executescript(_SCHEMA)
+        self._away: dict[tuple[int, str], TurnedAway] = {}
+        self._counted_utc_s = -COUNTED_S
 
     def close(self) -> None:
         """Let go of the file."""
-        self._db.close()
+        try:
+            self.keep_counts()
+        finally:
+            self._db.close()
 
     def transaction(self) -> AbstractContextManager[None]:
         """All of it or nothing."""
@@ -101,6 +126,34 @@ class Memory:
                 *(heard.reference, heard.period, heard.revision, heard.payload, chain),
             ),
         )
+
+    def turn_away(self, status: int, sender: str, text: str, utc_s: float) -> None:
+        """Count a message that nobody signed whom we know; there is a row for each status and sender, however many."""
+        before = self._away.get((status, sender))
+        count, first_s = (1, utc_s) if before is None else (before.count + 1, before.first_utc_s)
+        words = text[:TEXT_MAX].encode("utf-8", "backslashreplace").decode()
+        self._away[status, sender] = TurnedAway(status, sender, count, first_s, utc_s, words)
+        if not abs(utc_s - self._counted_utc_s) < COUNTED_S:
+            self.keep_counts()
+            self._counted_utc_s = utc_s
+
+    def turned_away(self) -> list[TurnedAway]:
+        """What ended at the door, as far as it is on the disk."""
+        query = "SELECT status, sender, count, first_utc_s, last_utc_s, last FROM turned_away ORDER BY status, sender"
+        return [TurnedAway(*row) for row in self._db.execute(query)]
+
+    def keep_counts(self) -> None:
+        """Write down what was turned away since the last time."""
+        if not self._away:
+            return
+        rows = [(a.status, a.sender, a.count, a.first_utc_s, a.last_utc_s, a.last) for a in self._away.values()]
+        with self.transaction():
+            self._db.executemany(
+                "INSERT INTO turned_away VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (status, sender) DO UPDATE SET"
+                " count = count + excluded.count, last_utc_s = excluded.last_utc_s, last = excluded.last",
+                rows,
+            )
+        self._away.clear()
 
     def say(self, said: Said) -> None:
         """Keep a message that is to be sent, inside the caller's transaction."""

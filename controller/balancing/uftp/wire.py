@@ -24,6 +24,7 @@ from xsdata.formats.converter import DecimalConverter, converter
 from xsdata.formats.dataclass.context import XmlContext
 from xsdata.formats.dataclass.parsers import XmlParser
 from xsdata.formats.dataclass.parsers.config import ParserConfig
+from xsdata.formats.dataclass.parsers.handlers import XmlEventHandler
 from xsdata.formats.dataclass.serializers import XmlSerializer
 from xsdata.formats.dataclass.serializers.config import SerializerConfig
 
@@ -34,7 +35,12 @@ ATTRIBUTES_MAX = 32
 """Of one element; the protocol has at most 20."""
 ROLES = ("AGR", "CRO", "DSO")
 DECLARATION = re.compile(rb"<!")
-ROOT = re.compile(rb"\A\s*(?:<\?xml[^>]{0,100}\?>)?\s*<(?:[A-Za-z_][\w.-]{0,40}:)?([A-Za-z][\w-]{0,60})[\s/>]")
+# Bounded everywhere: two runs of blanks side by side would be tried in as many ways as there are blanks, squared.
+PROLOGUE = (
+    rb"""<\?xml\s{1,9}version=["']1\.0["'](?:\s{1,9}encoding=["'][Uu][Tt][Ff]-8["'])?"""
+    rb"""(?:\s{1,9}standalone=["'](?:yes|no)["'])?\s{0,9}\?>\s{0,9}"""
+)
+ROOT = re.compile(rb"\A\s{0,9}(?:" + PROLOGUE + rb")?<(?:[A-Za-z_][\w.-]{0,40}:)?([A-Za-z][\w-]{0,60})[\s/>]")
 
 INCOMING = {
     "D-Prognosis": uftp.DPrognosis,
@@ -70,7 +76,9 @@ converter.register_converter(Decimal, _PlainDecimal())
 
 _CONTEXT = XmlContext()
 _PARSER = XmlParser(
-    context=_CONTEXT, config=ParserConfig(fail_on_converter_warnings=True, fail_on_unknown_attributes=True)
+    context=_CONTEXT,
+    config=ParserConfig(fail_on_converter_warnings=True, fail_on_unknown_attributes=True),
+    handler=XmlEventHandler,  # the library's default mends broken XML, and then says what nobody has written
 )
 _SERIALIZER = XmlSerializer(context=_CONTEXT, config=SerializerConfig(indent="  "))
 
