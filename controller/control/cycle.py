@@ -44,13 +44,12 @@ def step(site: Site, state: ControlState, snapshot: Snapshot) -> tuple[ControlSt
     reasons, in_force, told = consider(engine.reasons, state.reasons, situation, engine.arbiter)
     readings = engine.readings(estimate, in_force)
     mode, ready_since_s = modes.next_mode(
-        site, state.mode, state.ready_since_s, estimate, readings, engine.metered, snapshot.now_s
+        site, state.mode, state.ready_since_s, estimate, readings.quality, engine.metered, snapshot.now_s
     )
     silent, fresh = modes.lost_units(site, estimate), estimate.unit_age_s < 0.5 * site.cycle.cycle_s
     recovery = recover(state.recovery, silent, fresh, engine.reverts, snapshot.now_s, site.cycle)
     lost = recovery.lost
-    excess = np.array([readings[k].loading_frac - 1.0 for k in range(len(site.limits))])
-    persistence = persist(state.persistence, excess, snapshot.now_s, site.cycle.cycle_s)
+    persistence = persist(state.persistence, readings.loading_frac - 1.0, snapshot.now_s, site.cycle.cycle_s)
     trust = _trust(engine, state, estimate, lost)
     pace = engine.paces.advance(state.pace, estimate, snapshot.now_s)
     given_up = _given_up(state, lost, persistence)

@@ -21,7 +21,7 @@ from controller.estimation.estimate import Estimate
 from controller.estimation.estimator import Estimator
 from controller.estimation.layout import Layout
 from controller.grid.model import GridModel
-from controller.limits.base import Reading, Rows, stack
+from controller.limits.base import Readings, Rows, in_order, stack
 from controller.limits.in_force import Arbiter, InForce
 from controller.limits.interface import InterfaceLimits
 from controller.limits.thermal import ThermalLimits
@@ -58,9 +58,10 @@ class Engine:
         self.reasons, self.arbiter = reasons_of(site), Arbiter(site.limits, [u.id for u in site.units])
         self.price, self.curvature = access_prices(site, self.resources)
         self.ranks = ranked(self.resources, self.price, ~self.units.is_battery)
-        self.limit_ids = [x.id for x in site.limits]
-        self.known_limits = frozenset(self.limit_ids)
-        self.metered = modes.metered_elements(site)
+        self.limit_ids, self.unit_ids = [x.id for x in site.limits], [u.id for u in site.units]
+        self.limit_place = {x: k for k, x in enumerate(self.limit_ids)}
+        metered = modes.metered_elements(site)
+        self.metered = np.array([x.element in metered for x in site.limits], dtype=bool)
         self.extra_scale = np.array([_extra_scale(site, x) for x in site.limits])
         self.is_voltage = np.array([x.kind is LimitKind.VOLTAGE for x in site.limits], dtype=bool)
         self.open_p_w = np.array([_open_p_w(u) for u in site.units])
@@ -74,6 +75,6 @@ class Engine:
         """All limits' rows, each row knowing its limit."""
         return stack([x.evaluate(estimate, in_force) for x in self.limits], 2 * self.layout.n_w)
 
-    def readings(self, estimate: Estimate, in_force: InForce) -> dict[int, Reading]:
-        """All limits' present values by index."""
-        return {k: v for x in self.limits for k, v in x.readings(estimate, in_force).items()}
+    def readings(self, estimate: Estimate, in_force: InForce) -> Readings:
+        """All limits' present values in the site's order."""
+        return in_order([x.readings(estimate, in_force) for x in self.limits])

@@ -54,7 +54,7 @@ def attributed(
     ``release``: it is given back within the dead-band, or as far as a unit that does not tell what it has is tried.
     """
     out: list[tuple[Withheld, ...]] = []
-    names, known = engine.limit_ids, engine.known_limits
+    names, known = engine.limit_ids, engine.limit_place
     for k, (all_w, least_w) in enumerate(as_lists(curtailed, WORTH_SAYING_FRAC * engine.units.p_rated_w)):
         if all_w < least_w:
             out.append(())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +11,10 @@ from controller.domain.points import TRANSFORMER_EXTRA
 from controller.domain.record import Mode
 from controller.domain.site import Site
 from controller.estimation.estimate import Estimate
-from controller.limits.base import Reading
+from controller.limits.base import QUALITIES
 
 SEEN_SIGMA_FRAC = 0.03
+WORST_CASE = QUALITIES.index("worst_case")
 
 
 def stale_s(site: Site) -> float:
@@ -47,21 +47,21 @@ def next_mode(
     mode: Mode,
     ready_since_s: float,
     estimate: Estimate,
-    readings: Mapping[int, Reading],
-    metered: frozenset[str],
+    quality: NDArray[np.intp],
+    metered: NDArray[np.bool_],
     now_s: float,
 ) -> tuple[Mode, float]:
     """Mode of this cycle and since when everything has been good (inf = it is not).
 
-    ``metered`` names the elements that a device of the site measures: the others are estimated by design and do not
-    count as lost. Down at once, up only after everything limit-relevant was good for the recovery hold. BOOT ends with
-    the first snapshot in which every limit-relevant point is good, and not before.
+    ``quality`` of every limit is its place in ``QUALITIES``; ``metered`` marks the limits of elements that a device of
+    the site measures: the others are estimated by design and do not count as lost. Down at once, up only after
+    everything limit-relevant was good for the recovery hold. BOOT ends with the first snapshot in which every
+    limit-relevant point is good, and not before.
     """
     branches_known = bool((estimate.branch_age_s <= site.cycle.fail_safe_s).any()) or not len(estimate.branch_age_s)
     blind = not branches_known and estimate.interface_age_s > site.cycle.fail_safe_s
-    doubtful = [(k, r.quality) for k, r in readings.items() if r.quality != "measured"]
-    good = not any(site.limits[k].element in metered for k, _ in doubtful)
-    usable = not any(quality == "worst_case" for _, quality in doubtful)
+    good = not (metered & (quality > 0)).any()
+    usable = not (quality == WORST_CASE).any()
     since = min(ready_since_s, now_s) if good else np.inf
     if blind:
         return (Mode.BOOT if mode is Mode.BOOT else Mode.FAIL_SAFE), np.inf

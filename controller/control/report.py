@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from controller.control.account import BINDING, Account
 from controller.control.causes import Verdict, contested
-from controller.control.explain import access_ranks, attributed, curtailed_w, withheld_w
+from controller.control.explain import curtailed_w
 from controller.control.guard import guard
-from controller.control.support_state import ALL_SAFE, attained_in, causes_of_power, support_state
+from controller.control.support_state import attained_in, support_state
 from controller.domain.command import LEASE_S_MAX, Setpoint
+from controller.domain.deferred import Deferred
 from controller.domain.instruction import INTERFACE
-from controller.domain.record import CycleRecord, Event, LimitState, Mode, UnitState, Withheld
+from controller.domain.record import CycleRecord, Event, Mode
 from controller.estimation.estimate import Estimate
-from controller.limits.base import Reading, as_lists
-from controller.limits.in_force import InForce
+from controller.limits.base import Readings
 
 if TYPE_CHECKING:
     from controller.control.decision import Decision
@@ -30,7 +31,6 @@ Flags = frozenset[tuple[str, str]]
 
 INFEASIBLE_PU = 0.002
 RELEASED_AFTER_S = 30.0  # a limit that binds now and then in this time is one event, not many
-NAN = float("nan")
 KEPT_SENSITIVITIES = "sensitivities of the last operating point that has a power flow"
 
 TRANSITIONS = {
@@ -58,7 +58,7 @@ def build_record(
     now_s: float,
     mode: Mode,
     estimate: Estimate,
-    readings: Mapping[int, Reading],
+    readings: Readings,
     decision: Decision,
     set_p_w: Array,
     set_q_var: Array,
@@ -75,27 +75,28 @@ def build_record(
     setpoints, faults = _guarded(engine, now_s, set_p_w, set_q_var, decided)
     shadow = _by_limit(engine, decision, decision.plan.shadow)
     violation = _by_limit(engine, decision, decision.plan.violation)
-    curtailed, by_limit = curtailed_w(engine, decision), withheld_w(engine, decision)
-    limits = _limit_states(engine, decision.in_force, readings, shadow, by_limit.sum(axis=1))
-    withheld = attributed(engine, by_limit, curtailed, [causes_of_power(s.causes, decision) for s in setpoints])
-    units = _unit_states(engine, estimate, setpoints, decision, held, lost, mode, curtailed, withheld)
-    sacrificed = tuple(x.id for x, v in zip(engine.site.limits, violation, strict=True) if v > INFEASIBLE_PU)
-    bound_at_s = np.where([x.binding for x in limits], now_s, state.bound_at_s)
+    curtailed = curtailed_w(engine, decision)
+    account = Account(
+        engine, decision, estimate, readings, shadow, setpoints, curtailed, held, lost, mode,
+    )  # fmt: skip
+    sacrificed = tuple(engine.limit_ids[k] for k in np.flatnonzero(violation > INFEASIBLE_PU))
+    bound_at_s = np.where(shadow > BINDING, now_s, state.bound_at_s)
     conflicts = contested(engine, decision, setpoints)
-    flags = _flags(limits, units, sacrificed, engine, bound_at_s, now_s)
-    flags |= {("unit.behind", u.id) for u, behind in zip(engine.site.units, estimate.behind, strict=True) if behind}
-    flags |= {("unit.slower_than_configured", u.id) for u, x in zip(units, estimate.slower, strict=True) if x}
-    if not estimate.grid_solved:
-        flags |= {("grid.no_solution", "network")}
+    flags = _flags(engine, readings, estimate, lost, sacrificed, bound_at_s, now_s)
     flags |= {("unit.contested", unit_id) for unit_id in conflicts} | estimate.meters.keys()
     words = {**{("unit.contested", k): text for k, text in conflicts.items()}, **estimate.meters}
     attained, short = attained_in(decision, mode), ("support.short", INTERFACE)
     if attained is not None and not attained.in_full(short in state.flags):
         flags, words = flags | {short}, {**words, short: attained.words}
-    events = (*told, *_transitions(state.flags, flags, limits, words), *faults, *_mode_event(state.mode, mode))
+    events = (
+        *told,
+        *_transitions(engine, state.flags, flags, readings, words),
+        *faults,
+        *_mode_event(state.mode, mode),
+    )
     record = CycleRecord(
-        seq, now_s, mode, limits, units, setpoints, events, not sacrificed, sacrificed,
-        engine.site.principle, float(curtailed.sum()), decision.in_force.restrictions,
+        seq, now_s, mode, Deferred(account.limits), Deferred(account.units), setpoints, events,
+        not sacrificed, sacrificed, engine.site.principle, float(curtailed.sum()), decision.in_force.restrictions,
         support_state(engine, decision, attained, estimate, now_s),
     )  # fmt: skip
     return record, flags, bound_at_s
@@ -121,102 +122,49 @@ def _by_limit(engine: Engine, decision: Decision, per_row: Array) -> Array:
     return out
 
 
-def _limit_states(
-    engine: Engine, in_force: InForce, readings: Mapping[int, Reading], shadow: Array, given_up_w: Array
-) -> tuple[LimitState, ...]:
-    scale = engine.resources.price_scale * engine.resources.base_w / 1e6
-    out = []
-    numbers = as_lists(in_force.high, in_force.low, shadow, given_up_w)
-    for k, (limit, (high, low, price, given_up)) in enumerate(zip(engine.site.limits, numbers, strict=True)):
-        r = readings[k]
-        out.append(
-            LimitState(
-                limit.id, limit.kind.value, limit.element, r.value, r.worst, high, None if limit.low is None else low,
-                r.loading_frac, r.worst_frac, r.quality, price > 1e-4, price * scale,
-                in_force.cause[k], in_force.facts[k], given_up,
-            )
-        )  # fmt: skip
-    return tuple(out)
-
-
-def _unit_states(
-    engine: Engine,
-    estimate: Estimate,
-    setpoints: tuple[Setpoint, ...],
-    decision: Decision,
-    held: BoolArray,
-    lost: BoolArray,
-    mode: Mode,
-    curtailed: Array,
-    withheld: list[tuple[Withheld, ...]],
-) -> tuple[UnitState, ...]:
-    ranks = access_ranks(engine, decision)
-    out = []
-    e = estimate
-    columns = as_lists(
-        e.unit_p_w, e.unit_q_var, e.avail_w, e.soc_frac, curtailed, e.latency_s, e.tau_s, e.deaf, lost, held
-    )
-    for unit, s, why, rank, (p_w, q_var, avail_w, soc, kept_w, latency_s, tau_s, is_deaf, is_lost, is_held) in zip(
-        engine.site.units, setpoints, withheld, ranks, columns, strict=True
-    ):
-        status = _status(is_deaf, is_lost, mode, is_held and bool(s.causes))
-        out.append(
-            UnitState(
-                unit.id,
-                unit.kind.value,
-                p_w,
-                q_var,
-                avail_w,
-                s.p_w,
-                s.q_var,
-                kept_w,
-                soc,
-                status,
-                s.causes,
-                why,
-                rank,
-                latency_s,
-                tau_s,
-            )
-        )
-    return tuple(out)
-
-
-def _status(deaf: bool, lost: bool, mode: Mode, held: bool) -> str:
-    if lost:
-        return "lost"
-    if deaf:
-        return "deaf"
-    if mode in ALL_SAFE:
-        return "safe"
-    return "held" if held else "free"
-
-
 def _flags(
-    limits: tuple[LimitState, ...],
-    units: tuple[UnitState, ...],
-    sacrificed: tuple[str, ...],
     engine: Engine,
+    readings: Readings,
+    estimate: Estimate,
+    lost: BoolArray,
+    sacrificed: tuple[str, ...],
     bound_at_s: Array,
     now_s: float,
 ) -> Flags:
-    out = {("limit.bound", x.id) for x, t in zip(limits, bound_at_s, strict=True) if now_s - t < RELEASED_AFTER_S}
-    out |= {("limit.unseen", x.id) for x in limits if x.quality != "measured" and x.element in engine.metered}
-    out |= {(f"unit.{u.status}", u.id) for u in units if u.status in ("deaf", "lost")}
+    limits, units = engine.limit_ids, engine.unit_ids
+    out = _flagged("limit.bound", limits, now_s - bound_at_s < RELEASED_AFTER_S)
+    out |= _flagged("limit.unseen", limits, engine.metered & (readings.quality > 0))
+    out |= _flagged("unit.lost", units, lost) | _flagged("unit.deaf", units, estimate.deaf & ~lost)
+    out |= _flagged("unit.behind", units, estimate.behind)
+    out |= _flagged("unit.slower_than_configured", units, estimate.slower)
     if sacrificed:
         out.add(("site.infeasible", ", ".join(sacrificed)))
+    if not estimate.grid_solved:
+        out.add(("grid.no_solution", "network"))
     return frozenset(out)
 
 
+def _flagged(name: str, ids: Sequence[str], which: BoolArray) -> set[tuple[str, str]]:
+    return {(name, ids[k]) for k in which.nonzero()[0].tolist()}
+
+
 def _transitions(
-    before: Flags, now: Flags, limits: tuple[LimitState, ...], words: Mapping[tuple[str, str], str]
+    engine: Engine, before: Flags, now: Flags, readings: Readings, words: Mapping[tuple[str, str], str]
 ) -> list[Event]:
     """What began and what ended; ``words`` by flag, else a limit's loading."""
     if now == before:
         return []
-    said = {x.id: f"{100.0 * x.loading_frac:.1f} % of {x.kind} limit" for x in limits} | {"network": KEPT_SENSITIVITIES}
-    begun = [Event(TRANSITIONS[k][0], x, words.get((k, x), said.get(x, ""))) for k, x in sorted(now - before)]
-    return begun + [Event(TRANSITIONS[k][1], x, said.get(x, "")) for k, x in sorted(before - now)]
+
+    def said(subject: str) -> str:
+        if subject == "network":
+            return KEPT_SENSITIVITIES
+        k = engine.limit_place.get(subject)
+        if k is None:
+            return ""
+        return f"{100.0 * readings.loading_frac[k]:.1f} % of {engine.site.limits[k].kind.value} limit"
+
+    begun = [Event(TRANSITIONS[k][0], x, words[k, x] if (k, x) in words else said(x)) for k, x in sorted(now - before)]
+    return begun + [Event(TRANSITIONS[k][1], x, said(x)) for k, x in sorted(before - now)]
 
 
 def _mode_event(before: Mode, now: Mode) -> list[Event]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from enum import Enum
 from typing import Any
 
@@ -135,14 +135,15 @@ class SupportState:
 class CycleRecord:
     """Everything about one cycle. ``given_up_w`` is what all units together give up under ``principle``, W.
 
-    ``support`` is None while nobody asks for reactive power at the interface.
+    ``support`` is None while nobody asks for reactive power at the interface. ``limits`` and ``units`` may be
+    :class:`~controller.domain.deferred.Deferred`.
     """
 
     seq: int
     now_s: float
     mode: Mode
-    limits: tuple[LimitState, ...]
-    units: tuple[UnitState, ...]
+    limits: Sequence[LimitState]
+    units: Sequence[UnitState]
     setpoints: tuple[Setpoint, ...]
     events: tuple[Event, ...]
     feasible: bool = True
@@ -154,6 +155,6 @@ class CycleRecord:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON-ready form; NaN stays NaN and is the writer's business."""
-        out = asdict(self)
+        out = asdict(replace(self, limits=tuple(self.limits), units=tuple(self.units)))
         out["mode"] = self.mode.value
         return out

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -33,15 +33,30 @@ class Rows:
     main: NDArray[np.bool_]
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """A limit's present value for display and records, in the limit's own unit."""
+QUALITIES = ("measured", "estimated", "worst_case")
+"""How a limit's value is known, by number: the higher the worse."""
 
-    value: float
-    worst: float
-    loading_frac: float
-    worst_frac: float
-    quality: str
+
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """Present values of several limits for display and records, each in its own limit's unit.
+
+    ``limit`` is the index of each in the site's limits, ``quality`` its place in ``QUALITIES``.
+    """
+
+    limit: NDArray[np.intp]
+    value: Array
+    worst: Array
+    loading_frac: Array
+    worst_frac: Array
+    quality: NDArray[np.intp]
+
+
+def in_order(parts: Sequence[Readings]) -> Readings:
+    """All of them in the site's order."""
+    columns = [np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(Readings)]
+    order = columns[0].argsort()
+    return Readings(*(x[order] for x in columns))
 
 
 def no_rows(n_injection: int) -> Rows:
@@ -86,8 +101,6 @@ def loading_frac(value: Array, limit: Array, scale: Array) -> Array:
     return out
 
 
-def quality_of(age_s: float, stale_s: float, sigma_frac: float) -> str:
+def quality_of(age_s: Array, stale_s: float, sigma_frac: Array) -> NDArray[np.intp]:
     """``measured`` while fresh, ``estimated`` while the others still pin it down, ``worst_case`` after that."""
-    if age_s <= stale_s:
-        return "measured"
-    return "estimated" if sigma_frac < ESTIMATED_SIGMA_FRAC else "worst_case"
+    return np.where(age_s <= stale_s, 0, np.where(sigma_frac < ESTIMATED_SIGMA_FRAC, 1, 2))

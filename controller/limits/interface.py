@@ -10,9 +10,8 @@ from controller.domain.site import Site
 from controller.estimation.estimate import Estimate
 from controller.limits.base import (
     MEASUREMENT_SIGMAS,
-    Reading,
+    Readings,
     Rows,
-    as_lists,
     loading_frac,
     no_rows,
     quality_of,
@@ -56,17 +55,15 @@ class InterfaceLimits:
         sensitivity = self.sign[:, None] * j[None, :] / scale_w[:, None]
         return Rows(self.index, sensitivity, room, np.ones(len(room), dtype=bool))
 
-    def readings(self, estimate: Estimate, in_force: InForce) -> dict[int, Reading]:
-        """Present export or import, W (negative when power flows the other way), by limit index."""
+    def readings(self, estimate: Estimate, in_force: InForce) -> Readings:
+        """Present export or import, W (negative when power flows the other way)."""
         limit_w, scale_w = self._in_force(in_force)
         value_w = self.sign * estimate.interface_p_w
         worst_w = value_w + self.margin_w(estimate)
         loading, at_worst = loading_frac(value_w, limit_w, scale_w), loading_frac(worst_w, limit_w, scale_w)
         sigma = estimate.interface_sigma_w / self.scale_w
-        return {
-            i: Reading(v, w, now, then, quality_of(estimate.interface_age_s, self.stale_s, s))
-            for i, v, w, now, then, s in as_lists(self.index, value_w, worst_w, loading, at_worst, sigma)
-        }
+        age_s = np.full(len(sigma), estimate.interface_age_s)
+        return Readings(self.index, value_w, worst_w, loading, at_worst, quality_of(age_s, self.stale_s, sigma))
 
     def _in_force(self, in_force: InForce) -> tuple[Array, Array]:
         """The limits of this cycle, and what a per unit of each is, W."""

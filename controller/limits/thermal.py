@@ -14,9 +14,8 @@ from controller.domain.site import Site
 from controller.estimation.estimate import Estimate
 from controller.limits.base import (
     MEASUREMENT_SIGMAS,
-    Reading,
+    Readings,
     Rows,
-    as_lists,
     loading_frac,
     no_rows,
     quality_of,
@@ -87,18 +86,15 @@ class ThermalLimits:
         out: Array = at_p @ span_w + at_q @ span_var
         return out
 
-    def readings(self, estimate: Estimate, in_force: InForce) -> dict[int, Reading]:
-        """Present current of every limited branch, by limit index."""
+    def readings(self, estimate: Estimate, in_force: InForce) -> Readings:
+        """Present current of every limited branch."""
         value = np.hypot(estimate.branch_ip_a, estimate.branch_iq_a)[self.branch]
         worst = value + self.margin_a(estimate)
         limit_a, scale_a = self._in_force(in_force)
         loading, at_worst = loading_frac(value, limit_a, scale_a), loading_frac(worst, limit_a, scale_a)
         sigma = estimate.branch_sigma_a[self.branch] / self.rated_a
         age = estimate.branch_age_s[self.branch]
-        return {
-            i: Reading(v, w, now, then, quality_of(a, self.stale_s, s))
-            for i, v, w, now, then, a, s in as_lists(self.index, value, worst, loading, at_worst, age, sigma)
-        }
+        return Readings(self.index, value, worst, loading, at_worst, quality_of(age, self.stale_s, sigma))
 
     def _in_force(self, in_force: InForce) -> tuple[Array, Array]:
         """The limits of this cycle, and what a per unit of each is, A."""

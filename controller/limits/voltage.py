@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from controller.domain.limit import LimitKind
 from controller.domain.site import Site
 from controller.estimation.estimate import Estimate
-from controller.limits.base import Reading, Rows, as_lists, no_rows
+from controller.limits.base import Readings, Rows, no_rows
 from controller.limits.in_force import InForce
 
 Array = NDArray[np.float64]
@@ -47,14 +47,11 @@ class VoltageLimits:
         room = np.concatenate([high - margin - u, u - low - margin]) / np.tile(self.rated_v, 2)
         return Rows(np.tile(self.index, 2), np.vstack([j, -j]), room, np.ones(2 * len(u), dtype=bool))
 
-    def readings(self, estimate: Estimate, in_force: InForce) -> dict[int, Reading]:
-        """Present voltage of every limited bus, by limit index; loading is the distance from mid-band."""
+    def readings(self, estimate: Estimate, in_force: InForce) -> Readings:
+        """Present voltage of every limited bus; loading is the distance from mid-band."""
         u, margin, age = estimate.bus_u_v[self.bus], self.margin_v(estimate), estimate.bus_age_s[self.bus]
         high, low = in_force.high[self.index], in_force.low[self.index]
         mid, half = (high + low) / 2.0, np.maximum((high - low) / 2.0, HALF_MIN_PU * self.rated_v)
         worst = u + np.where(u >= mid, margin, -margin)
         loading, at_worst = np.abs(u - mid) / half, np.abs(worst - mid) / half
-        return {
-            i: Reading(v, w, now, then, "measured" if a <= self.stale_s else "estimated")
-            for i, v, w, now, then, a in as_lists(self.index, u, worst, loading, at_worst, age)
-        }
+        return Readings(self.index, u, worst, loading, at_worst, np.where(age <= self.stale_s, 0, 1))

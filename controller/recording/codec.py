@@ -23,6 +23,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from controller.domain.deferred import Deferred
+
 Tree = Any
 """What JSON can hold: None, truth values, numbers, text, lists, and objects with text keys."""
 
@@ -53,7 +55,7 @@ def to_tree(value: Any, leave_out: tuple[type, ...] = ()) -> Tree:
 
 
 def _to_tree_of_many(value: Any, leave_out: tuple[type, ...]) -> Tree:
-    if isinstance(value, tuple | list):
+    if isinstance(value, tuple | list | Deferred):
         return [to_tree(item, leave_out) for item in value]
     if isinstance(value, Mapping):
         if all(isinstance(key, str) for key in value):

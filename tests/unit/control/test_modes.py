@@ -13,7 +13,7 @@ from controller.control.modes import lost_units, metered_elements, next_mode, st
 from controller.domain.limit import Limit, LimitKind
 from controller.domain.record import Mode
 from controller.estimation.estimate import Estimate
-from controller.limits.base import Reading
+from controller.limits.base import QUALITIES
 
 LIMITS = (
     Limit("T1.thermal", LimitKind.THERMAL, "T1", 500.0),
@@ -21,7 +21,7 @@ LIMITS = (
 )
 SITE = kit.site(limits=LIMITS)
 HOLD_S = SITE.cycle.recovery_hold_s
-METERED = frozenset({"T1"})
+METERED = np.array([True, False])
 LOOP = kit.Loop(kit.Plant(SITE, {"WIND": 1e6, "PV": 1e6, "HUB": 0.1e6}))
 LOOP.run(5)
 assert LOOP.state.estimator is not None
@@ -34,8 +34,8 @@ BARELY = replace(ESTIMATE, branch_age_s=np.array([np.inf, np.inf, 1.0]), interfa
 G, E, W = "measured", "estimated", "worst_case"
 
 
-def readings(*quality: str) -> dict[int, Reading]:
-    return {k: Reading(100.0, 110.0, 0.2, 0.22, q) for k, q in enumerate(quality)}
+def qualities(*quality: str) -> np.ndarray:
+    return np.array([QUALITIES.index(q) for q in quality])
 
 
 TABLE = [
@@ -65,7 +65,7 @@ TABLE = [
 
 @pytest.mark.parametrize(("before", "since_s", "estimate", "quality", "after"), TABLE)
 def test_the_ladder(before: Mode, since_s: float, estimate: Estimate, quality: tuple[str, str], after: Mode) -> None:
-    mode, _ = next_mode(SITE, before, since_s, estimate, readings(*quality), METERED, 100.0)
+    mode, _ = next_mode(SITE, before, since_s, estimate, qualities(*quality), METERED, 100.0)
     assert mode is after
 
 
@@ -74,7 +74,7 @@ def test_the_hold_counts_from_the_first_good_cycle_and_starts_anew_after_a_bad_o
     course = [(10.0, G), (11.0, G), (12.0, E), (13.0, G), (14.0, G)]
     seen = []
     for now_s, quality in course:
-        _, since_s = next_mode(SITE, Mode.DEGRADED, since_s, ESTIMATE, readings(quality, G), METERED, now_s)
+        _, since_s = next_mode(SITE, Mode.DEGRADED, since_s, ESTIMATE, qualities(quality, G), METERED, now_s)
         seen.append(since_s)
     assert seen == [10.0, 10.0, math.inf, 13.0, 13.0]
 
@@ -82,13 +82,13 @@ def test_the_hold_counts_from_the_first_good_cycle_and_starts_anew_after_a_bad_o
 def test_from_fail_safe_the_way_up_takes_the_whole_hold() -> None:
     mode, since_s = Mode.FAIL_SAFE, math.inf
     for now_s in range(int(HOLD_S) + 1):
-        mode, since_s = next_mode(SITE, mode, since_s, ESTIMATE, readings(G, G), METERED, float(now_s))
+        mode, since_s = next_mode(SITE, mode, since_s, ESTIMATE, qualities(G, G), METERED, float(now_s))
         assert mode is (Mode.NORMAL if now_s >= HOLD_S else Mode.DEGRADED)
 
 
 def test_a_site_that_hears_its_interface_only_is_not_blind() -> None:
     hearing = replace(BLIND, interface_age_s=0.0)
-    mode, _ = next_mode(SITE, Mode.NORMAL, 0.0, hearing, readings(W, W), METERED, 100.0)
+    mode, _ = next_mode(SITE, Mode.NORMAL, 0.0, hearing, qualities(W, W), METERED, 100.0)
     assert mode is Mode.DEGRADED
 
 

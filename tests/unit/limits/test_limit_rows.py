@@ -16,7 +16,7 @@ from controller.control.engine import Engine
 from controller.domain.limit import Limit, LimitKind
 from controller.domain.site import Site
 from controller.estimation.estimate import Estimate
-from controller.limits.base import Rows, no_rows, quality_of, stack, unseen_frac
+from controller.limits.base import QUALITIES, Rows, no_rows, quality_of, stack, unseen_frac
 from controller.limits.in_force import Arbiter
 from controller.limits.interface import InterfaceLimits
 from controller.limits.thermal import TANGENTS_DEG, ThermalLimits
@@ -118,13 +118,13 @@ def test_forward_and_reverse_power_heat_alike(sign: float) -> None:
     more = moves_of_current(estimate) @ np.array([sign, 0.0])
     assert rows.room[0] == pytest.approx(1.0 - THERMAL.margin_a(estimate)[0] / I_MAX_A - 0.9)
     assert (rows.sensitivity @ more)[0] == pytest.approx(1.0 / I_MAX_A, rel=1e-6)
-    assert THERMAL.readings(estimate, RATED)[0].loading_frac == pytest.approx(0.9)
+    assert THERMAL.readings(estimate, RATED).loading_frac[0] == pytest.approx(0.9)
 
 
 def test_an_overload_leaves_negative_room_and_says_so() -> None:
     estimate = with_current(-600.0, 0.0)
     assert THERMAL.evaluate(estimate, RATED).room[0] < -0.2
-    assert THERMAL.readings(estimate, RATED)[0].worst_frac > 1.2
+    assert THERMAL.readings(estimate, RATED).worst_frac[0] > 1.2
 
 
 def test_a_current_read_above_all_explanation_counts_in_full() -> None:
@@ -165,9 +165,9 @@ def test_both_edges_of_the_band_are_rows_and_injection_pushes_toward_one_of_them
 @pytest.mark.parametrize(("u_v", "worst_sign"), [(11.6e3, 1.0), (10.4e3, -1.0)])
 def test_the_worst_voltage_lies_toward_the_nearer_edge(u_v: float, worst_sign: float) -> None:
     estimate = with_voltage(u_v)
-    reading = VOLTAGE.readings(estimate, RATED)[1]
-    assert reading.worst - u_v == pytest.approx(worst_sign * VOLTAGE.margin_v(estimate)[0])
-    assert reading.worst_frac > reading.loading_frac > 0.8
+    reading = VOLTAGE.readings(estimate, RATED)
+    assert reading.worst[0] - u_v == pytest.approx(worst_sign * VOLTAGE.margin_v(estimate)[0])
+    assert reading.worst_frac[0] > reading.loading_frac[0] > 0.8
 
 
 def test_an_edge_that_is_crossed_leaves_negative_room() -> None:
@@ -191,10 +191,10 @@ def test_export_limits_what_leaves_and_import_what_enters() -> None:
 
 def test_readings_of_the_interface_count_in_the_direction_of_their_limit() -> None:
     readings = INTERFACE.readings(with_interface(-8e6), RATED)
-    assert (readings[2].value, readings[3].value) == (8e6, -8e6)
-    assert readings[2].loading_frac == pytest.approx(8.0 / 9.0)
-    assert readings[3].loading_frac == 0.0
-    assert readings[2].worst > readings[2].value
+    assert readings.limit.tolist() == [2, 3]
+    assert readings.value.tolist() == [8e6, -8e6]
+    assert readings.loading_frac == pytest.approx([8.0 / 9.0, 0.0])
+    assert readings.worst[0] > readings.value[0]
 
 
 ages = st.floats(0.0, 1e5)
@@ -260,7 +260,7 @@ def test_a_less_certain_estimate_never_widens_a_limit(factor: float) -> None:
     ],
 )
 def test_quality_says_how_a_limit_is_known(age_s: float, sigma: float, quality: str) -> None:
-    assert quality_of(age_s, 3.0, sigma) == quality
+    assert QUALITIES[quality_of(np.array([age_s]), 3.0, np.array([sigma]))[0]] == quality
 
 
 def test_a_site_without_limits_has_no_rows() -> None:
@@ -268,7 +268,7 @@ def test_a_site_without_limits_has_no_rows() -> None:
     width = BASE.grid.jacobian.shape[1]
     for kind in (ThermalLimits, VoltageLimits, InterfaceLimits):
         assert kind(bare).evaluate(BASE, RATED).sensitivity.shape == (0, width)
-        assert kind(bare).readings(BASE, RATED) == {}
+        assert kind(bare).readings(BASE, RATED).limit.shape == (0,)
     assert stack([], width).room.shape == (0,)
     assert no_rows(width).main.shape == (0,)
 
