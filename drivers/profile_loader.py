@@ -206,7 +206,7 @@ def _read_rules(row: Fields) -> ReadRules:
             raise row.fail("forbidden", "a list of [first, last] register addresses")
         forbidden.append((pair[0], pair[1]))
     rules = ReadRules(
-        registers_max=row.integer("registers_max", 120, low=4, high=125),
+        registers_max=row.integer("registers_max", 120, low=1, high=125),
         gap_max=row.integer("gap_max", 8, low=0, high=125),
         forbidden=tuple(forbidden),
         turnaround_s=row.number("turnaround_s", 0.0),

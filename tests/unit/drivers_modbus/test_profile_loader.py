@@ -112,7 +112,7 @@ def test_an_opcua_table_becomes_a_profile() -> None:
         ("{point: limit_w", "{point: p_w", ".commands.p_w.point", "can be written"),
         ("lease_point: lease_s", "lease_point: nothing", ".commands.p_w.lease_point", "can be written"),
         ("lease_point: lease_s", "of: nothing", ".commands.p_w.of", "can be read"),
-        ("registers_max: 20", "registers_max: 126", ".read.registers_max", "from 4 to 125"),
+        ("registers_max: 20", "registers_max: 126", ".read.registers_max", "from 1 to 125"),
         ("[[90, 99]]", "[[90]]", ".read.forbidden", "[first, last]"),
         ("turnaround_s: 0.02", "turnaround_s: 2", ".read.turnaround_s", "from 0 to 1"),
         ("identity: {w_sf: 0}", "identity: {x: 0}", ".identity.x", "the name of a point"),
