@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controller.control import modes
-from controller.control.decision import decide, held_back_w
+from controller.control.decision import Decision, decide, held_back_w
 from controller.control.engine import Engine
 from controller.control.override import receive
 from controller.control.persistence import Persistence, persist
@@ -21,10 +21,10 @@ from controller.control.settle import settle
 from controller.control.state import ControlState
 from controller.control.storage import observe_surplus
 from controller.control.support import Attained, Judge, in_charge
-from controller.control.support_state import attained_in
+from controller.control.support_state import ALL_SAFE, attained_in
 from controller.control.trust import Trust, observe_trust
 from controller.domain.instruction import Standing
-from controller.domain.record import CycleRecord
+from controller.domain.record import CycleRecord, Mode
 from controller.domain.site import Site
 from controller.domain.snapshot import Snapshot
 from controller.estimation.estimate import Estimate
@@ -84,6 +84,7 @@ def step(site: Site, state: ControlState, snapshot: Snapshot) -> tuple[ControlSt
         flags=flags,
         bound_at_s=bound_at_s,
         limit_high=in_force.high,
+        added_var=_added_var(state, decision, mode),
     )
     return new, record
 
@@ -102,6 +103,13 @@ def judge_of(state: ControlState, estimate: Estimate, snapshot: Snapshot) -> Jud
         return attained
 
     return judge
+
+
+def _added_var(state: ControlState, decision: Decision, mode: Mode) -> Array:
+    """What support adds to each unit's reactive power from now on; nothing while they are at their fail-safe values."""
+    if decision.support is None or mode in ALL_SAFE:
+        return np.zeros_like(state.added_var)
+    return decision.support.added_var
 
 
 def _trust(engine: Engine, state: ControlState, estimate: Estimate, lost: BoolArray) -> Trust:

@@ -37,10 +37,11 @@ VOLTAGE_RISE_PU = 0.002  # reactive power takes back within a cycle what a free 
 
 @dataclass(frozen=True, slots=True)
 class Support:
-    """Voltage support in this cycle: for whom, what comes of it, and whose reactive power is used for it."""
+    """Voltage support in this cycle: for whom, what comes of it, and what it adds to the units' reactive power, var."""
 
     standing: Standing
     attained: Attained
+    added_var: Array
     assisting: BoolArray
 
 
@@ -101,13 +102,20 @@ def decide(
         cycle_s=site.cycle.cycle_s,
         wishes=wishes.wishes(span, bound.output_w, estimate.unit_q_var, r) if span.asks else None,
     )
-    plan = dispatch(problem, r, incidence, engine.units.q_max_var, t)
     support = None
+    alone = problem if asked is None else _as_if_nobody_asked(problem, state.added_var)
+    plan = dispatch(alone, r, incidence, engine.units.q_max_var, t)
     if asked is not None:
         plan, support = _supported(engine, estimate, problem, plan, asked, np.isfinite(span.q_var), r)
     held = _held(bound, plan, r, t)
     slack = _slack(engine, r, problem, bound, plan, held)
     return Decision(in_force, span, rows, effect, bound, plan, slack, held, support)
+
+
+def _as_if_nobody_asked(problem: Problem, added_var: Array) -> Problem:
+    """The problem with the support of before taken back: what it has used is there for active power first."""
+    room = problem.rows.room + problem.effects.by_unit_q @ added_var
+    return replace(problem, rows=replace(problem.rows, room=room), q_var=problem.q_var - added_var)
 
 
 def _supported(
@@ -125,8 +133,9 @@ def _supported(
     wanted_var = math.nan if asked.instruction.q_var is None else asked.instruction.q_var
     at = Interface(estimate.interface_q_var, wanted_var, by_p, by_q)
     made, attained = assist(engine.site, problem, plan, at, asked_q, r, engine.tuning)
-    used = np.abs(made.q_var - plan.q_var) > ASSISTS_FRAC * np.maximum(engine.units.q_max_var, 1.0)
-    return made, Support(asked, attained, used)
+    added_var = made.q_var - plan.q_var
+    used = np.abs(added_var) > ASSISTS_FRAC * np.maximum(engine.units.q_max_var, 1.0)
+    return made, Support(asked, attained, added_var, used)
 
 
 def held_back_w(decision: Decision) -> Array:

@@ -31,7 +31,8 @@ BoolArray = NDArray[np.bool_]
 class ControlState:
     """Memory of the fast loop between two cycles; replaced whole, never changed.
 
-    ``reasons`` holds what each reason to restrict remembers, by its key, ``book`` what operators have in force.
+    ``reasons`` holds what each reason to restrict remembers, by its key, ``book`` what operators have in force,
+    ``added_var`` what voltage support has added to each unit's reactive power.
     """
 
     engine: Engine
@@ -56,6 +57,7 @@ class ControlState:
     flags: frozenset[tuple[str, str]]
     bound_at_s: Array
     limit_high: Array | None
+    added_var: Array
 
 
 def initial_state(site: Site, tuning: Tuning = DEFAULT) -> ControlState:
@@ -87,4 +89,5 @@ def initial_state(site: Site, tuning: Tuning = DEFAULT) -> ControlState:
         flags=frozenset(),
         bound_at_s=np.full(len(site.limits), -np.inf),
         limit_high=None,
+        added_var=np.zeros(n),
     )

@@ -57,7 +57,8 @@ class Attained:
         """The answer: in full, or how much of it and why not more."""
         if self.in_full():
             return f"in full: {_kvar(self.asked_var)} kvar"
-        return f"in part: {_kvar(self.reached_var)} of {_kvar(self.asked_var)} kvar can be had now, {self.obstacle}"
+        instead = f"{_kvar(self.reached_var)} instead of {_kvar(self.asked_var)} kvar"
+        return f"in part: {instead} can be had now, {self.obstacle}"
 
 
 Judge = Callable[[Standing], Attained]
@@ -111,7 +112,8 @@ def hopeless(attained: Attained, from_var: float) -> str:
     progress_var = abs(attained.asked_var - from_var) - attained.missing_var
     if attained.in_full() or progress_var > attained.tolerance_var:
         return ""
-    return f"nothing of {_kvar(attained.asked_var)} kvar can be had now, {attained.obstacle}"
+    now = f"{_kvar(attained.now_var)} kvar flow"
+    return f"nothing of {_kvar(attained.asked_var)} kvar can be had now, {now}, {attained.obstacle}"
 
 
 def _kvar(q_var: float) -> str:

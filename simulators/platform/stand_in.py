@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from controller.domain.platform import REACTIVE_PAYLOAD
 from simulators.platform.certificates import Authority, Identity, server_context
 from simulators.platform.http_server import HttpServer, Request, Response, json_response
 from simulators.platform.vtn import Document, Vtn
@@ -74,8 +75,9 @@ class StandIn:
         return self.vtn.add("programs", {"programName": name})
 
     def post(self, program: Document, payload_type: str, values: Sequence[Any], **more: Any) -> Document:
-        """An event of one payload type, kW, with an interval per value; keys of ``more`` replace what is here."""
-        descriptor = {"objectType": "EVENT_PAYLOAD_DESCRIPTOR", "payloadType": payload_type, "units": "KW"}
+        """An event of one payload type (kW, kvar) with an interval per value; keys of ``more`` replace what is here."""
+        units = "KVAR" if payload_type == REACTIVE_PAYLOAD else "KW"
+        descriptor = {"objectType": "EVENT_PAYLOAD_DESCRIPTOR", "payloadType": payload_type, "units": units}
         intervals = [{"id": k, "payloads": [{"type": payload_type, "values": [v]}]} for k, v in enumerate(values)]
         period = {"start": "0001-01-01T00:00:00Z", "duration": "PT30M"}
         event = {"programID": program["id"], "payloadDescriptors": [descriptor], "intervalPeriod": period}

@@ -73,6 +73,19 @@ def test_a_voltage_limit_in_the_way_makes_it_partial_and_is_kept_by_the_plant() 
     assert max(loop.observer.highest_frac.values()) > 0.9  # and the limit is used
 
 
+def test_a_request_from_one_extreme_to_the_other_leaves_no_limit_behind() -> None:
+    """Nine Mvar this way, then that way: more than all units have. Limits that are in use stay where they are."""
+    loop, calm = at(14.0), at(14.0)
+    for counter, q_var in enumerate((-9e6, 9e6), 1):
+        ask(loop, q_var, 60.0, counter)
+        loop.run(60.0)
+    calm.run(120.0)
+    over = loop.observer.over_after(START_UP_S)
+    assert sum(map(len, over.values())) <= 3, f"seed {SEED}: {over}"
+    assert max(loop.observer.highest_frac.values()) < 1.01
+    assert sum(r.given_up_w for r in loop.records) <= 1.01 * sum(r.given_up_w for r in calm.records)
+
+
 def test_support_costs_hardly_any_generation_at_full_transformers_and_ends_by_itself() -> None:
     """Nobody is reduced for it; but it takes room that free units would otherwise have been left to rise into."""
     asked, calm = at(11.0), at(11.0)

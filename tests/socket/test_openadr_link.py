@@ -143,7 +143,7 @@ async def test_what_is_refused_is_answered_with_its_reason_and_once(tmp_path: Pa
 
 async def test_a_reactive_request_is_ordered_and_its_answer_goes_back_once(tmp_path: Path) -> None:
     async with place(tmp_path) as made:
-        made.words = "in part: 900 of 1500 kvar can be had now, N3.voltage in the way"
+        made.words = "in part: 900 instead of 1500 kvar can be had now, N3.voltage in the way"
         tso = made.stand_in.programme("Balancing")
         event = made.stand_in.post(
             tso, REACTIVE_PAYLOAD, [1500],

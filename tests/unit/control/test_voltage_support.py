@@ -184,7 +184,7 @@ def test_one_of_which_nothing_can_be_had_is_refused_and_ends_nothing() -> None:
     standing = loop.state.book.standing
     name, text = answer(loop.ask(2e6))
     assert name == "instruction.refused"
-    assert "nothing of 2000 kvar can be had" in text
+    assert "nothing of 2000 kvar can be had now" in text
     assert loop.state.book.standing == standing
 
 
