@@ -91,6 +91,7 @@ class HostApplication:
         self.arrived: list[tuple[float, str, Any]] = []
         self._port = port
         self._client: aiomqtt.Client | None = None
+        self._hearing: asyncio.Task[None] | None = None
         self._told_ms = 0
 
     @contextlib.asynccontextmanager
@@ -98,15 +99,22 @@ class HostApplication:
         async with aiomqtt.Client("127.0.0.1", self._port, identifier="scada") as client:
             self._client = client
             await client.subscribe("spBv1.0/fleet/#", 1)
-            task = asyncio.create_task(self._hear(client))
+            task = self._hearing = asyncio.create_task(self._hear(client))
             if online:
                 await self.state(True)
             try:
                 yield self
             finally:
                 task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
+                (ended,) = await asyncio.gather(task, return_exceptions=True)
                 self._client = None
+                if isinstance(ended, AssertionError):
+                    raise ended  # the host could not count along
+
+    async def gone(self) -> None:
+        """Return when the connection broke or the host could not count along."""
+        assert self._hearing is not None
+        await asyncio.wait([self._hearing])
 
     async def state(self, online: bool) -> None:
         self._told_ms = max(int(time.time() * 1e3), self._told_ms + 1)

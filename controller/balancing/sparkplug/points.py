@@ -63,7 +63,7 @@ def definitions(site: Site) -> Iterator[Definition]:
     yield from _with_period("site", Definition("Site/given_up_w", DataType.DOUBLE, "W"))
     for limit in site.limits:
         yield Definition(f"Limits/{limit.id}/quality", DataType.STRING)
-        for field in LIMIT_FIELDS:
+        for field in _limit_fields(limit.kind.value):
             yield from _with_period("limit", _limit(limit.id, field, limit.kind.value))
     for unit in site.units:
         yield Definition("status", DataType.STRING, device=unit.id)
@@ -80,12 +80,12 @@ def live(record: Mapping[str, Any], storage: frozenset[str]) -> Iterator[Told]:
     yield Definition("Site/feasible", DataType.BOOLEAN), _flag(record.get("feasible"), at_ms)
     yield Definition("Site/given_up_w", DataType.DOUBLE, "W"), _number(record.get("given_up_w"), at_ms)
     for limit in record["limits"]:
-        name, quality = str(limit["id"]), limit.get("quality")
+        name, quality, kind = str(limit["id"]), limit.get("quality"), str(limit.get("kind", ""))
         yield Definition(f"Limits/{name}/quality", DataType.STRING), _text(quality, at_ms)
-        for field in LIMIT_FIELDS:
+        for field in _limit_fields(kind):
             unknown = quality == "worst_case" and field in _ESTIMATES
             value = None if unknown else limit.get(field)
-            yield _limit(name, field, str(limit.get("kind", ""))), _number(value, at_ms)
+            yield _limit(name, field, kind), _number(value, at_ms)
     for unit in record["units"]:
         device = str(unit["id"])
         yield Definition("status", DataType.STRING, device=device), _text(unit.get("status"), at_ms)
@@ -145,6 +145,11 @@ def _period(kind: str, subject: str, field: str, unit: str) -> tuple[Definition,
 
 def _happening(name: str) -> Definition:
     return Definition(name, DataType.STRING, live=False)
+
+
+def _limit_fields(kind: str) -> tuple[str, ...]:
+    """Only a voltage has a lower edge."""
+    return tuple(field for field in LIMIT_FIELDS if field != "low" or kind == "voltage")
 
 
 def _limit(name: str, field: str, kind: str) -> Definition:
