@@ -92,6 +92,7 @@ class GuardedProtocol(UASocketProtocol):
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self._pending = bytearray()
+        self.fault = ""
 
     def data_received(self, data: bytes) -> None:
         """Take every whole chunk; cut the connection when one is not what may come now."""
@@ -105,7 +106,8 @@ class GuardedProtocol(UASocketProtocol):
             self.cut(LinkError(f"server sent what cannot be read: {type(fault).__name__} {fault}"[:300]))
 
     def cut(self, fault: LinkError) -> None:
-        """End the connection now; whoever waits gets ``fault``."""
+        """End the connection now; whoever waits gets ``fault``, and whoever comes later can read it."""
+        self.fault = self.fault or str(fault)
         self._fail_all_pending(fault)
         self._pending.clear()
         if self.transport is not None:

@@ -15,7 +15,7 @@ from drivers.opcua.security import OpcUaSecurity
 from drivers.opcua.session.guard import GuardedClient, abort, connect, field_faults, protocol_of
 from drivers.opcua.session.limits import ServerLimits, batches, server_limits
 from drivers.opcua.session.nodes import Resolver
-from drivers.opcua.session.protocol import LinkError, RefusedError
+from drivers.opcua.session.protocol import GuardedProtocol, LinkError, RefusedError
 from drivers.opcua.session.services import (
     READ,
     WRITE,
@@ -122,7 +122,8 @@ class OpcUaSession:
     @property
     def fault(self) -> str:
         """Why the session has ended by itself; empty when nothing is known."""
-        return self._subscription.fault if self._subscription is not None else ""
+        protocol = self._client.uaclient.protocol
+        return protocol.fault if isinstance(protocol, GuardedProtocol) else ""
 
     async def resolve(self) -> None:
         """Find the node of every point by namespace URI and browse path and check that it is what the profile says."""
