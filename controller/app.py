@@ -276,9 +276,10 @@ async def _open_desk(site: Site, options: RunOptions, clock: Clock, opened: Asyn
     if options.operate_socket is not None:
         listeners.append(InstructionSocket(options.operate_socket, clock, desk))
     if options.platform_socket is not None:
-        if site.platform is None:
-            raise ValueError(f"--platform-socket: site {site.name} has no platform; expected platform.kind openadr3")
-        desks = {issuer.account: issuer.service for issuer in site.platform.issuers}
+        if not site.issuers:
+            expected = "expected platform.kind openadr3, or a market"
+            raise ValueError(f"--platform-socket: site {site.name} has no platform and no market; {expected}")
+        desks = {issuer.account: issuer.service for issuer in site.issuers}
         listeners.append(InstructionSocket(options.platform_socket, clock, desk, desks))
     for listener in listeners:
         opened.push_async_callback(listener.aclose)

@@ -17,10 +17,9 @@ from controller import documents
 from controller.balancing.admission import Now
 from controller.balancing.command import FOREVER
 from controller.balancing.ledger import Entry, Ledger
-from controller.balancing.orders import Key, Order, Told, due, next_counter
+from controller.balancing.orders import Desks, Key, Order, Told, due, next_counter
 from controller.documents import DocumentError
 from controller.domain.instruction import Action, Instruction
-from controller.domain.platform import Platform
 
 FORGOTTEN = "what an earlier life may have ordered"
 """In place of a command, where no record says which."""
@@ -46,16 +45,16 @@ class OrderBook:
         except (ValueError, TypeError, KeyError) as error:
             self.trouble = f"the record of orders makes no sense: {error!r}; nothing is known to be in force"
 
-    def due(self, platform: Platform, orders: Mapping[Key, Order], now: Now) -> list[tuple[Order, Instruction]]:
+    def due(self, desks: Desks, orders: Mapping[Key, Order], now: Now) -> list[tuple[Order, Instruction]]:
         """What has to be said now, and the order that each is about; nothing while nobody knows the time of day."""
         if not math.isfinite(now.utc_s):
             return []
         if not self._begun:
             self._begun, self._told = True, forgotten(platform) | self._told
         # A desk that the site file no longer names can end nothing there; what it asked for ends by itself.
-        known = {key: one for key, one in self._told.items() if platform.issuer(one.order.account) is not None}
+        known = {key: one for key, one in self._told.items() if desks.issuer(one.order.account) is not None}
         self._told = {key: one for key, one in known.items() if key in orders or one.stands}
-        found = due(platform, orders, self._told, now, next_counter(self._counter, now))
+        found = due(desks, orders, self._told, now, next_counter(self._counter, now))
         return [(orders[key] if key in orders else self._told[key].order, said) for key, said in found]
 
     def told(self) -> list[Order]:

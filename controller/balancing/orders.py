@@ -9,11 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 from controller.balancing.admission import Admitted, Book, Now
 from controller.balancing.command import FOREVER, Kind, Step
 from controller.domain.instruction import INTERFACE, Action, Instruction
-from controller.domain.platform import DIRECTIONS, Issuer, Platform
+from controller.domain.platform import DIRECTIONS, Issuer
 from controller.domain.site import Site
 
 RENEW_S = 300.0
@@ -22,6 +23,15 @@ RETRY_S = 30.0
 """After a refusal or a silence."""
 LEFT_S_MIN = 1.0
 """What would end sooner is not said any more."""
+
+
+class Desks(Protocol):
+    """Whoever knows the desks and the limits of their authority: a platform, or the whole site."""
+
+    def issuer(self, account: str) -> Issuer | None:
+        """The desk whose instructions carry that name."""
+        ...
+
 
 Key = tuple[str, str]
 """Account of the issuer, and what it commands."""
@@ -156,7 +166,7 @@ def _until_s(admitted: Admitted, step: Step) -> float:
 
 
 def due(
-    platform: Platform, orders: Mapping[Key, Order], told: Mapping[Key, Told], now: Now, counter: int
+    desks: Desks, orders: Mapping[Key, Order], told: Mapping[Key, Told], now: Now, counter: int
 ) -> list[tuple[Key, Instruction]]:
     """What has to be said now, releases first; ``counter`` is the first one to use, each takes one more.
 
@@ -171,12 +181,12 @@ def due(
     out: list[tuple[Key, Instruction]] = []
     for key, was in over:
         if was.id:
-            out.append((key, _release(platform, was, now, counter + len(out))))
+            out.append((key, _release(desks, was, now, counter + len(out))))
     for key, order in said:
-        instruction = _instruction(platform, order, now, counter + len(out))
+        instruction = _instruction(desks, order, now, counter + len(out))
         if instruction.lasts_s > LEFT_S_MIN:
             out.append((key, instruction))
-    feared = [] if out else [(key, _release(platform, was, now, counter)) for key, was in over if not was.id]
+    feared = [] if out else [(key, _release(desks, was, now, counter)) for key, was in over if not was.id]
     return out + feared[:1]
 
 
@@ -191,8 +201,8 @@ def next_counter(last: int, now: Now) -> int:
     return max(last + 1, int(now.utc_s * 1e6))
 
 
-def _instruction(platform: Platform, order: Order, now: Now, counter: int) -> Instruction:
-    issuer = _issuer(platform, order.account)
+def _instruction(desks: Desks, order: Order, now: Now, counter: int) -> Instruction:
+    issuer = _issuer(desks, order.account)
     lasts_s = min(order.until_utc_s - now.utc_s, order.until_s - now.now_s, issuer.lasts_s_max)
     about_q = order.subject == INTERFACE
     action = Action.LIMIT if order.subject in DIRECTIONS else Action.REACTIVE if about_q else Action.OVERRIDE
@@ -212,9 +222,9 @@ def _instruction(platform: Platform, order: Order, now: Now, counter: int) -> In
     )
 
 
-def _release(platform: Platform, was: Told, now: Now, counter: int) -> Instruction:
+def _release(desks: Desks, was: Told, now: Now, counter: int) -> Instruction:
     """Ends all that the desk has in force about the subject, whichever of its words arrived there."""
-    issuer = _issuer(platform, was.order.account)
+    issuer = _issuer(desks, was.order.account)
     return Instruction(
         id=f"{issuer.name}-{counter}",
         issuer=was.order.account,
@@ -228,8 +238,8 @@ def _release(platform: Platform, was: Told, now: Now, counter: int) -> Instructi
     )
 
 
-def _issuer(platform: Platform, account: str) -> Issuer:
-    found = platform.issuer(account)
+def _issuer(desks: Desks, account: str) -> Issuer:
+    found = desks.issuer(account)
     if found is None:
-        raise ValueError(f"{account} is no issuer of the platform; expected an order of one that is")
+        raise ValueError(f"{account} is no issuer of the site file; expected an order of one that is")
     return found

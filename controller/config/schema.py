@@ -7,6 +7,7 @@ from typing import Literal
 from controller.config.fields import Name, Strict, about, name, names, number, text
 from controller.config.schema_connection import CalendarModel, G100Model, MovesModel
 from controller.config.schema_escalation import EscalationModel
+from controller.config.schema_market import MarketModel
 from controller.config.schema_network import NetworkModel
 from controller.config.schema_platform import PlatformModel
 from controller.config.schema_telemetry import SparkplugModel
@@ -104,3 +105,4 @@ class SiteFile(Strict):
     weather: WeatherModel = about("Weather assumed when nothing measures it.", WeatherModel())
     platform: PlatformModel = about("The balancing platform.", PlatformModel())
     sparkplug: SparkplugModel | None = about("Telemetry to a fleet's broker; left out: none.", None)
+    market: MarketModel | None = about("The flexibility market; left out: none.", None)

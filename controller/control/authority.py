@@ -19,9 +19,9 @@ def beyond_authority(site: Site, standing: Sequence[Standing], asked: Instructio
     """Why a platform's instruction is more than its desk may ask for; empty for an operator's."""
     if asked.owner is Owner.OPERATOR:
         return ""
-    issuer = None if site.platform is None else site.platform.issuer(asked.issuer)
+    issuer = site.issuer(asked.issuer)
     if issuer is None or asked.owner not in SERVICES or asked.owner is not issuer.service:
-        return f"no authority: {asked.issuer} is no issuer of the site file's platform"
+        return f"no authority: {asked.issuer} is no issuer of the site file's platform or market"
     if asked.action not in ACTIONS:
         return f"no authority: {asked.action.value} is not for a platform"
     if asked.lasts_s > issuer.lasts_s_max:
@@ -46,7 +46,7 @@ def pay(
 
     Free for operators, for whoever ends what it has asked for, and when a lease is only renewed: nothing changes then.
     """
-    issuer = None if site.platform is None else site.platform.issuer(asked.issuer)
+    issuer = site.issuer(asked.issuer)
     if issuer is None or asked.action is Action.RELEASE or any(_same(s.instruction, asked) for s in standing):
         return spent
     account = spend(issuer.writes, spent.get(asked.issuer), now_s)

@@ -58,7 +58,7 @@ def step(site: Site, state: ControlState, snapshot: Snapshot) -> tuple[ControlSt
     set_p, set_q, held, decided = settle(engine, state, estimate, decision, mode, lost)
     record, flags, bound_at_s = build_record(
         engine, state.seq, snapshot.now_s, mode, estimate, readings, decision, set_p, set_q, held, decided, lost, state,
-        (*received.events, *told),
+        (*received.events, *told), memory.filter.x,
     )  # fmt: skip
     sent_p = np.array([s.p_w for s in record.setpoints])
     sent_q = np.array([s.q_var for s in record.setpoints])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,9 +17,9 @@ from controller.control.support_state import attained_in, support_state
 from controller.domain.command import LEASE_S_MAX, Setpoint
 from controller.domain.deferred import Deferred
 from controller.domain.instruction import INTERFACE
-from controller.domain.record import CycleRecord, Event, Mode
+from controller.domain.record import BusState, CycleRecord, Event, Mode
 from controller.estimation.estimate import Estimate
-from controller.limits.base import Readings
+from controller.limits.base import Readings, as_lists
 
 if TYPE_CHECKING:
     from controller.control.decision import Decision
@@ -67,10 +68,11 @@ def build_record(
     lost: BoolArray,
     state: ControlState,
     told: Sequence[Event],
+    x: Array,
 ) -> tuple[CycleRecord, Flags, Array]:
     """The record of this cycle, and what its successor needs to tell transitions from states.
 
-    ``told`` are the transitions of the reasons to restrict.
+    ``told`` are the transitions of the reasons to restrict, ``x`` the estimated state (:mod:`estimation.layout`).
     """
     setpoints, faults = _guarded(engine, now_s, set_p_w, set_q_var, decided)
     shadow = _by_limit(engine, decision, decision.plan.shadow)
@@ -97,7 +99,7 @@ def build_record(
     record = CycleRecord(
         seq, now_s, mode, Deferred(account.limits), Deferred(account.units), setpoints, events,
         not sacrificed, sacrificed, engine.site.principle, float(curtailed.sum()), decision.in_force.restrictions,
-        support_state(engine, decision, attained, estimate, now_s),
+        support_state(engine, decision, attained, estimate, now_s), Deferred(partial(_bus_states, engine, x)),
     )  # fmt: skip
     return record, flags, bound_at_s
 
@@ -120,6 +122,12 @@ def _by_limit(engine: Engine, decision: Decision, per_row: Array) -> Array:
     out = np.zeros(len(engine.site.limits))
     np.maximum.at(out, decision.rows.limit, per_row)
     return out
+
+
+def _bus_states(engine: Engine, x: Array) -> tuple[BusState, ...]:
+    n_w = engine.layout.n_w
+    rows = as_lists(x[:n_w], x[n_w : 2 * n_w])
+    return tuple(BusState(bus, *row) for bus, row in zip(engine.layout.grid.injection_buses, rows, strict=True))
 
 
 def _flags(

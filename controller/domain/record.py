@@ -88,6 +88,15 @@ class UnitState:
 
 
 @dataclass(frozen=True, slots=True)
+class BusState:
+    """What nobody controls at one bus in one cycle, as estimated: W and var (load convention)."""
+
+    id: str
+    p_w: float
+    q_var: float
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """A transition worth a line in the journal. ``name`` is from the table in ``docs/events.md``."""
 
@@ -135,8 +144,8 @@ class SupportState:
 class CycleRecord:
     """Everything about one cycle. ``given_up_w`` is what all units together give up under ``principle``, W.
 
-    ``support`` is None while nobody asks for reactive power at the interface. ``limits`` and ``units`` may be
-    :class:`~controller.domain.deferred.Deferred`.
+    ``support`` is None while nobody asks for reactive power at the interface; ``buses`` are all but the source's.
+    ``limits``, ``units`` and ``buses`` may be :class:`~controller.domain.deferred.Deferred`.
     """
 
     seq: int
@@ -152,9 +161,10 @@ class CycleRecord:
     given_up_w: float = 0.0
     restrictions: tuple[Restriction, ...] = ()
     support: SupportState | None = None
+    buses: Sequence[BusState] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON-ready form; NaN stays NaN and is the writer's business."""
-        out = asdict(replace(self, limits=tuple(self.limits), units=tuple(self.units)))
+        out = asdict(replace(self, limits=tuple(self.limits), units=tuple(self.units), buses=tuple(self.buses)))
         out["mode"] = self.mode.value
         return out

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from controller.domain.connection import Connection
 from controller.domain.escalation import Rungs
 from controller.domain.limit import Limit
-from controller.domain.platform import Platform
+from controller.domain.market import Marketplace
+from controller.domain.platform import Issuer, Platform
 from controller.domain.telemetry import Sparkplug
 from controller.domain.thermal import DesignWeather
 from controller.domain.topology import Topology
@@ -107,3 +108,14 @@ class Site:
     escalation: Rungs = field(default_factory=Rungs)
     platform: Platform | None = None
     sparkplug: Sparkplug | None = None
+    market: Marketplace | None = None
+
+    @property
+    def issuers(self) -> tuple[Issuer, ...]:
+        """Every desk whose orders may come over the platform socket."""
+        platform = () if self.platform is None else self.platform.issuers
+        return platform if self.market is None else (*platform, self.market.issuer)
+
+    def issuer(self, account: str) -> Issuer | None:
+        """The desk whose instructions carry that name."""
+        return next((x for x in self.issuers if x.account == account), None)

@@ -15,6 +15,7 @@ Json = Mapping[str, Any]
 PERIOD_S = 60
 UNIT_FIELDS = ("p_w", "q_var", "p_avail_w", "p_set_w", "q_set_var", "curtailed_w", "soc_frac")
 SUPPORT_FIELDS = ("q_var", "asked_var", "tolerance_var", "before_var", "reached_var")
+BUS_FIELDS = ("p_w", "q_var")
 LIMIT_FIELDS = ("value", "worst", "high", "low", "loading_frac", "worst_frac", "given_up_w")
 
 
@@ -126,8 +127,9 @@ class _Period:
 
 def _values(record: Json) -> Iterator[tuple[str, float]]:
     """Every number of the record that is one, under the name of its point."""
-    for kind, fields in (("unit", UNIT_FIELDS), ("limit", LIMIT_FIELDS)):
-        for item in record[f"{kind}s"]:
+    found = (("unit", UNIT_FIELDS, record["units"]), ("limit", LIMIT_FIELDS, record["limits"]))
+    for kind, fields, items in (*found, ("bus", BUS_FIELDS, record.get("buses", ()))):
+        for item in items:
             for field in fields:
                 value = item.get(field)
                 if _is_number(value):

@@ -7,9 +7,10 @@ import csv
 import sqlite3
 import sys
 from contextlib import closing
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 import click
 import structlog
@@ -31,6 +32,9 @@ from controller.readable_errors import readable_errors
 from controller.runtime.log import logging_to
 from controller.runtime.supervisor import Work, stop_on_signals, supervise
 
+if TYPE_CHECKING:
+    from controller.balancing.uftp.link import MarketLink
+
 _log = structlog.get_logger()
 
 _STORE_S_MAX = 30.0  # of the machine, for the last periods at the end
@@ -47,7 +51,14 @@ _STORE_S_MAX = 30.0  # of the machine, for the last periods at the end
 @click.option(
     "--platform-socket",
     type=click.Path(path_type=Path),
-    help="As given to `gridedge run`: talk to the platform of the site file and pass its orders on there.",
+    help="As given to `gridedge run`: talk to the platform of the site file and pass its orders on there, and those of "
+    "the market.",
+)
+@click.option("--speed", type=click.FloatRange(0.0, 1e5, min_open=True), default=1.0, help="Site seconds per second.")
+@click.option(
+    "--start-utc",
+    type=click.DateTime(["%Y-%m-%dT%H:%M:%SZ"]),
+    help="Time of day (UTC) to begin with instead of this machine's, for a simulated day.",
 )
 @click.option("--json-logs", is_flag=True, help="Log JSON lines instead of text.")
 def station(
@@ -58,23 +69,27 @@ def station(
     period: int,
     outbox_mb: int,
     platform_socket: Path | None,
+    speed: float,
+    start_utc: datetime | None,
     json_logs: bool,
 ) -> None:
     """Keep the history of SITE: everything that may be slow, apart from the control process.
 
     Reads the records of `gridedge run --record-socket`, stores mean, lowest and highest of every point per period,
-    every event, and what each unit gave up for whom. May be killed at any time; the control process does not notice.
+    every event, and what each unit gave up for whom. With a `market` in the site file it trades there, too. May be
+    killed at any time; the control process does not notice.
     """
     with readable_errors(sqlite3.Error):
         configured = load_site(find_site(site))
         name = configured.name
         data.mkdir(exist_ok=True)
-        clock = SystemClock()
+        clock = SystemClock(speed, None if start_utc is None else start_utc.replace(tzinfo=UTC))
         with logging_to(sys.stderr.buffer, clock, as_json=json_logs):
             keeper_of = partial(Store, data, name, OutboxPolicy(bytes_max=outbox_mb << 20))
             link = _link(configured, clock, data, platform_socket)
             telemetry = None if configured.sparkplug is None else Telemetry(configured, clock, data)
-            code = asyncio.run(_keep(record_socket, period, keeper_of, link, telemetry))
+            market = _market(configured, clock, data, platform_socket)
+            code = asyncio.run(_keep(record_socket, period, keeper_of, link, telemetry, market))
     sys.exit(code)
 
 
@@ -82,9 +97,25 @@ def _link(site: Site, clock: SystemClock, data: Path, socket: Path | None) -> Op
     """The link to the platform; none without a socket to pass its orders on."""
     if socket is None:
         return None
-    if site.platform is None:
-        raise ValueError(f"--platform-socket: site {site.name} has no platform; expected platform.kind openadr3")
-    return OpenAdrLink(site, site.platform, clock, data, OrderPort(socket))
+    if not site.issuers:
+        expected = "expected platform.kind openadr3, or a market"
+        raise ValueError(f"--platform-socket: site {site.name} has no platform and no market; {expected}")
+    return None if site.platform is None else OpenAdrLink(site, site.platform, clock, data, OrderPort(socket))
+
+
+def _market(site: Site, clock: SystemClock, data: Path, socket: Path | None) -> MarketLink | None:
+    """The market of the site file; its libraries are loaded only where there is one."""
+    if site.market is None:
+        return None
+    try:
+        from controller.balancing.uftp.link import MarketLink
+    except ImportError as error:
+        raise ValueError(f"market: {error}; expected the extra: pip install 'gridedge[market]'") from error
+    if socket is None:
+        _log.warning(
+            "market.stuck", subject="orders", reason="no --platform-socket: units are not told what is ordered"
+        )
+    return MarketLink(site, site.market, clock, data, None if socket is None else OrderPort(socket))
 
 
 async def _keep(
@@ -93,6 +124,7 @@ async def _keep(
     open_store: partial[Store],
     link: OpenAdrLink | None = None,
     telemetry: Telemetry | None = None,
+    market: MarketLink | None = None,
 ) -> int:
     """Until a signal (0) or a death (1)."""
     stop = asyncio.Event()
@@ -106,6 +138,9 @@ async def _keep(
     if link is not None:
         await link.open()
         tasks |= {"platform": link.run_link, "orders": link.run_orders}
+    if market is not None:
+        await market.open()
+        tasks |= market.tasks()
 
     async def finish() -> None:
         intake.finish()
@@ -115,8 +150,9 @@ async def _keep(
         deaths = await supervise(tasks, stop, finish)
         async with asyncio.timeout(_STORE_S_MAX):
             await keeper.aclose()
-            if link is not None:
-                await link.aclose()
+            for opened in (link, market):
+                if opened is not None:
+                    await opened.aclose()
         _log.info("history.closed", stored=keeper.stored)
     return 1 if deaths else 0
 

@@ -108,8 +108,7 @@ class Store:
 
     def known_until_s(self) -> float | None:
         """End of the last period, UTC seconds since 1970; None when there is none."""
-        (end_s,) = self._db.execute("SELECT max(start_utc_s + period_s) FROM period").fetchone()
-        return None if end_s is None else float(end_s)
+        return known_until_s(self._db)
 
     def _append(self, batch: Batch) -> int:
         start_s = batch.start_utc_s
@@ -233,3 +232,29 @@ def samples(
         " AND point = (SELECT id FROM point WHERE name = ?) ORDER BY start_utc_s, part",
         (from_utc_s, to_utc_s, point),
     ).fetchall()
+
+
+def means(
+    db: sqlite3.Connection, points: Sequence[str], from_utc_s: float, to_utc_s: float, slot_s: float
+) -> dict[int, dict[str, float]]:
+    """Means of points over slots of so many seconds, counted from ``from_utc_s``; slots without a value are not there.
+
+    Only periods that begin at or after ``from_utc_s`` and before ``to_utc_s`` count.
+    """
+    names = dict(db.execute("SELECT id, name FROM point"))
+    wanted = ", ".join(str(key) for key, name in names.items() if name in set(points))
+    rows = db.execute(
+        "SELECT CAST((start_utc_s - ?) / ? AS INTEGER) AS slot, point, sum(mean * n) / sum(n) FROM sample"
+        f" WHERE start_utc_s >= ? AND start_utc_s < ? AND point IN ({wanted}) GROUP BY slot, point",
+        (from_utc_s, slot_s, from_utc_s, to_utc_s),
+    )
+    out: dict[int, dict[str, float]] = {}
+    for slot, point, mean in rows:
+        out.setdefault(int(slot), {})[names[point]] = float(mean)
+    return out
+
+
+def known_until_s(db: sqlite3.Connection) -> float | None:
+    """End of the last period, UTC seconds since 1970; None when there is none."""
+    (end_s,) = db.execute("SELECT max(start_utc_s + period_s) FROM period").fetchone()
+    return None if end_s is None else float(end_s)

@@ -23,11 +23,11 @@ def observed_series(layout: Layout, state: EstimatorState, held: BoolArray) -> A
     output = np.abs(state.filter.x[2 * n_w : 2 * n_w + n])
     available = np.where(np.isfinite(state.avail_w), state.avail_w, np.where(held, np.nan, output))
     storage = np.array([u.storage is not None for u in layout.site.units], dtype=bool)
-    available = np.where(storage, 0.0, _like_kin(layout.site, available))
+    available = np.where(storage, 0.0, like_kin(layout.site, available))
     return np.concatenate([state.filter.x[: 2 * n_w], np.maximum(available, 0.0)])
 
 
-def _like_kin(site: Site, available_w: Array) -> Array:
+def like_kin(site: Site, available_w: Array) -> Array:
     """Unknown values replaced by the mean share of rated power of the known units of the same kind."""
     out = available_w.copy()
     rated = np.array([u.p_rated_w for u in site.units])

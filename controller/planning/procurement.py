@@ -19,6 +19,7 @@ from controller.planning.acceptance import accept_bids
 from controller.planning.bids import Bid, BidProblem
 from controller.planning.calendar import QUARTER_S
 from controller.planning.projection import PROBABILITY_MIN, Projection
+from controller.planning.rejection import rejection_reasons
 
 Array = NDArray[np.float64]
 
@@ -119,7 +120,7 @@ def choose(
     problem = _problem(projected, usable, relief, shortfall_eur_per_mwh, probability_min)
     found = accept_bids(problem)
     shares = {o.id: _share(found.accepted[o.id], o.share_min) for o in usable if o.id in found.accepted}
-    left_out |= {o.id: "not among the cheapest that are needed" for o in usable if o.id not in shares}
+    left_out |= rejection_reasons(problem, found)
     return Chosen(shares, found.total_eur, found.proven, left_out)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -182,6 +182,22 @@ class Desk:
                 self._queue(writing.write_request(head, asked), head, "", asked.expires_utc_s)
                 out[who.domain] = head.message_id
         return out
+
+    def last_asked(self) -> tuple[Request, float] | None:
+        """The newest FlexRequest, and when it was written; all that went out with it are alike."""
+        sent = self._memory.newest("FlexRequest")
+        return None if sent is None else (read_request(wire.parse_own(sent.payload)), sent.utc_s)
+
+    def note_choice(self, shares: Mapping[str, float], left_out: Mapping[str, str], at_utc_s: float) -> dict[str, str]:
+        """Keep what was decided about every option; reasons, by option, that were not known before."""
+        with self._memory.transaction():
+            for option, share in shares.items():
+                self._memory.choose(at_utc_s, option, share, "")
+            return {o: why for o, why in left_out.items() if self._memory.choose(at_utc_s, o, 0.0, why)}
+
+    def settled(self, who: str, period: date) -> bool:
+        """Whether a settlement of that day went to them."""
+        return any(said.recipient == who for said in self._memory.sent_about("FlexSettlement", period.isoformat()))
 
     def aggregators(self) -> list[Participant]:
         """Those that take part now, in the order of their names."""

@@ -38,6 +38,9 @@ CREATE TABLE IF NOT EXISTS turned_away (
   status INTEGER NOT NULL, sender TEXT NOT NULL, count INTEGER NOT NULL, first_utc_s REAL NOT NULL,
   last_utc_s REAL NOT NULL, last TEXT NOT NULL, PRIMARY KEY (status, sender)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS choice (
+  seq INTEGER PRIMARY KEY, utc_s REAL NOT NULL, option TEXT NOT NULL, share REAL NOT NULL, reason TEXT NOT NULL
+);
 CREATE TABLE IF NOT EXISTS portfolio (domain TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS about (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
@@ -200,6 +203,26 @@ class Memory:
         """Fingerprint of an earlier message with this id that was accepted."""
         found = self.accepted(message_id)
         return None if found is None else found.fingerprint
+
+    def newest(self, kind: str) -> Said | None:
+        """The message of a kind that we said last, whatever the clock did."""
+        query = f"SELECT {_SAID} FROM said WHERE kind = ? ORDER BY rowid DESC LIMIT 1"
+        found = self._db.execute(query, (kind,)).fetchone()
+        return None if found is None else Said(*found)
+
+    def choose(self, utc_s: float, option: str, share: float, reason: str) -> bool:
+        """Keep what was decided about an option, inside the caller's transaction; False when that is known already."""
+        last = "SELECT share, reason FROM choice WHERE option = ? ORDER BY seq DESC LIMIT 1"
+        if self._db.execute(last, (option,)).fetchone() == (share, reason):
+            return False
+        self._db.execute(
+            "INSERT INTO choice (utc_s, option, share, reason) VALUES (?, ?, ?, ?)", (utc_s, option, share, reason)
+        )
+        return True
+
+    def choices(self) -> list[tuple[float, str, float, str]]:
+        """(UTC seconds, offer/option, share taken, why no more) in order."""
+        return self._db.execute("SELECT utc_s, option, share, reason FROM choice ORDER BY seq").fetchall()
 
     def waiting(self) -> list[Said]:
         """Our messages that have not arrived, in the order in which they were said, whatever the clock did."""

@@ -7,18 +7,20 @@ round. No clock; the caller says what time it is, and reads nothing but what the
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 
 import numpy as np
 from numpy.typing import NDArray
 
+from controller.balancing.uftp.delivery import baseline_of
 from controller.balancing.uftp.desk import Desk
 from controller.balancing.uftp.memory import Said
 from controller.balancing.uftp.values import Day, Offer, Option, Order, Request, Wanted, day_of
 from controller.estimation.layout import Layout
 from controller.planning.calendar import QUARTER_S, Calendar
+from controller.planning.lookback import less_ordered
 from controller.planning.procurement import Asking, Chosen, Offered, asking, choose, relief_of
 from controller.planning.projection import Projection
 from controller.planning.schedule import Slot
@@ -27,6 +29,10 @@ from controller.planning.settlement import OrderSettlement, baseline_without_cur
 Curtailed = Callable[[str, float, float], float]
 """Wh that the controller itself kept a unit from giving between two instants (UTC seconds since 1970):
 :meth:`controller.history.evidence.Evidence.curtailed_wh`, or what stands for it in a test."""
+
+
+Measured = Callable[[str, float, float], float | None]
+"""Mean W of a unit between two instants as we measured it; None where we did not all the time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +55,19 @@ class Rounds:
         self._desk, self._layout, self._calendar = desk, layout, calendar
         self._shortfall = shortfall_eur_per_mwh
 
-    def ask(self, projected: Projection, revision: int, until_utc_s: float, now_utc_s: float) -> list[dict[str, str]]:
-        """Put one FlexRequest per day that needs anything to all who take part; message ids by recipient."""
+    def ask(
+        self, projected: Projection, revision: int, until_utc_s: float, now_utc_s: float, lead_s: float = 0.0
+    ) -> list[dict[str, str]]:
+        """Put one FlexRequest per day that needs anything to all who take part; message ids by recipient.
+
+        Only periods that begin more than ``lead_s`` after the deadline ``until_utc_s`` are asked about.
+        """
         reliefs = list(self._reliefs(projected).values())
         by_day: dict[date, list[Wanted]] = defaultdict(list)
         days: dict[date, Day] = {}
         for asked in asking(projected, reliefs):
             day = self._day(asked.quarter)
-            if self._calendar.start_s(asked.quarter) > until_utc_s:
+            if self._calendar.start_s(asked.quarter) > until_utc_s + lead_s:
                 days[day.period] = day
                 by_day[day.period].append(self._wanted(asked, day))
         return [
@@ -70,37 +81,58 @@ class Rounds:
         table = {o.id: (offer, option, o) for offer, option, o in self._on_the_table(projected, now_utc_s)}
         offered = [o for _, _, o in table.values()]
         chosen = choose(projected, offered, self._reliefs(projected), self._shortfall)
+        told = self._desk.note_choice(chosen.shares, chosen.left_out, now_utc_s)
         orders = []
         for name, share in sorted(chosen.shares.items()):
             offer, option, _ = table[name]
             order = _order(offer, option, share)
             self._desk.order(offer, order, now_utc_s)
             orders.append(order)
-        return chosen, orders
+        return replace(chosen, left_out=told), orders
 
-    def slots(self, period: date) -> list[Slot]:
+    def left(self, projected: Projection) -> Projection:
+        """What is still to be relieved once everybody delivers what was ordered."""
+        reliefs = self._reliefs(projected)
+        ordered: dict[str, dict[int, float]] = defaultdict(lambda: defaultdict(float))
+        for slot in (s for period in self._days(projected) for s in self.slots(period)):
+            ordered[slot.participant][self._calendar.quarter(slot.start_utc_s)] += slot.change_w
+        known = [(reliefs[who], change_w) for who, change_w in sorted(ordered.items()) if who in reliefs]
+        return less_ordered(projected, known)
+
+    def slots(self, period: date, *, taken: bool = False) -> list[Slot]:
         """What was ordered for a day and not turned down, quarter hour by quarter hour.
 
         An order that was given up for lack of an answer of HTTP counts when its participant says that it has taken it.
+        With ``taken`` only what its participant has said to deliver.
         """
         return [
             Slot(said.recipient, order.reference, start_s, start_s + order.day.isp_s, change_w)
             for said, order in self._desk.orders(period)
-            if said.answer == "accepted" or not (said.answer or said.fate.startswith("given up"))
+            if said.answer == "accepted" or not (taken or said.answer or said.fate.startswith("given up"))
             for isp, change_w in sorted(order.ordered_w.items())
             for start_s in (order.day.isp_start_utc_s(isp),)
         ]
 
-    def settle(self, period: date, curtailed_wh: Curtailed, now_utc_s: float) -> list[Settled]:
-        """Settle every order of a day that its participant took, by D-Prognosis and metering, and tell them.
+    def unsettled(self, period: date) -> list[str]:
+        """Participants that took orders for a day and were not told a settlement of it."""
+        return sorted({s.recipient for s, _ in self._taken(period) if not self._desk.settled(s.recipient, period)})
 
-        What the controller curtailed itself is taken out of the baseline: nobody is paid for being held back. An order
-        without baseline or metering of all its periods is not settled, and the reason says what is missing.
+    def settle(
+        self, period: date, curtailed_wh: Curtailed, now_utc_s: float, measured_w: Measured | None = None
+    ) -> list[Settled]:
+        """Settle every order of a day that its participant took, by D-Prognosis and metering, and tell them, once.
+
+        What the controller curtailed itself is taken out of the baseline: nobody is paid for being held back. Where a
+        participant sends no metering, what we measured at its units counts. An order without baseline or metering of
+        all its periods is not settled, nor are the participant's others of that day; the reason says what is missing.
         """
-        out = [self._settled(said.recipient, order, curtailed_wh) for said, order in self._taken(period)]
+        due = self.unsettled(period)
+        taken = [(said.recipient, order) for said, order in self._taken(period) if said.recipient in due]
+        out = [self._settled(who, order, curtailed_wh, measured_w) for who, order in taken]
+        lacking = {one.participant for one in out if one.result is None}
         told: dict[str, list[tuple[Order, OrderSettlement]]] = defaultdict(list)
         for one in out:
-            if one.result is not None:
+            if one.result is not None and one.participant not in lacking:
                 told[one.participant].append((one.order, one.result))
         for who, settled in sorted(told.items()):
             self._desk.settle(who, settled, now_utc_s)
@@ -109,20 +141,22 @@ class Rounds:
     def _taken(self, period: date) -> list[tuple[Said, Order]]:
         return [(said, order) for said, order in self._desk.orders(period) if said.answer == "accepted"]
 
-    def _settled(self, who: str, order: Order, curtailed_wh: Curtailed) -> Settled:
-        baseline, metered = self._desk.baseline_w(who, order.day.period), self._desk.metered_w(who, order.day.period)
-        lacking = [isp for isp in order.power_w if isp not in baseline or isp not in metered]
-        if lacking:
-            what = "D-Prognosis" if lacking[0] not in baseline else "metering"
-            return Settled(who, order, None, f"no {what} of ISP {lacking[0]}")
-        units, ordered = self._desk.market.participants[who].units, order.ordered_w
+    def _settled(self, who: str, order: Order, curtailed_wh: Curtailed, measured_w: Measured | None) -> Settled:
+        participant = self._desk.market.participants[who]
+        prognosis_w, metered_w = (read(who, order.day.period) for read in (self._desk.baseline_w, self._desk.metered_w))
         isps = []
-        for isp, change_w in sorted(ordered.items()):
+        for isp, change_w in sorted(order.ordered_w.items()):
             start_s = order.day.isp_start_utc_s(isp)
-            held_back_wh = sum(curtailed_wh(unit, start_s, start_s + order.day.isp_s) for unit in units)
-            expected_w = baseline_without_curtailment(baseline[isp], held_back_wh, order.day.isp_s)
-            isps.append((isp, expected_w, change_w, metered[isp]))
-        tariff = tariff_of(order.price, list(ordered.values()), self._desk.market.penalty_factor)
+            end_s = start_s + order.day.isp_s
+            baseline_w = baseline_of(self._layout.site, participant, prognosis_w, isp)
+            actual_w = metered_w.get(isp, _sum_of(measured_w, participant.units, start_s, end_s))
+            if baseline_w is None or actual_w is None:
+                what = "D-Prognosis" if baseline_w is None else "metering"
+                return Settled(who, order, None, f"no {what} of ISP {isp}")
+            held_back_wh = sum(curtailed_wh(unit, start_s, end_s) for unit in participant.units)
+            expected_w = baseline_without_curtailment(baseline_w, held_back_wh, order.day.isp_s)
+            isps.append((isp, expected_w, change_w, actual_w))
+        tariff = tariff_of(order.price, list(order.ordered_w.values()), self._desk.market.penalty_factor)
         return Settled(who, order, settle_order(order.reference, isps, tariff), "")
 
     def _reliefs(self, projected: Projection) -> Mapping[str, NDArray[np.float64]]:
@@ -139,10 +173,8 @@ class Rounds:
 
     def _on_the_table(self, projected: Projection, now_utc_s: float) -> list[tuple[Offer, Option, Offered]]:
         """Every option of every offer that stands for the days of the projection."""
-        count = len(projected.limits[0].excess_w) if projected.limits else 0
-        days = {self._day(projected.first_quarter + k).period for k in range(count)}
         out = []
-        for offer in (o for period in sorted(days) for o in self._desk.offers(period, now_utc_s)):
+        for offer in (o for period in self._days(projected) for o in self._desk.offers(period, now_utc_s)):
             for option in offer.options:
                 power_w = {self._quarter(offer.day, isp): w for isp, w in option.power_w.items()}
                 name, group = f"{offer.head.message_id}/{option.reference}", offer.head.message_id
@@ -150,8 +182,19 @@ class Rounds:
                 out.append((offer, option, Offered(name, offer.head.sender, group, option.price, share_min, power_w)))
         return out
 
+    def _days(self, projected: Projection) -> list[date]:
+        count = len(projected.limits[0].excess_w) if projected.limits else 0
+        return sorted({self._day(projected.first_quarter + k).period for k in range(count)})
+
     def _quarter(self, day: Day, isp: int) -> int:
         return self._calendar.quarter(day.isp_start_utc_s(isp))
+
+
+def _sum_of(measured_w: Measured | None, units: Sequence[str], start_s: float, end_s: float) -> float | None:
+    if measured_w is None or not units:
+        return None
+    found = [measured_w(unit, start_s, end_s) for unit in units]
+    return None if None in found else sum(w for w in found if w is not None)
 
 
 def _order(offer: Offer, option: Option, share: float) -> Order:

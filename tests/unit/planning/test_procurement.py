@@ -50,7 +50,7 @@ def test_the_cheapest_set_that_covers_the_need_is_ordered() -> None:
     found = choose(projection([-1e6, 0.8e6, 0.8e6]), offers, RELIEF, SHORTFALL)
     assert found.proven
     assert found.shares == {"cheap": 0.8}
-    assert found.left_out == {"dear": "not among the cheapest that are needed"}
+    assert found.left_out == {"dear": "not needed: nothing that it relieves stays uncovered in periods 1 to 2"}
 
 
 def test_a_newcomer_that_is_cheaper_wins_the_next_round() -> None:

@@ -1,0 +1,79 @@
+"""The planner's view of the site: learned from the station's history, projected over the coming quarter hours.
+
+Reads the history on a connection of its own that cannot write; used by one thread only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+from controller.domain.site import Site
+from controller.estimation.layout import Layout
+from controller.grid.model import GridModel
+from controller.history.evidence import Evidence
+from controller.history.store import curtailments, known_until_s, means, open_to_read
+from controller.planning.calendar import QUARTER_S, Calendar
+from controller.planning.lookback import Learned, calendar_at, learn, nothing_learned, points_of, project_ahead
+from controller.planning.projection import Projection
+
+LOOK_BACK_S = 28 * 86_400.0
+RECENT_S = 300.0
+STALE_S = 900.0
+"""A history that ends longer ago says nothing about now."""
+MEASURED_FRAC = 0.9  # of a period that must be stored for its mean to count
+
+
+class Blind(Exception):
+    """Nothing can be said about the coming hours; the text is why."""
+
+
+class Lookout:
+    """One site's. The local days of ``zone`` are those of the forecast."""
+
+    def __init__(self, site: Site, folder: Path, zone: str, horizon_s: float) -> None:
+        self.layout = Layout(site, GridModel(site.topology))
+        self.calendar = Calendar()
+        self._points = points_of(self.layout)
+        self._folder, self._zone, self._horizon_s = folder, zone, horizon_s
+        self._learned: Learned | None = None
+
+    def look(self, now_utc_s: float) -> Projection:
+        """The projection from now on. Raises Blind, sqlite3.Error, or PowerFlowError."""
+        self._follow_clock(now_utc_s)
+        with closing(open_to_read(self._folder)) as db:
+            until_s = known_until_s(db)
+            if until_s is None or not -RECENT_S <= now_utc_s - until_s <= STALE_S:
+                raise Blind(f"the history ends at {until_s}; expected less than {STALE_S:g} s before {now_utc_s:.0f}")
+            complete = self.calendar.quarter(until_s)
+            learned = self._learned or nothing_learned(self.layout, self.calendar)
+            first = learned.next_quarter or self.calendar.quarter(until_s - LOOK_BACK_S)
+            begin_s, end_s = self.calendar.start_s(first), self.calendar.start_s(complete)
+            found = means(db, self._points, begin_s, end_s, QUARTER_S)
+            recent = means(db, self._points, until_s - RECENT_S, until_s, 2.0 * RECENT_S).get(0, {})
+        self._learned = learn(self.layout, learned, {first + slot: values for slot, values in found.items()})
+        return project_ahead(self.layout, self._learned, recent, now_utc_s, round(self._horizon_s / QUARTER_S))
+
+    def proof(self) -> tuple[Callable[[str, float, float], float], Callable[[str, float, float], float | None]]:
+        """What was curtailed (Wh) and measured (mean W) of a unit between two instants; for a settlement.
+
+        Raises ValueError when the record of curtailments was changed.
+        """
+        with closing(open_to_read(self._folder)) as db:
+            return Evidence(curtailments(db)).curtailed_wh, self._measured_w
+
+    def _measured_w(self, unit: str, from_utc_s: float, to_utc_s: float) -> float | None:
+        point, lasts_s = f"unit.{unit}.p_w", to_utc_s - from_utc_s
+        with closing(open_to_read(self._folder)) as db:
+            query = "SELECT coalesce(sum(period_s), 0) FROM period WHERE start_utc_s >= ? AND start_utc_s < ?"
+            (seen_s,) = db.execute(query, (from_utc_s, to_utc_s)).fetchone()
+            found = means(db, [point], from_utc_s, to_utc_s, lasts_s).get(0, {})
+        return found.get(point) if seen_s >= MEASURED_FRAC * lasts_s else None
+
+    def _follow_clock(self, now_utc_s: float) -> None:
+        """When the clocks change, local days begin at another instant: everything is learned anew."""
+        now = calendar_at(now_utc_s, self._zone)
+        days_s = (now.midnight_s - self.calendar.midnight_s) % 86_400.0
+        if self._learned is None or days_s != 0.0:
+            self.calendar, self._learned = now, None

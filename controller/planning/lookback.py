@@ -1,0 +1,141 @@
+"""From what the station keeps on the disk to the forecast and the projection of the market's planner. Pure.
+
+Series and what the meters say beyond the model are means of stored points, in the order of ``planning.priors``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controller.domain.limit import LimitKind
+from controller.estimation.layout import Layout
+from controller.planning.calendar import Calendar
+from controller.planning.forecast import forecast
+from controller.planning.history import History, learn_quarter, new_history, see
+from controller.planning.observation import like_kin
+from controller.planning.outlook import Offsets
+from controller.planning.priors import site_prior
+from controller.planning.projection import Projection, project
+
+Array = NDArray[np.float64]
+Means = Mapping[str, float]
+
+HELD_FRAC = 0.01  # of the rating: a unit that gives up more does not show what it could give
+
+
+def calendar_at(now_utc_s: float, zone: str) -> Calendar:
+    """Local days around an instant, in UTC seconds since 1970 as site seconds; quarter 0 begins 64 days before."""
+    today = datetime.fromtimestamp(now_utc_s, ZoneInfo(zone)).date()
+    midnight = datetime.combine(today, time(), ZoneInfo(zone)).astimezone(UTC)
+    first = today - timedelta(days=64)
+    return Calendar((midnight - timedelta(days=64)).timestamp(), first.weekday())
+
+
+def points_of(layout: Layout) -> list[str]:
+    """Every stored point that is read."""
+    buses = [f"bus.{bus}.{field}" for bus in layout.grid.injection_buses for field in ("p_w", "q_var")]
+    fields = ("p_w", "q_var", "p_avail_w", "curtailed_w")
+    units = [f"unit.{unit.id}.{field}" for unit in layout.site.units for field in fields]
+    return [*buses, *units, *(f"limit.{limit.id}.value" for limit in layout.site.limits)]
+
+
+def series_of(layout: Layout, means: Means) -> Array:
+    """Value of every series; NaN where nothing was stored, or a unit that does not report was held back."""
+    buses = layout.grid.injection_buses
+    injection = [means.get(f"bus.{bus}.{field}", math.nan) for field in ("p_w", "q_var") for bus in buses]
+    available = [_available_w(unit.id, unit.p_rated_w, means) for unit in layout.site.units]
+    storage = np.array([unit.storage is not None for unit in layout.site.units], dtype=bool)
+    known = np.where(storage, 0.0, like_kin(layout.site, np.array(available)))
+    return np.concatenate([np.array(injection), np.maximum(known, 0.0)])
+
+
+def _available_w(unit: str, rated_w: float, means: Means) -> float:
+    reported = means.get(f"unit.{unit}.p_avail_w", math.nan)
+    if math.isfinite(reported):
+        return reported
+    held = means.get(f"unit.{unit}.curtailed_w", 0.0) > HELD_FRAC * rated_w
+    return math.nan if held else abs(means.get(f"unit.{unit}.p_w", math.nan))
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """What was learned from complete quarter hours; the next one to learn is ``next_quarter``."""
+
+    history: History
+    next_quarter: int | None = None
+
+
+def nothing_learned(layout: Layout, calendar: Calendar) -> Learned:
+    """Before the first look at the store."""
+    return Learned(new_history(calendar, site_prior(layout, True)))
+
+
+def learn(layout: Layout, learned: Learned, quarters: Mapping[int, Means]) -> Learned:
+    """After these complete quarter hours, by number; those between that nobody saw count as unknown."""
+    if not quarters:
+        return learned
+    first = min(quarters) if learned.next_quarter is None else learned.next_quarter
+    history, last = learned.history, max(quarters)
+    for quarter in range(first, last + 1):
+        history = learn_quarter(history, quarter, series_of(layout, quarters.get(quarter, {})))
+    return Learned(history, last + 1)
+
+
+def project_ahead(layout: Layout, learned: Learned, recent: Means, at_s: float, quarters: int) -> Projection:
+    """Every limit over ``quarters`` from ``at_s`` on, with ``recent`` means as what is now.
+
+    Raises PowerFlowError when not even the middle future has a solution.
+    """
+    history = see(learned.history, at_s, series_of(layout, recent))
+    return project(layout, forecast(history, quarters), offsets_of(layout, recent))
+
+
+def offsets_of(layout: Layout, recent: Means) -> Offsets:
+    """What the meters say beyond the model: voltages that have a limit, and the power at the interface."""
+    site, grid = layout.site, layout.grid
+    none = Offsets(np.zeros(grid.n_bus), np.zeros(2 * layout.n_branch + 2))
+    injection = _present(layout, recent)
+    if not np.isfinite(injection).all():
+        return none
+    model = grid.solve_many(injection[None, :])[0]
+    for limit in site.limits:
+        value = recent.get(f"limit.{limit.id}.value", math.nan)
+        if not math.isfinite(value):
+            continue
+        if limit.kind is LimitKind.VOLTAGE:
+            k = grid.buses.index(limit.element)
+            none.voltage_v[k] = value - model.u_v[k]
+        elif limit.kind in (LimitKind.EXPORT, LimitKind.IMPORT):
+            sign = -1.0 if limit.kind is LimitKind.EXPORT else 1.0
+            none.flow[2 * layout.n_branch] = sign * value - model.interface_p_w
+    return none
+
+
+def _present(layout: Layout, recent: Means) -> Array:
+    """Injection of every bus now, units included."""
+    n_w, units = layout.n_w, layout.site.units
+    out = series_of(layout, recent)[: 2 * n_w]
+    for start, field in ((0, "p_w"), (n_w, "q_var")):
+        power = np.array([recent.get(f"unit.{unit.id}.{field}", math.nan) for unit in units])
+        out[start : start + n_w] += layout.incidence @ power
+    return out
+
+
+def less_ordered(projected: Projection, ordered: Sequence[tuple[Array, Mapping[int, float]]]) -> Projection:
+    """What is left once everybody delivers: each (relief of every limit per watt, ordered W by quarter hour)."""
+    limits = []
+    for k, limit in enumerate(projected.limits):
+        excess_w = limit.excess_w.copy()
+        for relief, change_w in ordered:
+            for quarter, w in change_w.items():
+                if 0 <= quarter - projected.first_quarter < len(excess_w):
+                    excess_w[quarter - projected.first_quarter] -= relief[k] * w
+        limits.append(replace(limit, excess_w=excess_w))
+    return Projection(projected.first_quarter, tuple(limits))
