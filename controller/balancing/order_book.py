@@ -50,7 +50,7 @@ class OrderBook:
         if not math.isfinite(now.utc_s):
             return []
         if not self._begun:
-            self._begun, self._told = True, forgotten(platform) | self._told
+            self._begun, self._told = True, forgotten(desks) | self._told
         # A desk that the site file no longer names can end nothing there; what it asked for ends by itself.
         known = {key: one for key, one in self._told.items() if desks.issuer(one.order.account) is not None}
         self._told = {key: one for key, one in known.items() if key in orders or one.stands}
@@ -85,9 +85,9 @@ class OrderBook:
         self._ledger.write_orders(dump_orders(self._counter, self._told), entries)
 
 
-def forgotten(platform: Platform) -> dict[Key, Told]:
+def forgotten(desks: Desks) -> dict[Key, Told]:
     """Something unknown may be in force about everything that a desk may command."""
-    keys = [(issuer.account, subject) for issuer in platform.issuers for subject in sorted(issuer.subjects)]
+    keys = [(issuer.account, subject) for issuer in desks.issuers for subject in sorted(issuer.subjects)]
     return {key: Told(Order(*key, 0.0, FOREVER, FORGOTTEN, ""), "", NOT_YET_S, None, True) for key in keys}
 
 

@@ -26,7 +26,12 @@ LEFT_S_MIN = 1.0
 
 
 class Desks(Protocol):
-    """Whoever knows the desks and the limits of their authority: a platform, or the whole site."""
+    """Whoever knows the desks that orders come from and the limits of their authority: a platform, or the market."""
+
+    @property
+    def issuers(self) -> tuple[Issuer, ...]:
+        """All of them."""
+        ...
 
     def issuer(self, account: str) -> Issuer | None:
         """The desk whose instructions carry that name."""

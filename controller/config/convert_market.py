@@ -5,7 +5,7 @@ from __future__ import annotations
 from controller.config.schema import SiteFile
 from controller.config.schema_market import MarketModel, ParticipantModel
 from controller.domain.budget import Allowance
-from controller.domain.market import Market, Marketplace, Participant, Timetable, Wire, issuer_for
+from controller.domain.market import Market, Marketplace, Participant, Timetable, Wire, desk_for
 
 _MIN_S, _HOUR_S = 60.0, 3600.0
 
@@ -27,7 +27,7 @@ def to_market(file: SiteFile) -> Marketplace | None:
             again_s=block.again_min * _MIN_S,
         ),
         shortfall_eur_per_mwh=block.shortfall_eur_per_mwh,
-        issuer=issuer_for(
+        desk=desk_for(
             frozenset(unit for one in commanded for unit in one.units),
             max((unit.p_rated_kw for unit in file.units), default=0.0) * 1e3,
             file.control.instruction_h_max * _HOUR_S,

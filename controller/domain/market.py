@@ -88,17 +88,26 @@ class Timetable:
 class Marketplace:
     """The whole block. What nobody relieves counts ``shortfall_eur_per_mwh``: nothing dearer is bought.
 
-    ``issuer`` is the desk that commands the participants' units; the control process holds it to its authority.
+    ``desk`` commands the participants' units; the control process holds it to its authority.
     """
 
     rules: Market
     wire: Wire
     timetable: Timetable
     shortfall_eur_per_mwh: float
-    issuer: Issuer
+    desk: Issuer
+
+    @property
+    def issuers(self) -> tuple[Issuer, ...]:
+        """Every desk of the market: the one."""
+        return (self.desk,)
+
+    def issuer(self, account: str) -> Issuer | None:
+        """The desk whose instructions carry that name."""
+        return self.desk if self.desk.account == account else None
 
 
-def issuer_for(units: frozenset[str], w_max: float, lasts_s_max: float, writes: Allowance) -> Issuer:
+def desk_for(units: frozenset[str], w_max: float, lasts_s_max: float, writes: Allowance) -> Issuer:
     """The market's desk: set points of these units, as contracted flexibility."""
     spoken = Allowance(3600.0, 3600.0)
     return Issuer(DESK, "", Owner.FLEXIBILITY, units, w_max, lasts_s_max, 0.0, spoken, writes)

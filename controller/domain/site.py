@@ -114,7 +114,7 @@ class Site:
     def issuers(self) -> tuple[Issuer, ...]:
         """Every desk whose orders may come over the platform socket."""
         platform = () if self.platform is None else self.platform.issuers
-        return platform if self.market is None else (*platform, self.market.issuer)
+        return platform if self.market is None else (*platform, *self.market.issuers)
 
     def issuer(self, account: str) -> Issuer | None:
         """The desk whose instructions carry that name."""

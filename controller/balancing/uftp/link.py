@@ -150,7 +150,7 @@ class MarketLink:
         delivery = await self._ask(lambda: self._deliveries(now.utc_s))
         for who in self._place.rules.participants:
             self._tell(f"delivery of {who}", delivery.obstacles.get(who, ""))
-        for order, said in await self._ask(lambda: self._opened[1].due(self._site, delivery.orders, now)):
+        for order, said in await self._ask(lambda: self._opened[1].due(self._place, delivery.orders, now)):
             await self._ask(lambda: self._opened[1].saying(order, said, now))  # noqa: B023
             accepted, text = await self._said(self._port, said)
             await self._ask(lambda: self._opened[1].answered(order, said, accepted, text, now))  # noqa: B023
@@ -202,7 +202,7 @@ class MarketLink:
             domain: baseline_of(self._site, who, standing.prognoses_w.get(domain, {}), isp)
             for domain, who in rules.participants.items()
         }
-        return deliveries(self._site, self._place.issuer.account, standing.slots, baselines, now_utc_s)
+        return deliveries(self._site, self._place.desk.account, standing.slots, baselines, now_utc_s)
 
     def _read_standing(self, today: date) -> _Standing:
         rounds, (desk, _) = self._rounds(), self._opened
