@@ -59,7 +59,9 @@ class MarketModel(Strict):
     shortfall_eur_per_mwh: float = number(
         "EUR/MWh", 0, 100_000, "What curtailing instead costs: nothing dearer is bought.", 200.0
     )
-    penalty_factor: float = number("", 0, 100, "What a missing watt costs over what a delivered one earns.", 1.5)
+    penalty_factor: float = number(
+        "times the price", 0, 100, "What a missing watt costs, a delivered one earns 1.", 1.5
+    )
     plan_min: float = number("minutes", 0.05, 60, "Period of forecast and projection.", 5.0)
     horizon_h: float = number("hours", 1, 48, "How far ahead breaches are looked for.", 12.0)
     offer_min: float = number("minutes", 0.05, 720, "Time for offers; then the cheapest are ordered.", 15.0)

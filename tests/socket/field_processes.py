@@ -82,8 +82,9 @@ class Lines:
 class Bench:
     """Starts and ends the processes of one test."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, site: str = SITE) -> None:
         self.folder = folder
+        self.site = site
         self.offset = free_port_offset()
         self._running: list[subprocess.Popen[bytes]] = []
         self._opened: list[Lines] = []
@@ -111,7 +112,15 @@ class Bench:
         return lines
 
     def _start(self, command: str, *options: str) -> subprocess.Popen[bytes]:
-        arguments = [command, SITE, "--speed", f"{SPEED:g}", "--port-offset", str(self.offset), *options]
+        arguments = [
+            command,
+            SITE if command == "simulate" else self.site,
+            "--speed",
+            f"{SPEED:g}",
+            "--port-offset",
+            str(self.offset),
+            *options,
+        ]
         with (self.folder / f"{command}.log").open("ab") as log:
             process = subprocess.Popen([sys.executable, "-m", "controller", *arguments], stdout=log, stderr=log)
         self._running.append(process)
@@ -127,9 +136,9 @@ class Bench:
 
 
 @contextmanager
-def bench(folder: Path) -> Iterator[Bench]:
-    """A bench that leaves nothing behind."""
-    made = Bench(folder)
+def bench(folder: Path, site: str = SITE) -> Iterator[Bench]:
+    """A bench that leaves nothing behind; ``site`` may be a file of the same devices."""
+    made = Bench(folder, site)
     try:
         yield made
     finally:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from base64 import b64encode
 from pathlib import Path
 
 import click
@@ -19,9 +18,9 @@ def market_key(file: Path) -> None:
     The file can be read by its owner only; one that is there already is left as it is, and nothing is made.
     """
     with readable_errors(ImportError):
-        from nacl.bindings import crypto_sign_keypair
+        from controller.balancing.uftp.wire import new_keys
 
-        public, secret = crypto_sign_keypair()
+        public, secret = new_keys()
         with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as made:
-            made.write(b64encode(secret) + b"\n")
-    click.echo(b64encode(public).decode())
+            made.write(secret.encode() + b"\n")
+    click.echo(public)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from nacl.bindings import crypto_sign, crypto_sign_open, crypto_sign_PUBLICKEYBYTES
+from nacl.bindings import crypto_sign, crypto_sign_keypair, crypto_sign_open, crypto_sign_PUBLICKEYBYTES
 from nacl.exceptions import CryptoError
 from shapeshifter_uftp import uftp
 from xsdata.exceptions import ConverterError, ParserError
@@ -137,6 +137,12 @@ def seal(text: bytes, sender: str, signing_key: str, role: str = "DSO") -> bytes
         body=crypto_sign(text, base64.b64decode(signing_key, validate=True)),
     )
     return bytes(_SERIALIZER.render(signed).encode())
+
+
+def new_keys() -> tuple[str, str]:
+    """A new pair of signing keys, public and secret, base64."""
+    public, secret = crypto_sign_keypair()
+    return base64.b64encode(public).decode(), base64.b64encode(secret).decode()
 
 
 def plain_text(payload: Any) -> bytes:

@@ -1,0 +1,147 @@
+"""Substation, control process, station and a stranger's aggregator as the processes that they are: a need is traded."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+from base64 import b64encode
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from field_processes import SITE, SPEED, Bench, bench, end
+from nacl.bindings import crypto_sign_seed_keypair
+
+from controller.balancing.uftp.endpoint import PATH
+from controller.balancing.uftp.memory import Memory
+from controller.clock import SystemClock
+from controller.config.find import find_site
+from simulators.platform.uftp_aggregator import Aggregator, Manners
+
+pytestmark = pytest.mark.socket
+
+DSO, AGR = "dso.example.com", "agr.example.com"
+STARTS = datetime(2026, 6, 15, 11, 40, tzinfo=UTC)  # five minutes before the quarter hour that is traded
+LAG = timedelta(minutes=2)  # of the aggregator's clock: processes take a while to start
+MARKET = """
+market:
+  domain: {dso}
+  congestion_point: ea1.2026-01.com.example:secondary-1
+  listen: 127.0.0.1:{port}
+  signing_key: {key}
+  plan_min: 0.5
+  offer_min: 0.5
+  lead_min: 0.1
+  horizon_h: 2
+  shortfall_eur_per_mwh: 1000
+  participants:
+    - {{domain: {agr}, endpoint: "http://127.0.0.1:{agr_port}{path}", public_key: {public}, max_kw: 150, units: [BAT]}}
+"""
+
+
+def keys(seed: int) -> tuple[str, str]:
+    public, secret = crypto_sign_seed_keypair(bytes([seed]) * 32)
+    return b64encode(public).decode(), b64encode(secret).decode()
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+class Trade:
+    """The station of the site, which may be started again, and its aggregator."""
+
+    def __init__(self, folder: Path, port: int, agr_port: int) -> None:
+        self.folder, self._port, self._agr_port = folder, port, agr_port
+        self.site = folder / "site.yaml"
+        key = folder / "market.key"
+        key.write_text(keys(1)[1], "ascii")
+        fields = {"dso": DSO, "agr": AGR, "port": port, "agr_port": agr_port, "path": PATH}
+        block = MARKET.format(**fields, key=key, public=keys(2)[0])
+        self.site.write_text(find_site(SITE).read_text("utf-8") + block, "utf-8")
+        self.clock = SystemClock(SPEED, STARTS)
+
+    def station(self) -> subprocess.Popen[bytes]:
+        """At the time of day that it is by now."""
+        now = self.clock.utc().strftime("%Y-%m-%dT%H:%M:%SZ")
+        sockets = ["--record-socket", str(self.folder / "records"), "--platform-socket", str(self.folder / "orders")]
+        timing = ["--speed", f"{SPEED:g}", "--start-utc", now, "--period", "20"]
+        arguments = ["station", str(self.site), *sockets, *timing, "--data", str(self.folder / "data")]
+        with (self.folder / "station.log").open("ab") as log:
+            return subprocess.Popen([sys.executable, "-m", "controller", *arguments], stdout=log, stderr=log)
+
+    def aggregator(self) -> Aggregator:
+        return Aggregator(
+            AGR,
+            keys(2)[1],
+            Manners(50_000, 80.0),
+            key_of=lambda *_: keys(1)[0],
+            endpoint_of=lambda *_: f"http://127.0.0.1:{self._port}{PATH}",
+            port=self._agr_port,
+            utc=lambda: self.clock.utc() - LAG,
+        )
+
+    def log(self) -> str:
+        return (self.folder / "station.log").read_text("utf-8")
+
+
+@pytest.fixture
+def trade(tmp_path: Path) -> Trade:
+    return Trade(tmp_path, free_port(), free_port())
+
+
+@pytest.fixture
+def field(tmp_path: Path, trade: Trade) -> Iterator[Bench]:
+    with bench(tmp_path, str(trade.site)) as made:
+        yield made
+
+
+def test_a_projected_need_is_asked_offered_ordered_once_and_delivered_though_the_station_is_killed(
+    field: Bench, trade: Trade
+) -> None:
+    """Sun at noon on every roof: the transformer would be overloaded, a battery's owner is paid to charge."""
+    field.simulate()
+    field.truth()
+    field.run("--platform-socket", str(trade.folder / "orders"), "--start-utc", STARTS.strftime("%Y-%m-%dT%H:%M:%SZ"))
+    records = field.records()
+    trade.clock = SystemClock(SPEED, STARTS)
+    aggregator = trade.aggregator()
+    aggregator.run_in_thread()
+    first = trade.station()
+    second = None
+    try:
+        asked = aggregator.heard.wait_for("FlexRequest", timeout_s=30.0)
+        (order,) = aggregator.heard.wait_for("FlexOrder", timeout_s=30.0)
+        end(first, signal.SIGKILL)
+        second = trade.station()
+        told = records.until(lambda r: ordered(r) != [], "an order in force in the control process")
+        assert {x["subject"] for x in ordered(told)} == {"BAT"}
+        records.until(lambda r: unit(r, "BAT")["p_w"] > 0.5 * order.isps[0].power, "the battery charges")
+        assert end(second, signal.SIGTERM) == 0
+    finally:
+        for process in filter(None, (first, second)):
+            process.kill()
+            process.wait(30.0)
+        aggregator.stop()
+    heard = [m for m in aggregator.heard.messages if type(m).__name__ == "FlexOrder"]
+    assert {m.message_id for m in heard} == {order.message_id}
+    assert {m.message_id for m in aggregator.heard.messages if type(m).__name__ == "FlexRequest"} == {
+        m.message_id for m in asked
+    }
+    with closing(Memory(trade.folder / "data" / "market")) as memory:
+        assert memory.verify() == ""
+        assert [said.answer for said in memory.sent_about("FlexOrder", order.flex_offer_message_id)] == ["accepted"]
+
+
+def ordered(record: dict) -> list[dict]:
+    return [x for x in record["restrictions"] if x["cause"].startswith("flexibility:market")]
+
+
+def unit(record: dict, name: str) -> dict:
+    return next(u for u in record["units"] if u["id"] == name)
