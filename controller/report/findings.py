@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -121,7 +121,7 @@ def _support(past: Past) -> tuple[SupportSettlement, ...]:
     names = ("asked_var", "tolerance_var", "before_var", "q_var")
     columns = np.stack([past.start_utc_s, *(past.of(f"support.{name}") for name in names)], axis=1)
     known = columns[np.isfinite(columns).all(axis=1)]
-    return settle_support([Asked(*row) for row in known.tolist()])
+    return settle_support([replace(Asked(*row), lasts_s=past.period_s) for row in known.tolist()])
 
 
 def _bindings(limit: str, past: Past) -> list[Binding]:

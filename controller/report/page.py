@@ -94,12 +94,16 @@ def _supported(site: Site, found: Findings) -> str:
     if not found.support:
         return ""
     rows = [
-        (day_and_clock(s.start_utc_s, site), reactive(s.before_var), reactive(s.asked_var), reactive(s.q_var),
+        (f"{day_and_clock(s.start_utc_s, site)}, {s.lasts_s / 60.0:.0f} min",
+         reactive(s.before_var), reactive(s.asked_var), reactive(s.q_var),
          f"{reactive(s.delivered_var)} of {reactive(s.ordered_var)}", f"{100.0 * s.share_frac:.0f} %")
         for s in found.support
     ]  # fmt: skip
-    head = ("quarter of an hour", "before", "asked", "measured mean", "change delivered", "share")
-    caption = "Reactive power at the interface while it was asked for; positive is drawn from the network above"
+    head = ("from, and for how long", "before", "asked", "measured mean", "change delivered", "share")
+    caption = (
+        "Reactive power at the interface by the quarter of an hour, while it was asked for; positive is drawn from the "
+        "network above"
+    )
     return _section("Voltage support", caption, head, rows, "")
 
 

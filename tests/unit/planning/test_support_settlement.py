@@ -13,7 +13,7 @@ from controller.planning.support_settlement import Asked, settle_support
 
 MVAR = 1e6
 BEGAN_S = 1_775_862_000.0  # a full quarter of an hour
-ONE = Asked(BEGAN_S, 2.0 * MVAR, 0.05 * MVAR, 0.5 * MVAR, 2.0 * MVAR)
+ONE = Asked(BEGAN_S, 2.0 * MVAR, 0.05 * MVAR, 0.5 * MVAR, 2.0 * MVAR, 60.0)
 
 # what flowed (Mvar) of 2.0 asked for, 0.5 before, 0.05 near enough; share of the change of 1.5
 RULE = [(2.0, 1.0), (1.96, 1.0), (2.04, 1.0), (1.2, 0.5), (2.8, 0.5), (0.5, 0.05 / 1.5), (0.0, 0.0), (5.0, 0.0)]
@@ -42,13 +42,23 @@ def test_a_quarter_of_an_hour_is_judged_by_its_mean_and_each_for_itself() -> Non
     assert found[1].share_frac < 0.6
 
 
+def test_two_values_in_one_quarter_of_an_hour_are_settled_each_for_itself() -> None:
+    """First this way, in full, then that way, not at all: the mean of both would be near what flows anyway."""
+    other = replace(ONE, start_utc_s=BEGAN_S + 300.0, lasts_s=120.0, asked_var=-1.0 * MVAR)
+    found = settle_support([other, ONE, replace(ONE, start_utc_s=BEGAN_S + 60.0)])
+    assert [(f.start_utc_s - BEGAN_S, f.lasts_s, f.asked_var, f.share_frac) for f in found] == [
+        (0.0, 120.0, 2.0 * MVAR, 1.0),
+        (300.0, 120.0, -1.0 * MVAR, 0.0),
+    ]
+
+
 def test_holding_what_flows_anyway_is_delivered_or_not() -> None:
     held = replace(ONE, before_var=2.0 * MVAR)
     assert settle_support([held])[0].share_frac == 1.0
     assert settle_support([replace(held, q_var=1.0 * MVAR)])[0].share_frac == 0.0
 
 
-@pytest.mark.parametrize("field", ["start_utc_s", "asked_var", "tolerance_var", "before_var", "q_var"])
+@pytest.mark.parametrize("field", ["start_utc_s", "lasts_s", "asked_var", "tolerance_var", "before_var", "q_var"])
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_what_nobody_measured_cannot_be_settled(field: str, value: float) -> None:
     with pytest.raises(ValueError, match="expected finite"):
