@@ -18,7 +18,8 @@ holds or fails open needs `covered_by` in the site file, or a fail-safe power at
 against** is said as it is: "not on a device" means that nobody has, and `gridedge commission` is how to change that.
 
 SunSpec devices need no table of their own: their models are found out at every session, and the `sunspec_…` tables bind
-to them by name. Curves (SunSpec 705, 706, 712) are read by `gridedge scan`; the maker's tool writes them, not gridedge.
+to them by name. Curves (SunSpec 705, 706, 712) are read by `gridedge scan`, and read and changed by `gridedge curves`;
+the controller itself never touches them.
 """
 
 _FAILS = {

@@ -9,7 +9,7 @@ from drivers.scan.findings import Match, UnitFound
 from drivers.scan.identification import identification_request, parse_identification, plain
 from drivers.scan.match import matching_profiles, sunspec_profile
 from drivers.scan.probe import NoAnswerError, Probe, TimeIsUpError
-from drivers.sunspec.chain import Chain, ChainWalk
+from drivers.sunspec.chain import Chain, ChainWalk, ModelAt
 from drivers.sunspec.curves import CURVE_MODELS, Curve, read_curve
 from drivers.sunspec.definitions import model
 
@@ -39,7 +39,7 @@ async def _unit(probe: Probe, address: int) -> UnitFound | None:
     texts = await _identified(probe, address)
     if texts is None:
         return None
-    walk = await _walked(probe, address)
+    walk = await walked(probe, address)
     if walk.chain is not None:
         texts = {**await _common(probe, address, walk.chain), **texts}
         return _sunspec_unit(address, texts, walk.chain, await _curves(probe, address, walk.chain))
@@ -77,7 +77,8 @@ async def _answers_reads(probe: Probe, address: int) -> bool:
     return True
 
 
-async def _walked(probe: Probe, address: int) -> ChainWalk:
+async def walked(probe: Probe, address: int) -> ChainWalk:
+    """The SunSpec models of a unit, or why there are none."""
     walk = ChainWalk()
     while walk.wanted is not None:
         try:
@@ -104,16 +105,21 @@ async def _curves(probe: Probe, address: int, chain: Chain) -> tuple[Curve, ...]
     for at in chain.models:
         if at.id not in CURVE_MODELS or at.length > CURVE_REGISTERS_MAX:
             continue
-        data = b""
         try:
-            for start in range(at.address, at.end, REGISTERS_MAX):
-                count = min(REGISTERS_MAX, at.end - start)
-                data += await probe.registers(address, READ_HOLDING, start, count)
+            data = await curve_data(probe, address, at)
         except (ExceptionAnswer, NoAnswerError):
             continue
         curve = read_curve(at.id, data)
         found += [curve] if curve is not None else []
     return tuple(found)
+
+
+async def curve_data(probe: Probe, address: int, at: ModelAt) -> bytes:
+    """All registers of a model, in as many requests as it takes; raises as :meth:`Probe.registers`."""
+    data = b""
+    for start in range(at.address, at.end, REGISTERS_MAX):
+        data += await probe.registers(address, READ_HOLDING, start, min(REGISTERS_MAX, at.end - start))
+    return data
 
 
 def _sunspec_unit(address: int, texts: dict[str, str], chain: Chain, curves: tuple[Curve, ...]) -> UnitFound:

@@ -1,6 +1,6 @@
-"""The curves of a SunSpec inverter: volt-var (705), volt-watt (706) and watt-var (712). Read, never written here.
+"""The curves of a SunSpec inverter: volt-var (705), volt-watt (706) and watt-var (712). Reading.
 
-Curve 1 is the one in force and cannot be written; the maker's tool writes another one and asks for it to be adopted.
+Curve 1 is the one in force and cannot be written; :mod:`drivers.sunspec.adopt` says how it is replaced by another one.
 pysunspec2 takes the values apart, after the counts of curves and points were checked against the model's length (it
 would build as many curves as a device announces: 65 534 of them took it 14 s).
 """

@@ -255,3 +255,30 @@ async def test_a_battery_of_2012_is_forced_by_two_opposite_rates(p_w: float) -> 
     source.models[124][0].set_mb(data=bytes(registers.image[start : start + 52]))
     share = 100.0 * p_w / 6000.0
     assert values_of(source, 124, "InWRte", "OutWRte", "StorCtl_Mod", "InOutWRte_RvrtTms") == [share, -share, 3, 60]
+
+
+@pytest.mark.parametrize(
+    ("command", "value", "revert", "point"),
+    [
+        ("p_w", 4000.0, -500.0, "WSet"),
+        ("p_w", -2500.0, 0.0, "WSet"),
+        ("q_var", 1200.0, 0.0, "VarSet"),
+    ],
+)
+async def test_a_set_point_of_704_and_what_it_falls_back_to_are_what_pysunspec2_reads_back(
+    command: str, value: float, revert: float, point: str
+) -> None:
+    source = example(m704={"WSet_SF": 0, "VarSet_SF": 0}, m713={"SoC": 425, "Pct_SF": -1})
+    registers = Registers(40000, image_of(source))
+    async with serving(registers) as server:
+        device = opened(server, "sunspec_battery")
+        outcome = await device.write({command: value}, 45.0, {command: revert})
+        assert outcome.state is OutcomeState.ACKNOWLEDGED, outcome
+        held = await device.poll()
+        assert held["p_set_w" if command == "p_w" else "q_set_var"].value == value
+        assert held["soc_frac"].value == pytest.approx(0.425)
+        await device.aclose()
+    start = registers.image.index(struct.pack(">HH", 704, 65))
+    source.models[704][0].set_mb(data=bytes(registers.image[start : start + 134]))
+    names = (point, f"{point}Rvrt", f"{point}Ena", f"{point}EnaRvrt", f"{point}RvrtTms", f"{point}Mod")
+    assert values_of(source, 704, *names) == [-value, -revert, 1, 1, 45, 1 if command == "p_w" else 4]
