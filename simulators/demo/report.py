@@ -60,6 +60,7 @@ def _market(trade: Trade) -> dict[str, Any]:
         "auctions": auctions,
         "orders": trade.orders,
         "refused_orders": trade.refusals,
+        "sale": None if trade.sold is None else trade.sold.to_dict(),
         "support": [support.to_dict() for support in trade.desk.supports],
         "paid_eur": paid_eur,
         "shortfall_eur_per_mwh": trade.desk.market.shortfall_eur_per_mwh,

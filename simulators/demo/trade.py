@@ -12,10 +12,11 @@ from typing import Any
 from controller.domain.instruction import Action
 from controller.runtime.instruction_wire import write_instruction
 from simulators.demo.day import Day
+from simulators.demo.sale import Sold, sell
 from simulators.demo.words import minute, power
 from simulators.market.auction import Outcome
 from simulators.market.desk import Looked, MarketDesk, Saying
-from simulators.market.model import Offer
+from simulators.market.model import Offer, Sale
 
 _RETRY_S = 0.2
 _LOOK_S = 0.1
@@ -29,6 +30,7 @@ class Trade:
         self.desk = MarketDesk(setting.site, setting.scenario, setting.seed, trades)
         self.orders: list[dict[str, Any]] = []
         self.refusals = 0
+        self.sold: Sold | None = None
         self._day = day
         self._number = 0
         self._silent = False
@@ -42,7 +44,20 @@ class Trade:
             for saying in looked.sayings:
                 self._number += 1
                 self._note(saying, await _answer(socket, write_instruction(saying.instruction(self._number))))
+            if looked.sale is not None:
+                await self._sell(looked.sale)
             await asyncio.sleep(_LOOK_S)
+
+    async def _sell(self, sale: Sale) -> None:
+        """Offer what is left to the national market; the bid is made of the controller's newest record."""
+        setting, t_s = self._day.setting, self._day.course.t_s
+        midnight_utc_s = setting.began_utc.timestamp() + t_s - self._day.site_clock_s
+        prices = self.desk.accepted_eur_per_mwh(sale.units)
+        try:
+            self.sold = await sell(setting.site, self._day.record, sale, prices, midnight_utc_s)
+        except (OSError, ValueError) as error:
+            self.sold = Sold(None, False, f"no bid: {error}")
+        self._day.journal.market(t_s, "market.sale", sale_words(sale, self.sold))
 
     def _boundary_var(self) -> float:
         """What the transmission operator's meter shows; 0 before the plant has said anything."""
@@ -96,6 +111,19 @@ class Trade:
                 "market.need",
                 f"need {power(outcome.need_w)} {hours}: taken {taken}, {outcome.paid_eur:.0f} EUR{refused}",
             )
+
+
+def sale_words(sale: Sale, sold: Sold) -> str:
+    """What was offered to the national market, and its answer, in one sentence."""
+    if sold.bid is None:
+        return f"nothing offered to the national market: {sold.reason}"
+    bid = sold.bid
+    verdict = "accepted" if sold.accepted else f"refused: {sold.reason}"
+    return (
+        f"feasible area at the boundary found ({len(bid.area.corners)} corners); national market offered "
+        f"{power(bid.up_w)} up, {power(bid.down_w)} down {minute(sale.start)}–{minute(sale.end)} "
+        f"at {bid.price_eur_per_mwh:.0f} EUR/MWh: {verdict}"
+    )
 
 
 def _size(offer: Offer, frac: float) -> str:

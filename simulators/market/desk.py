@@ -16,7 +16,7 @@ from controller.domain.owner import Owner
 from controller.domain.site import Site
 from simulators.market.auction import Outcome, hold_auction, hold_reactive
 from simulators.market.forecast import SurplusForecast
-from simulators.market.model import Gate, Market, Offer, ReactiveRequest
+from simulators.market.model import Gate, Market, Offer, ReactiveRequest, Sale
 from simulators.market.support import Support
 from simulators.scenario import Scenario
 
@@ -81,11 +81,12 @@ class _Said:
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """What one look at the clock brought: auctions held, participants that joined, and what to say."""
+    """What one look at the clock brought: auctions held, participants that joined, what to say and what to sell."""
 
     outcomes: tuple[Outcome, ...] = ()
     joined: tuple[Offer, ...] = ()
     sayings: tuple[Saying, ...] = ()
+    sale: Sale | None = None
 
 
 class MarketDesk:
@@ -101,6 +102,7 @@ class MarketDesk:
         self._forecast = SurplusForecast(site, scenario, seed) if open_for_business else None
         self._gates = self._in_order() if open_for_business else []
         self._joins = self._joining() if open_for_business else []
+        self._sale = self.market.sale if open_for_business else None
         self._booked: list[Booked] = []
         self._in_force: dict[str, _Said] = {}
         self._granted_s: float | None = None
@@ -118,7 +120,14 @@ class MarketDesk:
             support.meter(now_s, boundary_var)
         joined = tuple(self._take_joined(heard_s))
         outcomes = tuple(self._close_gates(heard_s, boundary_var))
-        return Looked(outcomes, joined, (*self._grant(now_s, heard_s), *self._sayings(now_s)))
+        sayings = (*self._grant(now_s, heard_s), *self._sayings(now_s))
+        return Looked(outcomes, joined, sayings, self._due_sale(heard_s))
+
+    def accepted_eur_per_mwh(self, units: Sequence[str]) -> dict[str, float]:
+        """The highest price that was accepted of each of ``units`` for active power; others are not in it."""
+        taken = [offer for outcome in self.outcomes if not outcome.reactive for offer, _ in outcome.taken]
+        prices = {unit: [offer.price_eur_per_mwh for offer in taken if offer.asset == unit] for unit in units}
+        return {unit: max(found) for unit, found in prices.items() if found}
 
     def silent(self, t_s: float) -> bool:
         """Whether the platform is out at that second of the simulated day."""
@@ -139,6 +148,14 @@ class MarketDesk:
             owner = Owner.FLEXIBILITY
             words = "export granted for the next hours"
             yield Saying(self._accounts[owner], owner, Action.LIMIT, "export", lasts_s, words, self.market.export_w)
+
+    def _due_sale(self, heard_s: float) -> Sale | None:
+        """The sale of the day, once."""
+        sale = self._sale
+        if sale is None or heard_s < self.market.at(sale.at):
+            return None
+        self._sale = None
+        return sale
 
     def _in_order(self) -> list[Gate | ReactiveRequest]:
         every: list[Gate | ReactiveRequest] = [*self.market.gates, *self.market.reactive]

@@ -71,6 +71,20 @@ class ReactiveRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class Sale:
+    """At ``at`` what is left of ``units`` from ``start`` to ``end`` is offered to the national market.
+
+    At the highest price that was accepted of them plus ``margin_eur_per_mwh``; a unit without one is not offered.
+    """
+
+    at: ClockTime
+    start: ClockTime
+    end: ClockTime
+    units: tuple[str, ...]
+    margin_eur_per_mwh: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
 class Market:
     """Everything of one day, counted from ``opens``.
 
@@ -89,6 +103,7 @@ class Market:
     offers: tuple[Offer, ...] = ()
     reactive: tuple[ReactiveRequest, ...] = ()
     outages: tuple[tuple[ClockTime, ClockTime], ...] = ()
+    sale: Sale | None = None
 
     def at(self, clock_s: float) -> float:
         """Seconds from the opening to a clock time, 0 … 24 h."""

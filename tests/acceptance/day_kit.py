@@ -14,7 +14,8 @@ from controller.clock import ManualClock
 from controller.config.loader import load_site
 from controller.control.cycle import step
 from controller.control.state import ControlState, initial_state
-from controller.domain.instruction import Action
+from controller.domain.instruction import Action, Instruction
+from controller.domain.owner import Owner
 from controller.domain.site import Site
 from controller.history.collect import Collector
 from controller.history.store import Store
@@ -25,6 +26,7 @@ from simulators.adapters.in_process import InProcessField
 from simulators.clock_time import parse_clock
 from simulators.market.auction import Outcome
 from simulators.market.desk import MarketDesk, Saying
+from simulators.market.model import Sale
 from simulators.scenario import Scenario, load_scenario
 from simulators.signals import Truth
 from simulators.world import World
@@ -88,6 +90,7 @@ class DayLoop:
         self.refused: list[str] = []
         self.answers: list[tuple[bool, str]] = []
         self.record: Mapping[str, Any] = {}
+        self.sale: Sale | None = None
         self._collector, self._store = Collector(), store
         self._said = 0
         self._missed_wh = 0.0
@@ -119,6 +122,20 @@ class DayLoop:
         self.world.step(STEP_S)
         self.clock.advance(STEP_S)
 
+    def order(self, unit: str, p_w: float, lasts_s: float = 1200.0) -> None:
+        """A set point from the distribution operator's desk, beside what the market's stand-in says."""
+        self._said += 1
+        owner, issued_utc_s = Owner.FLEXIBILITY, self.clock.utc().timestamp()
+        asked = Instruction(
+            f"by-hand-{self._said}", "flexibility:dso", self._said, issued_utc_s, lasts_s, Action.OVERRIDE, unit, p_w,
+            reason="activated", owner=owner,
+        )  # fmt: skip
+        self.loop.desk.submit(asked, self._by_hand)
+
+    def _by_hand(self, accepted: bool, text: str) -> None:
+        if not accepted:
+            self.refused.append(text)
+
     def settled(self) -> DayLoop:
         """After the start, which finds the units at their fail-safe set points: what they miss by then is set aside."""
         self.run(START_UP_MIN)
@@ -147,6 +164,7 @@ class DayLoop:
     def _trade(self) -> None:
         looked = self.desk.look(self.world.now_s, self.world.truth().interface_q_var)
         self.outcomes += looked.outcomes
+        self.sale = looked.sale or self.sale
         for saying in looked.sayings:
             self._said += 1
             self.loop.desk.submit(saying.instruction(self._said, self.clock.utc().timestamp()), self._answer_to(saying))
