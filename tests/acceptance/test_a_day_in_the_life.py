@@ -92,7 +92,7 @@ def test_more_voltage_support_than_can_be_had_is_answered_in_part_and_delivered_
     day = DayLoop("16:50", q_var=8e6).run(3.0)
     ((accepted, text),) = day.answers
     assert accepted
-    said = re.search(r"in part: (\S+) of (\S+) kvar can be had now, (\S+) in the way", text)
+    said = re.search(r"in part: (\S+) instead of (\S+) kvar can be had now, (\S+) in the way", text)
     assert said, text
     assert float(said[1]) < 0.9 * float(said[2])
     assert 0.9e3 * float(said[1]) < day.world.truth().interface_q_var < 1e3 * float(said[2])
