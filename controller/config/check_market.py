@@ -25,6 +25,9 @@ def check_market(draft: Draft, file: SiteFile) -> None:
         return
     _check_files(draft, block)
     _check_zone(draft, block)
+    if block.by_portfolio and not any(one.role == "CRO" for one in block.participants):
+        message = "nobody would ever be listed"
+        draft.report(("market", "by_portfolio"), "true", "a participant of role CRO with it", message)
     if any(issuer.id == DESK and issuer.service == "flexibility" for issuer in file.platform.issuers):
         draft.report(("platform", "issuers"), DESK, "another id", "the market's own desk has this name")
     seen: dict[str, str] = {}

@@ -31,11 +31,14 @@ HELD_FRAC = 0.01  # of the rating: a unit that gives up more does not show what 
 
 
 def calendar_at(now_utc_s: float, zone: str) -> Calendar:
-    """Local days around an instant, in UTC seconds since 1970 as site seconds; quarter 0 begins 64 days before."""
-    today = datetime.fromtimestamp(now_utc_s, ZoneInfo(zone)).date()
-    midnight = datetime.combine(today, time(), ZoneInfo(zone)).astimezone(UTC)
-    first = today - timedelta(days=64)
-    return Calendar((midnight - timedelta(days=64)).timestamp(), first.weekday())
+    """Local days by the clock of this instant, in UTC seconds since 1970 as site seconds; quarter 0 is 64 days back.
+
+    On the day on which the clocks change, it is the clock of now that counts, whatever it said at midnight.
+    """
+    local = datetime.fromtimestamp(now_utc_s, ZoneInfo(zone))
+    offset = local.utcoffset() or timedelta()
+    first = local.date() - timedelta(days=64)
+    return Calendar((datetime.combine(first, time(), UTC) - offset).timestamp(), first.weekday())
 
 
 def points_of(layout: Layout) -> list[str]:

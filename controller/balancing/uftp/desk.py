@@ -6,6 +6,7 @@ accepted is on the disk together with its answer before anybody is told.
 
 from __future__ import annotations
 
+import math
 import uuid
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -187,6 +188,11 @@ class Desk:
         """The newest FlexRequest, and when it was written; all that went out with it are alike."""
         sent = self._memory.newest("FlexRequest")
         return None if sent is None else (read_request(wire.parse_own(sent.payload)), sent.utc_s)
+
+    def portfolio_asked_utc_s(self) -> float:
+        """When a reference operator was last asked who is active; before everything when none was."""
+        sent = self._memory.newest("DsoPortfolioQuery")
+        return -math.inf if sent is None else sent.utc_s
 
     def note_choice(self, shares: Mapping[str, float], left_out: Mapping[str, str], at_utc_s: float) -> dict[str, str]:
         """Keep what was decided about every option; reasons, by option, that were not known before."""

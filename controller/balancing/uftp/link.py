@@ -29,7 +29,7 @@ from controller.balancing.uftp.desk import Desk
 from controller.balancing.uftp.endpoint import Endpoint
 from controller.balancing.uftp.lookout import Blind, Lookout
 from controller.balancing.uftp.memory import Memory, Said
-from controller.balancing.uftp.planner import Moved, move
+from controller.balancing.uftp.planner import Moved, ask_who_is_active, move
 from controller.balancing.uftp.rounds import Rounds
 from controller.balancing.uftp.sender import Sender
 from controller.balancing.uftp.values import day_of
@@ -170,6 +170,7 @@ class MarketLink:
 
     def _move(self, projected: Projection, now_utc_s: float) -> Moved:
         desk, _ = self._opened
+        ask_who_is_active(desk, self._today(now_utc_s), now_utc_s)
         return move(desk, self._rounds(), self._place.timetable, projected, now_utc_s)
 
     def _rounds(self) -> Rounds:

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from datetime import date
 
 from controller.balancing.uftp.desk import Desk
 from controller.balancing.uftp.rounds import Rounds
 from controller.balancing.uftp.values import Order
 from controller.domain.market import Timetable
 from controller.planning.projection import PROBABILITY_MIN, Projection
+
+PORTFOLIO_S = 3600.0
+"""Period of asking who is active at the congestion point."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,14 @@ def move(desk: Desk, rounds: Rounds, timetable: Timetable, projected: Projection
         sent = rounds.ask(left, revision, now_utc_s + timetable.offer_s, now_utc_s, timetable.lead_s)
     again_utc_s = now_utc_s + timetable.offer_s if sent else math.inf
     return Moved(need_of(left), sent, orders, chosen.left_out, again_utc_s)
+
+
+def ask_who_is_active(desk: Desk, today: date, now_utc_s: float) -> list[str]:
+    """Ask the common reference operators who takes part, where that counts and an hour after the last time."""
+    if not desk.market.by_portfolio or 0.0 <= now_utc_s - desk.portfolio_asked_utc_s() < PORTFOLIO_S:
+        return []
+    operators = [who.domain for who in desk.market.participants.values() if who.role == "CRO" and not who.barred]
+    return [desk.query_portfolio(operator, today, now_utc_s) for operator in sorted(operators)]
 
 
 def need_of(projected: Projection) -> float:

@@ -13,7 +13,7 @@ from shapeshifter_uftp import uftp
 from controller.balancing.uftp.delivery import HANDOVER_S, deliveries
 from controller.balancing.uftp.desk import Desk
 from controller.balancing.uftp.memory import Memory
-from controller.balancing.uftp.planner import Moved, move
+from controller.balancing.uftp.planner import Moved, ask_who_is_active, move
 from controller.balancing.uftp.rounds import Rounds
 from controller.domain.market import Timetable
 from controller.estimation.layout import Layout
@@ -171,3 +171,13 @@ def test_what_has_room_everywhere_is_no_need(layout: Layout, tmp_path: Path) -> 
     with kit.desk_in(tmp_path) as (desk, memory):
         assert look(desk, layout, kit.NOON_S, -np.inf) == Moved(0.0)
         assert memory.waiting() == []
+
+
+def test_the_reference_operator_is_asked_every_hour_who_takes_part(tmp_path: Path) -> None:
+    with kit.desk_in(tmp_path, kit.market(by_portfolio=True)) as (desk, memory):
+        assert len(ask_who_is_active(desk, kit.TODAY, kit.NOON_S)) == 1
+        assert ask_who_is_active(desk, kit.TODAY, kit.NOON_S + 3599.0) == []
+        assert len(ask_who_is_active(desk, kit.TODAY, kit.NOON_S + 3600.0)) == 1
+        assert {said.recipient for said in memory.waiting()} == {kit.CRO}
+    with kit.desk_in(tmp_path, kit.market()) as (desk, _):
+        assert ask_who_is_active(desk, kit.TODAY, kit.NOON_S + 9000.0) == []
