@@ -82,8 +82,11 @@ def decide(
     slowed = engine.paces.slowed(bound.bounds, state.pace, estimate, rows, effect, incidence)
     bound = replace(bound, bounds=slowed)
     voltage = engine.is_voltage[rows.limit]
-    held_free = uncovered(effect, r, bound.output_w, estimate.unit_p_w, engine.safe_p_w, engine.reverts, estimate.deaf)
-    rows = replace(rows, room=rows.room - np.where(voltage, 0.0, held_free))
+    held_free = np.zeros(len(voltage))
+    held_free[~voltage] = uncovered(
+        effect.of(~voltage), r, bound.output_w, estimate.unit_p_w, engine.safe_p_w, engine.reverts, estimate.deaf
+    )
+    rows = replace(rows, room=rows.room - held_free)
     gain, curvature = _prices(engine, state, estimate, bound, snapshot)
     problem = Problem(
         rows=rows,

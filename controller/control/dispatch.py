@@ -32,6 +32,10 @@ class Effects:
     by_resource: Array
     by_unit_q: Array
 
+    def of(self, rows: BoolArray) -> Effects:
+        """What moves do to some of the rows."""
+        return Effects(self.by_resource[rows], self.by_unit_q[rows])
+
     @cached_property
     def worse(self) -> Array:
         """What a rise of each resource takes from every row, ≥ 0."""
@@ -51,16 +55,17 @@ def effects(rows: Rows, incidence: Array, resources: Resources) -> Effects:
     A unit whose effect is a few per cent of the most effective one's does not count: it would have to give way many
     times as much (the sensitivity threshold of active network management schemes).
     """
-    n_w = incidence.shape[0]
-    by_unit_p = _effective(_at_units(rows.sensitivity[:, :n_w], incidence))
-    by_unit_q = _effective(_at_units(rows.sensitivity[:, n_w:], incidence))
+    n_w, bus = incidence.shape[0], incidence.argmax(axis=0)
+    away: BoolArray = np.equal(incidence.sum(axis=0), 0.0)
+    by_unit_p = _effective(_at_units(rows.sensitivity, bus, away))
+    by_unit_q = _effective(_at_units(rows.sensitivity, n_w + bus, away))
     return Effects(by_unit_p[:, resources.unit] * resources.sign, by_unit_q)
 
 
-def _at_units(sensitivity: Array, incidence: Array) -> Array:
-    """``sensitivity @ incidence``: a unit stands at one bus or, at the source, at none, so that columns are picked."""
-    out: Array = sensitivity[:, incidence.argmax(axis=0)]
-    out[:, ~incidence.any(axis=0)] = 0.0
+def _at_units(sensitivity: Array, bus: NDArray[np.intp], away: BoolArray) -> Array:
+    """Columns of the units' buses; none, zero, of those ``away``: a unit at the source moves nothing."""
+    out: Array = sensitivity[:, bus]
+    out[:, away] = 0.0
     return out
 
 

@@ -34,14 +34,8 @@ def uncovered(
         rest_w = (r.rated_w - output_w)[stray]
         together = np.maximum(worse * rest_w, better * output_w[stray]).sum(axis=1) - all_shed
     falls_w = np.where(reverts & ~astray, safe_p_w - p_w, 0.0)
-    link_dies = np.maximum(_per_w(effect, r, len(p_w)) * falls_w, 0.0)
+    # Of a unit with two directions either says the same of one more W (load convention).
+    link_dies = np.maximum(effect.by_resource[:, r.first] * (r.sign[r.first] * falls_w), 0.0)
     single = (link_dies + r.by_unit(shed)).max(axis=1, initial=0.0) - all_shed
     out: Array = np.maximum(np.maximum(single, together), 0.0)
-    return out
-
-
-def _per_w(effect: Effects, r: Resources, n_unit: int) -> Array:
-    """Effect of one more W of each unit (load convention); both directions of a battery say the same."""
-    out = np.zeros((effect.by_resource.shape[0], n_unit))
-    out[:, r.unit] = effect.by_resource * r.sign
     return out

@@ -7,7 +7,6 @@ discharging). A resource's output is a magnitude ≥ 0; ``sign`` turns it into l
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +19,11 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Resources:
-    """Arrays over resources; ``unit`` is the index of the unit each belongs to."""
+    """Arrays over resources; ``unit`` is the index of the unit each belongs to.
+
+    A unit's resources stand side by side, in the units' order: ``first`` is the place of every unit's first one,
+    ``twofold`` names the units that have two.
+    """
 
     unit: NDArray[np.intp]
     sign: Array
@@ -32,6 +35,8 @@ class Resources:
     ramp_up_w_per_s: Array
     base_w: float
     price_scale: float
+    first: NDArray[np.intp]
+    twofold: NDArray[np.intp]
 
     @staticmethod
     def of(site: Site, units: UnitArrays) -> Resources:
@@ -56,18 +61,16 @@ class Resources:
             ramp_up_w_per_s=units.ramp_up_w_per_s[index],
             base_w=float(units.p_rated_w.max(initial=1.0)),
             price_scale=scale,
+            first=np.searchsorted(index, np.arange(len(site.units))),
+            twofold=np.flatnonzero(units.is_battery),
         )
-
-    @cached_property
-    def _first(self) -> NDArray[np.intp]:
-        """Place of every unit's first resource; a unit's resources stand side by side, in the units' order."""
-        return np.flatnonzero(np.diff(self.unit, prepend=-1))
 
     def by_unit(self, values: Array) -> Array:
         """Sums over each unit's resources, along the last axis."""
-        if len(self._first) == len(self.unit):
+        if not len(self.twofold):
             return values
-        out: Array = np.add.reduceat(values, self._first, axis=-1)
+        out: Array = values.take(self.first, axis=-1)
+        out[..., self.twofold] += values[..., self.first[self.twofold] + 1]
         return out
 
     def paced(self, latency_s: Array, tau_s: Array) -> Resources:
