@@ -18,6 +18,7 @@ BoolArray = NDArray[np.bool_]
 IndexArray = NDArray[np.intp]
 
 ROUNDS_MAX = 40
+ROUNDS_FAR = 2  # until then most moves have still to join, and what binds says little about what will
 ROUNDS_FREE = 8  # from then on no move leaves any more, so that rounds cannot repeat themselves
 TOLERANCE = 1e-9  # of a row, and of a reduced cost
 ROUNDING = 1e-12
@@ -36,7 +37,7 @@ def sift(p: Programme, family: IndexArray) -> Solution | None:
     inside, every = (x > p.low) & (x < p.high), np.zeros(len(p.b))
     rows = _worst(_times(by_move, x) - p.b, -np.inf, family)
     for number in range(ROUNDS_MAX):
-        answer = _round(p, x, inside, rows)
+        answer = _round(p, x, inside, rows, every[rows] if number >= ROUNDS_FAR else None)
         if answer is None:
             return None
         x, multiplier = answer
@@ -62,16 +63,22 @@ def _times(by_move: Array, x: Array) -> Array:
     return out
 
 
-def _round(p: Programme, x: Array, inside: BoolArray, rows: IndexArray) -> tuple[Array, Array] | None:
-    """All moves, and the multipliers of ``rows``, when only the moves ``inside`` may change; None = not solved."""
+def _round(
+    p: Programme, x: Array, inside: BoolArray, rows: IndexArray, before: Array | None
+) -> tuple[Array, Array] | None:
+    """All moves, and the multipliers of ``rows``, when only the moves ``inside`` may change; None = not solved.
+
+    ``before`` are the multipliers of the last round, where few of them will change.
+    """
     taken, still = p.a[rows], np.flatnonzero(~inside & (x != 0.0))
     a = taken.take(np.flatnonzero(inside), axis=1)
     rest = p.b[rows] - taken.take(still, axis=1) @ x[still]
     # The solver ignores a row that no move of the round touches; if it is broken, its price is known all the same.
     live = np.maximum(a.max(axis=1, initial=0.0), -a.min(axis=1, initial=0.0)) > NO_MOVE
-    small = solve_whole(
-        Programme(p.h[inside], p.f[inside], p.low[inside], p.high[inside], a[live], rest[live], p.penalty[rows][live])
+    some = Programme(
+        p.h[inside], p.f[inside], p.low[inside], p.high[inside], a[live], rest[live], p.penalty[rows][live]
     )
+    small = solve_whole(some, None if before is None else before[live])
     if not small.ok:
         return None
     moved = x.copy()

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from controller.control.programme import Programme, solve_whole
 from controller.control.qp import Solution, solve
 
 NAMES = ("h", "f", "low", "high", "a", "b", "penalty")
@@ -139,3 +140,18 @@ def cost(data: dict[str, np.ndarray], x: np.ndarray) -> float:
 def trial_points(data: dict[str, np.ndarray], rng: np.random.Generator) -> list[np.ndarray]:
     span = data["high"] - data["low"]
     return [data["low"] + rng.random(len(span)) * span for _ in range(30)]
+
+
+def test_where_the_solver_begins_changes_the_time_and_not_the_optimum() -> None:
+    rng = np.random.default_rng(5)
+    n, m = 12, 20
+    a, b = rng.standard_normal((m, n)), rng.uniform(-0.2, 0.5, m)
+    p = Programme(np.full(n, 0.5), rng.standard_normal(n), np.full(n, -1.0), np.ones(n), a, b, np.full(m, 30.0))
+    plain = solve_whole(p)
+    assert plain.ok
+    assert (plain.multiplier > 0.0).any()
+    for guess in (plain.multiplier, np.ones(m), rng.uniform(0.0, 50.0, m) * (rng.random(m) < 0.5)):
+        guessed = solve_whole(p, guess)
+        assert guessed.ok
+        assert guessed.x == pytest.approx(plain.x, abs=1e-9)
+        assert guessed.multiplier == pytest.approx(plain.multiplier, abs=1e-6)
