@@ -45,5 +45,9 @@ class Deferred(Sequence[T]):
     def __hash__(self) -> int:
         return hash(self._items())
 
+    def __reduce__(self) -> tuple[type, tuple[tuple[T, ...]]]:
+        """Stored as the tuple: what it would be made from stays where it is."""
+        return tuple, (self._items(),)
+
     def __repr__(self) -> str:
         return repr(self._items())

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import math
+import pickle
 from dataclasses import replace
 
 from controller.domain.deferred import Deferred
@@ -35,6 +37,11 @@ def test_it_equals_the_tuple_that_it_reads_like() -> None:
     assert counted([]) != [7, 8, 9]
     assert hash(counted([])) == hash((7, 8, 9))
     assert repr(counted([])) == "(7, 8, 9)"
+
+
+def test_it_is_stored_and_copied_as_the_tuple() -> None:
+    assert type(pickle.loads(pickle.dumps(counted([])))) is tuple
+    assert type(copy.deepcopy(counted([]))) is tuple
 
 
 def test_a_record_says_the_same_whether_its_lines_were_made_at_once_or_later() -> None:
