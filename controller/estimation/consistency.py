@@ -190,6 +190,9 @@ class Witness:
 
     def _by_movement(self, findings: tuple[Finding, ...], quarantined: BoolArray) -> dict[int, float]:
         """Who reads a wrong factor, by the movements: named by one balance and cleared by none."""
+        factors = np.concatenate([f.factor for f in findings])
+        if not (np.isfinite(factors) & (factors != 1.0)).any():
+            return {}
         cleared: set[int] = set()
         named: dict[int, float] = {}
         doubtful: list[list[tuple[int, float]]] = []

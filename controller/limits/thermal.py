@@ -73,7 +73,10 @@ class ThermalLimits:
         kept = room < self._swing(estimate, jp, jq)[:, None] + UNREACHED
         kept[:, 0] = True
         branch, tangent = np.nonzero(kept)
-        sensitivity = cos[kept][:, None] * jp[branch] + sin[kept][:, None] * jq[branch]
+        sensitivity, across = jp[branch], jq[branch]
+        sensitivity *= cos[kept][:, None]  # in place: the largest arrays before the programme's
+        across *= sin[kept][:, None]
+        sensitivity += across
         return Rows(self.index[branch], sensitivity, room[kept], tangent == 0)
 
     def _swing(self, estimate: Estimate, jp: Array, jq: Array) -> Array:
