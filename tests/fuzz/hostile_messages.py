@@ -99,7 +99,7 @@ def beyond(scene: Scene) -> Message:
             ("MinActivationFactor", ("0", "-1", "1.01", "NaN", "1E9", "")),
             ("Start", ("0", "97", "-1", "4", "999999999", "1.5")),
             ("Duration", ("0", "-1", "97", "999999999")),
-            ("Period", ("2026-06-14", "2026-06-18", "2036-06-15", "2026-02-31", "")),
+            ("Period", ("2026-06-14", "2026-06-18", "2036-06-15", "2026-02-31", "9" * 40 + "-01-01", "")),
             ("Currency", ("USD", "eur", "")),
             ("TimeZone", ("Europe/Amsterdam", "../../etc/passwd", "UTC", "")),
             ("ISP-Duration", ("PT1H", "PT0M", "-PT15M", "P" + "1" * 400 + "Y")),
@@ -255,7 +255,7 @@ def fault_of(text: bytes, scene: Scene) -> str:
     ]
     for option in root.iter("OfferOption"):
         wrong.append(not 0.0 <= float(option.attrib["Price"]) <= PRICE_MAX)
-        wrong.append(not 0.01 <= float(option.attrib["MinActivationFactor"]) <= 1.0)
+        wrong.append(not 0.01 <= float(option.attrib.get("MinActivationFactor", "1")) <= 1.0)
     for isp in root.iter("ISP"):
         start, lasts = int(isp.attrib["Start"]), int(isp.attrib.get("Duration", "1"))
         wrong.append(not 0.0 <= float(isp.attrib["Power"]) <= ASKED_MAX_W or not 53 <= start <= start + lasts - 1 <= 54)

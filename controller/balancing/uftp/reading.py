@@ -193,7 +193,7 @@ def _day(payload: Any, congestion_point: str | None = None) -> Day:
         raise Refused(f"TimeZone rejected: {zone!r} is not known here") from None
     try:
         period = date(payload.period.year, payload.period.month, payload.period.day)
-    except (AttributeError, TypeError, ValueError):
+    except (AttributeError, TypeError, ValueError, OverflowError):
         raise Refused(f"Invalid Message: Period is {str(payload.period)[:TEXT_MAX]!r}; expected a day") from None
     point = _text(payload.congestion_point, "CongestionPoint") if congestion_point is None else congestion_point
     return Day(period, isp_s, zone, point)
