@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+REPORTED = "reported"
+"""The unit said what it could give."""
+ESTIMATED = "estimated"
+"""It did not: the energy is how much further the controller would have let it go, which nobody knows that it could."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sample:
@@ -32,7 +37,8 @@ class Curtailment:
 
     ``rank`` is its turn under ``principle`` (1 first, 0 outside the order), ``energy_wh`` ≥ 0 what it could have given
     beyond what it gave, ``most_w`` the largest of it at a time, for ``lasted_s`` seconds; ``loading_frac`` is how far
-    the limit that was the cause was used at most (NaN when the cause is no limit).
+    the limit that was the cause was used at most (NaN when the cause is no limit). ``basis`` is where the energy comes
+    from: :data:`REPORTED` or :data:`ESTIMATED`.
     """
 
     unit: str
@@ -43,6 +49,7 @@ class Curtailment:
     most_w: float
     lasted_s: float
     loading_frac: float
+    basis: str = REPORTED
 
 
 @dataclass(frozen=True, slots=True)

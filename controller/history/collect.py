@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from controller.history.batch import Batch, Curtailment, Gap, Happening, Sample
+from controller.history.batch import ESTIMATED, REPORTED, Batch, Curtailment, Gap, Happening, Sample
 
 Json = Mapping[str, Any]
 
@@ -100,7 +100,7 @@ class _Period:
         self._period_s = period_s
         self._samples: dict[str, _Running] = {}
         self._happenings: list[Happening] = []
-        self._given_up: dict[tuple[str, str], _GivenUp] = {}
+        self._given_up: dict[tuple[str, str, str], _GivenUp] = {}
 
     def take(self, record: Json, utc_s: float, lasted_s: float) -> None:
         try:
@@ -119,8 +119,9 @@ class _Period:
     def _book(self, record: Json, lasted_s: float) -> None:
         loading = {limit["id"]: limit["loading_frac"] for limit in record["limits"]}
         for unit in record["units"]:
+            basis = REPORTED if _is_number(unit.get("p_avail_w")) else ESTIMATED
             for part in unit.get("withheld", ()):
-                given = self._given_up.setdefault((unit["id"], part["cause"]), _GivenUp())
+                given = self._given_up.setdefault((unit["id"], part["cause"], basis), _GivenUp())
                 given.add(part["w"], lasted_s, loading.get(part["cause"]))
                 given.principle, given.rank = record.get("principle", ""), int(unit.get("rank", 0))
 
@@ -181,8 +182,8 @@ class _GivenUp:
         if loading_frac is not None and not self.loading_frac >= loading_frac:
             self.loading_frac = loading_frac
 
-    def curtailment(self, unit: str, cause: str) -> Curtailment:
+    def curtailment(self, unit: str, cause: str, basis: str) -> Curtailment:
         energy_wh = self.energy_ws / 3600.0
         return Curtailment(
-            unit, cause, self.principle, self.rank, energy_wh, self.most_w, self.lasted_s, self.loading_frac
+            unit, cause, self.principle, self.rank, energy_wh, self.most_w, self.lasted_s, self.loading_frac, basis
         )

@@ -23,7 +23,7 @@ from controller.clock import SystemClock
 from controller.config.find import find_site
 from controller.config.loader import load_site
 from controller.domain.site import Site
-from controller.history.chain import COLUMNS, verify
+from controller.history.chain import COLUMNS, FIRST_COLUMNS, verify
 from controller.history.collect import PERIOD_S, Collector
 from controller.history.intake import Intake
 from controller.history.keeper import Keeper
@@ -183,7 +183,7 @@ def verify_command(file: TextIO, *, head: str | None) -> None:
     """
     with readable_errors(sqlite3.Error):
         reader = csv.DictReader(file, restval="")
-        if tuple(reader.fieldnames or ()) != COLUMNS:
+        if tuple(reader.fieldnames or ()) not in (COLUMNS, FIRST_COLUMNS):
             raise ValueError(f"{file.name} has the columns {reader.fieldnames}; expected {', '.join(COLUMNS)}")
         rows = list(reader)
         verdict = verify(rows)

@@ -39,7 +39,8 @@ class Evidence:
     def curtailed_wh(self, unit: str, from_utc_s: float, to_utc_s: float) -> float:
         """Energy, Wh ≥ 0, that a unit was kept from giving between two instants (UTC seconds since 1970).
 
-        An entry that reaches beyond counts by the share of its time that lies inside.
+        An entry that reaches beyond counts by the share of its time that lies inside. Estimates count like what was
+        reported: a unit must not earn by keeping to itself what it could have given.
         """
         return sum(
             entry.energy_wh * _overlap_s(entry, from_utc_s, to_utc_s) / (entry.to_utc_s - entry.from_utc_s)

@@ -11,7 +11,7 @@ import json
 import math
 import secrets
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,7 +21,8 @@ from controller.durable import closed_on_failure, open_durable, transaction
 from controller.history.batch import Batch, Curtailment
 from controller.history.chain import BEGINNING, COLUMNS, FIELDS, chain_of, content_of
 
-FORMAT = "1"
+FORMAT = "2"
+"""1: without ``basis``; such a file gains the column when it is opened, and its entries stay as they are."""
 FILE = "history.sqlite"
 _FORGET_AT_ONCE = 5000  # rows per period, so that forgetting never takes long
 
@@ -128,7 +129,7 @@ class Store:
         )
         entries = self._entries(batch)
         marks = ", ".join("?" * len(COLUMNS))
-        self._db.executemany(f"INSERT INTO curtailment VALUES ({marks})", entries)
+        self._db.executemany(f"INSERT INTO curtailment ({', '.join(COLUMNS)}) VALUES ({marks})", entries)
         self._post(batch, int(part), entries)
         self._forget(batch.end_utc_s - self._retention.samples_s)
         return int(part)
@@ -180,6 +181,9 @@ class Store:
         about = dict(self._db.execute("SELECT key, value FROM about"))
         if not about:
             self._db.executemany("INSERT INTO about VALUES (?, ?)", [("format", FORMAT), ("site", site)])
+        elif (about.get("format"), about.get("site")) == ("1", site):
+            self._db.execute("ALTER TABLE curtailment ADD COLUMN basis TEXT NOT NULL DEFAULT ''")
+            self._db.execute("UPDATE about SET value = ? WHERE key = 'format'", (FORMAT,))
         elif (about.get("format"), about.get("site")) != (FORMAT, site):
             raise StoreError(
                 f"the store is format {about.get('format')} of site {about.get('site')}; expected {FORMAT} of {site}"
@@ -197,6 +201,7 @@ def _texts(batch: Batch, c: Curtailment) -> list[str]:
         c.cause,
         c.principle,
         *numbers,
+        c.basis,
         secrets.token_hex(8),
     ]
 
@@ -215,7 +220,8 @@ def open_to_read(folder: Path) -> sqlite3.Connection:
 
 def curtailments(db: sqlite3.Connection, unit: str | None = None) -> Iterator[dict[str, str]]:
     """Every entry of the chain as texts; with ``unit``, those of others with their fields left empty."""
-    names: Iterable[str] = COLUMNS
+    kept = {column[1] for column in db.execute("PRAGMA table_info(curtailment)")}
+    names = [name if name in kept else f"'' AS {name}" for name in COLUMNS]
     for row in db.execute(f"SELECT {', '.join(names)} FROM curtailment ORDER BY seq"):
         entry = {name: str(value) for name, value in zip(COLUMNS, row, strict=True)}
         if unit is not None and entry["unit"] != unit:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from controller.domain.limit import LimitKind
 from controller.domain.site import Site
 from controller.domain.unit import Unit, UnitKind
+from controller.history.batch import ESTIMATED
 from controller.planning.support_settlement import Asked, SupportSettlement, settle_support
 from controller.report.lifo import lifo_trim
 from controller.report.past import Past
@@ -54,7 +55,10 @@ class Use:
 
 @dataclass(frozen=True, slots=True)
 class GivenUp:
-    """What one unit gave up for one cause, in whose turn; from the record of curtailments."""
+    """What one unit gave up for one cause, in whose turn; from the record of curtailments.
+
+    ``estimated`` is set where the unit did not say what it could give: it gave up about so much, if anything.
+    """
 
     unit: str
     cause: str
@@ -64,6 +68,7 @@ class GivenUp:
     most_w: float
     lasted_s: float
     cost_eur: float
+    estimated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +91,11 @@ class WhatIf:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """The whole page in values. ``generated_wh`` is what the generators gave; ``curtailed_wh`` what they did not."""
+    """The whole page in values.
+
+    ``generated_wh`` is what the generators gave; ``curtailed_wh`` what they did not, ``estimated_wh`` of it by
+    estimate.
+    """
 
     bindings: tuple[Binding, ...]
     uses: tuple[Use, ...]
@@ -94,6 +103,7 @@ class Findings:
     what_if: WhatIf | None
     generated_wh: float
     curtailed_wh: float
+    estimated_wh: float
     curtailed_eur: float
     orders: tuple[tuple[float, str], ...]
     support: tuple[SupportSettlement, ...] = ()
@@ -110,6 +120,7 @@ def find(site: Site, past: Past) -> Findings:
         what_if=_what_if(site, past),
         generated_wh=math.fsum(-_energy_wh(past, unit.id) for unit in site.units if unit.kind.generates),
         curtailed_wh=math.fsum(g.energy_wh for g in given if g.unit in generators),
+        estimated_wh=math.fsum(g.energy_wh for g in given if g.unit in generators and g.estimated),
         curtailed_eur=math.fsum(g.cost_eur for g in given if g.unit in generators),
         orders=tuple((e.utc_s, e.text) for e in past.events if e.name == "instruction.accepted"),
         support=_support(past),
@@ -153,19 +164,20 @@ def _use(unit: Unit, past: Past) -> Use:
 
 def _given_up(site: Site, past: Past) -> tuple[GivenUp, ...]:
     prices = {unit.id: unit.price_eur_per_mwh for unit in site.units}
-    sums: dict[tuple[str, str, str, int], list[float]] = {}
+    sums: dict[tuple[str, str, str, int, bool], list[float]] = {}
     for row in past.ledger:
         energy_wh = float(row["energy_wh"])
         if energy_wh < NOTHING_WH:
             continue
-        key = (row["unit"], _cause(row["cause"]), row["principle"], int(row["rank"]))
+        estimated = row.get("basis") == ESTIMATED
+        key = (row["unit"], _cause(row["cause"]), row["principle"], int(row["rank"]), estimated)
         had = sums.setdefault(key, [0.0, 0.0, 0.0])
         had[0] += energy_wh
         had[1] = max(had[1], float(row["most_w"]))
         had[2] += float(row["lasted_s"])
     found = (
-        GivenUp(*key, energy_wh=wh, most_w=w, lasted_s=s, cost_eur=wh / W_PER_MW * prices.get(key[0], 0.0))
-        for key, (wh, w, s) in sums.items()
+        GivenUp(unit, cause, principle, rank, wh, w, s, wh / W_PER_MW * prices.get(unit, 0.0), estimated)
+        for (unit, cause, principle, rank, estimated), (wh, w, s) in sums.items()
     )
     return tuple(sorted(found, key=lambda g: -g.energy_wh))
 

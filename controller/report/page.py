@@ -9,7 +9,7 @@ from controller.domain.site import Site
 from controller.report.drawing import figures
 from controller.report.findings import Findings
 from controller.report.past import Past
-from controller.report.words import clock, day_and_clock, energy, euro, power, reactive, verdict
+from controller.report.words import clock, day_and_clock, energy, euro, given_up, power, reactive, verdict
 
 STYLE = """
 body{font:16px/1.5 system-ui,sans-serif;color:#111;background:#fff;max-width:54rem;margin:2rem auto;padding:0 1rem}
@@ -79,7 +79,7 @@ def _used(found: Findings) -> str:
 
 def _curtailed(found: Findings) -> str:
     rows = [
-        (g.unit, g.cause, f"{g.principle}, turn {g.rank}", energy(g.energy_wh), power(g.most_w),
+        (g.unit, g.cause, f"{g.principle}, turn {g.rank}", given_up(g), power(g.most_w),
          f"{g.lasted_s / 60.0:.0f} min", euro(g.cost_eur))
         for g in found.given_up
     ]  # fmt: skip

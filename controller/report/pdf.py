@@ -13,7 +13,7 @@ from controller.domain.site import Site
 from controller.report.drawing import courses
 from controller.report.findings import Findings
 from controller.report.past import Past
-from controller.report.words import clock, day_and_clock, energy, euro, power, reactive, verdict
+from controller.report.words import clock, day_and_clock, energy, euro, given_up, power, reactive, verdict
 
 A4_IN = (8.27, 11.69)
 LINES_MAX = 62
@@ -61,7 +61,7 @@ def _text(title: str, site: Site, past: Past, found: Findings) -> list[str]:
     out += [f"  {u.unit}  took {energy(u.taken_wh)}, gave {energy(u.given_wh)}, {euro(u.cost_eur)}" for u in found.uses]
     out += ["", "WHO GAVE UP WHAT, AND WHY"]
     out += [
-        f"  {g.unit}  {energy(g.energy_wh)}, at most {power(g.most_w)}, for {g.cause}, {g.principle}, turn {g.rank}"
+        f"  {g.unit}  {given_up(g)}, at most {power(g.most_w)}, for {g.cause}, {g.principle}, turn {g.rank}"
         for g in found.given_up
     ] or ["  nobody"]
     if found.support:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 from controller.domain.site import Site
-from controller.report.findings import Findings
+from controller.report.findings import Findings, GivenUp
 from controller.report.past import Past
 
 NOTHING_FRAC = 0.01
@@ -46,12 +46,19 @@ def day_and_clock(utc_s: float, site: Site) -> str:
     return _local(utc_s, site).strftime("%Y-%m-%d %H:%M")
 
 
+def given_up(what: GivenUp) -> str:
+    """``1.20 MWh``, and whether that is an estimate: the unit did not say what it could give."""
+    return f"{energy(what.energy_wh)} by estimate" if what.estimated else energy(what.energy_wh)
+
+
 def verdict(found: Findings, past: Past) -> tuple[bool, str]:
     """Whether it was a good night, and one sentence about it; what was not recorded is never called good."""
     over_s = sum(b.over_s for b in found.bindings)
     kept = "Every limit was kept" if over_s == 0.0 else f"A limit was exceeded in {over_s / 60.0:.0f} minutes"
     nothing = found.curtailed_wh <= NOTHING_FRAC * max(found.generated_wh, 1.0)
     amount = f"{energy(found.curtailed_wh)} of {energy(found.generated_wh + found.curtailed_wh)}"
+    if found.estimated_wh > 0.0:
+        amount += f" ({energy(found.estimated_wh)} by estimate)"
     held = (
         f"no generation was curtailed beyond the accuracy of the meters (on record {amount})"
         if nothing

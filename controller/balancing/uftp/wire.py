@@ -11,10 +11,12 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import io
 import re
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from decimal import Decimal
 from typing import Any
+from xml.etree import ElementTree
 
 from nacl.bindings import crypto_sign, crypto_sign_keypair, crypto_sign_open, crypto_sign_PUBLICKEYBYTES
 from nacl.exceptions import CryptoError
@@ -175,6 +177,26 @@ def _attributes(element: bytes) -> int:
     return element.count(b"=")
 
 
+def _defaulted(kind: type[Any]) -> frozenset[str]:
+    """Required attributes in whose place the library puts a value of its own, even Accepted for an answer's Result."""
+    return frozenset(
+        field.metadata["name"]
+        for field in fields(kind)
+        if field.metadata.get("required") and field.default not in (None, MISSING)
+    )
+
+
+def _check_complete(text: bytes, kind: type[Any]) -> None:
+    lacking = _defaulted(kind) - _root_attributes(text)
+    if lacking:
+        raise ParserError(f"{', '.join(sorted(lacking))} is missing")
+
+
+def _root_attributes(text: bytes) -> frozenset[str]:
+    _, root = next(iter(ElementTree.iterparse(io.BytesIO(text), events=("start",))))
+    return frozenset(root.attrib)
+
+
 def _parse(text: bytes, kinds: dict[str, Any]) -> Any:
     if len(text) > BYTES_MAX:
         raise Unreadable(413, f"{len(text)} bytes; expected at most {BYTES_MAX}")
@@ -188,6 +210,7 @@ def _parse(text: bytes, kinds: dict[str, Any]) -> Any:
     if kind is None:
         raise Unreadable(400, f"{root.group(1).decode() if root else 'no XML element'}; expected {', '.join(kinds)}")
     try:
+        _check_complete(text, kind)
         return _PARSER.from_bytes(text, kind)
     except (ParserError, TypeError, ValueError, ArithmeticError, SyntaxError) as error:
         raise Unreadable(400, f"not by the schema: {type(error).__name__}: {str(error)[:200]}") from error

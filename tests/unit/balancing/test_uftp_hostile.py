@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import time
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,9 @@ def test_signed_nonsense_is_no_message_either(tmp_path: Path) -> None:
             b"<!DOCTYPE a>" + offer,
             offer.replace(b'Power="1000000"', b'Power="many"'),
             offer.replace(b"<FlexOffer ", b'<FlexOffer Extra="1" '),
+            offer.replace(b' Currency="EUR"', b""),
+            offer.replace(b"</OfferOption>", b"</OfferOption"),
+            offer.replace(b"</OfferOption>", b"&#0;</OfferOption>"),
         ):
             with pytest.raises(wire.Unreadable) as found:
                 desk.hear(wire.seal(text, kit.AGR, secret, "AGR"), kit.NOON_S)
@@ -78,3 +82,38 @@ def test_random_damage_to_a_message_never_gets_past_the_signature(tmp_path: Path
             with contextlib.suppress(wire.Unreadable):
                 desk.hear(bytes(damaged), kit.NOON_S)
         assert {heard.payload for heard in memory.accepted_of("DPrognosis", kit.TODAY.isoformat())} <= {signed}
+
+
+def test_an_answer_that_does_not_say_how_it_is_meant_is_none(tmp_path: Path) -> None:
+    """The library reads a missing Result as Accepted."""
+    with kit.desk_in(tmp_path) as (desk, memory):
+        sent = desk.ask(kit.request(), kit.NOON_S)[kit.AGR]
+        answer = kit.uftp.FlexRequestResponse(**kit.head(), flex_request_message_id=sent)
+        silent = wire.plain_text(answer).replace(b' Result="Accepted"', b"")
+        with pytest.raises(wire.Unreadable, match="Result is missing"):
+            desk.hear(wire.seal(silent, kit.AGR, kit.KEYS[kit.AGR][1], "AGR"), kit.NOON_S)
+        said = memory.sent(sent)
+        assert said is not None
+        assert said.answer == ""
+
+
+BLANKS = [b" " * 200_000, b"<?xml version='1.0' " + b" " * 200_000, b"<?xml version='1.0'?>" + b"\n" * 200_000]
+
+
+@pytest.mark.parametrize("body", BLANKS)
+def test_blanks_cost_nothing(tmp_path: Path, body: bytes) -> None:
+    with kit.desk_in(tmp_path) as (desk, _):
+        began_s = time.process_time()
+        with pytest.raises(wire.Unreadable):
+            desk.hear(body, kit.NOON_S)
+        assert time.process_time() - began_s < 0.05
+
+
+def test_what_is_turned_away_is_counted_by_status_and_sender(tmp_path: Path) -> None:
+    forged = kit.sealed(kit.prognosis(), key=kit.OTHER)
+    with kit.desk_in(tmp_path) as (desk, _):
+        for k, body in enumerate([b"", b"<a/>", forged, forged, b"<b/>"]):
+            with pytest.raises(wire.Unreadable):
+                desk.hear(body, kit.NOON_S + k / 10.0)
+    with kit.desk_in(tmp_path) as (_, memory):
+        assert [(a.status, a.sender, a.count) for a in memory.turned_away()] == [(400, "", 3), (401, kit.AGR, 2)]

@@ -74,7 +74,7 @@ def test_a_store_opened_again_goes_on_where_it_was(store: Store, tmp_path: Path)
 
 def test_the_store_of_another_site_is_refused(store: Store, tmp_path: Path) -> None:
     store.close()
-    with pytest.raises(StoreError, match="of site demo; expected 1 of other"):
+    with pytest.raises(StoreError, match="of site demo; expected 2 of other"):
         Store(tmp_path, "other")
     (tmp_path / "text").mkdir()
     (tmp_path / "text" / FILE).write_text("this is no database, whatever its name says" * 100)
