@@ -83,6 +83,8 @@ async def _on_inverter(
         if wanted is None:
             for at in models.values():
                 click.echo(_shown(at.id, await inverter.curve(at)))
+            if not models:
+                click.echo("the inverter has none of the models 705, 706 and 712")
             return bool(models)
         if wanted[0] not in models:
             raise CurveError(f"the inverter has no model {wanted[0]}")

@@ -108,7 +108,9 @@ class _Player:
         elif record.kind is Kind.PUBLISHED:
             await self._published(record)
         elif record.who in played.wires:
-            played.wires[record.who].take(record)
+            wire = played.wires[record.who]
+            wire.take(record)
+            self._lines.session(wire.endpoint).standing = wire.standing
 
     def _header(self, record: Record) -> None:
         found = record.document

@@ -54,12 +54,13 @@ class ToldSession(Session):
         self.device: ModbusDevice | None = None
         self.since = 0
         self.heard = 0
+        self.standing = False
         self._told: dict[tuple[int, bytes], tuple[int, Exchange]] = {}
 
     @property
     def up(self) -> bool:
-        """True: that there was no connection is told by the requests that were not asked."""
-        return True
+        """True when there is a connection, or was one since the last poll: what came over it tells the rest."""
+        return self.standing or self.heard > self.since
 
     def hear(self, exchange: Exchange) -> None:
         """The next exchange of the recording."""
@@ -68,7 +69,9 @@ class ToldSession(Session):
         self._told[exchange.request.unit, exchange.request.pdu] = self.heard, exchange
 
     async def connected(self, deadline: float, *, unit: int | None = None, urgent: bool = False) -> int:
-        """The number of the connection that was last used."""
+        """The number of the connection that was last used; LinkError when there was none."""
+        if not self.up:
+            raise LinkError("there was no connection", "refused")
         return self.generation
 
     async def request(
@@ -140,7 +143,11 @@ class ToldDevice:
         self._since = 0
 
     async def compare(self, at_s: float, values: tuple[float, ...], qualities: tuple[int, ...]) -> list[Difference]:
-        """Poll again and compare with what the poll that ended at ``at_s`` published."""
+        """Poll again and compare with what the poll that ended at ``at_s`` published.
+
+        What proves the identity is the same number for ever; whether a poll showed it in the moment in which the
+        connection was lost is not worth a word.
+        """
         session = self.session
         session.device, session.since = self.link, self._since
         self.points = await self.link.poll()
@@ -153,6 +160,7 @@ class ToldDevice:
             self._difference(name, at_s, value, Quality(quality))
             for name, value, quality in told
             if not _same(value, Quality(quality), self.points.get(name))
+            and value != self.link.profile.identity.get(name)
         ]
 
     def _difference(self, name: str, at_s: float, value: float, quality: Quality) -> Difference:

@@ -68,6 +68,11 @@ class Wire:
         self._midway = self._asking = False
         self._at_s = 0.0
 
+    @property
+    def standing(self) -> bool:
+        """True while there is a connection."""
+        return self._link is not None
+
     def take(self, record: Record) -> None:
         """One record of this connection."""
         self._at_s = record.at_s

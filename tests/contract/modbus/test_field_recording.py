@@ -304,6 +304,24 @@ async def test_a_serial_line_that_was_late_once_is_told_again_with_the_gap(tmp_p
     assert played.exact, [wire.remarks for wire in played.wires.values()]
 
 
+async def test_a_device_that_goes_away_and_comes_back_is_told_again_exactly(tmp_path: Path) -> None:
+    """With an identity, which is believed only on the connection that it was read on."""
+    tape = Tape(tmp_path / "field", SystemClock().now_s)
+    behave = serving({0xA000: 7, 0: 2305, 0x28: 100, 0x33: 500})
+    async with hostile(*[behave] * 50) as server:
+        device = device_of(server.endpoint, "carlo_gavazzi_em24")
+        link = open_devices([device], SystemClock(), tape)[device.id]
+        assert (await link.poll())["application"].value == 7.0
+        await link.poll()
+    gone = [await link.poll() for _ in range(3)]
+    assert gone[-1]["application"].quality is Quality.MISSING
+    await link.aclose()
+    tape.close()
+    played = await asyncio.to_thread(replayed, tmp_path / "field")
+    assert [told.polls for told in played.devices.values()] == [5]
+    assert not played.differences
+
+
 def test_json_says_the_same() -> None:
     said = CliRunner().invoke(field_replay, [str(GOLDEN / "meter.field"), "--json"])
     found = json.loads(said.output)
