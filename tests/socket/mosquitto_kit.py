@@ -125,7 +125,12 @@ class HostApplication:
         await self._say(topic, body)
 
     async def until(self, good: Callable[[], bool], what: str) -> None:
-        await until(good, what)
+        def well() -> bool:
+            if self._hearing is not None and self._hearing.done():
+                self._hearing.result()
+            return good()
+
+        await until(well, what)
 
     def keys(self, late: bool) -> list[str]:
         """Keys of stored messages that came live or late, in the order of their first arrival."""

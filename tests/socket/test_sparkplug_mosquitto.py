@@ -128,11 +128,14 @@ async def test_live_values_are_fresh_while_a_backlog_is_drained(tmp_path: Path) 
         host = HostApplication(made.port)
         ages_s = []
         async with host.listening():
-            while waiting[-1] not in host.keys(late=True):
-                await asyncio.sleep(0.1)
+
+            def drained() -> bool:
                 seen = host.host.now.get(("", "Site/given_up_w"))
                 if seen is not None:
                     ages_s.append((box.said - seen) * 0.1)
+                return waiting[-1] in host.keys(late=True)
+
+            await host.until(drained, "the backlog does not come")
         assert host.keys(late=True) == waiting
         assert len(ages_s) > 5
         assert max(ages_s) < 2.0
@@ -238,8 +241,8 @@ async def test_over_tls_with_a_password_and_only_with_a_broker_that_is_vouched_f
     ours, theirs = Authority(tmp_path / "ours"), Authority(tmp_path / "theirs")
     identity = ours.issue("127.0.0.1")
     passwords = tmp_path / "passwords"
-    passwords.write_text(f"box:{mosquitto_hash('secret')}\n")
-    (tmp_path / "credentials").write_text("box\nsecret\n")
+    passwords.write_text(f"demo:{mosquitto_hash('secret')}\n")
+    (tmp_path / "credentials").write_text("demo\nsecret\n")
     lines = ("allow_anonymous false", f"password_file {passwords}", f"cafile {ours.ca_file}",
              f"certfile {identity.cert_file}", f"keyfile {identity.key_file}")  # fmt: skip
     async with broker(tmp_path, *lines) as made:
@@ -254,3 +257,36 @@ async def test_over_tls_with_a_password_and_only_with_a_broker_that_is_vouched_f
                 else:
                     await asyncio.sleep(1.0)
                     assert not await box.empty()
+
+
+ACCESS = """
+pattern write spBv1.0/fleet/NBIRTH/%u
+pattern write spBv1.0/fleet/NDEATH/%u
+pattern write spBv1.0/fleet/NDATA/%u
+pattern write spBv1.0/fleet/+/%u/+
+pattern read spBv1.0/fleet/NBIRTH/%u
+pattern read spBv1.0/fleet/NCMD/%u
+pattern read spBv1.0/fleet/DCMD/%u/+
+pattern read spBv1.0/STATE/+
+"""
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+async def test_the_access_list_of_the_guide_is_enough_and_a_broker_that_drops_births_is_not_believed(
+    tmp_path: Path, allowed: bool
+) -> None:
+    access, passwords, credentials = tmp_path / "access", tmp_path / "passwords", tmp_path / "credentials"
+    access.write_text(ACCESS if allowed else "pattern read spBv1.0/#\n")
+    passwords.write_text(f"demo:{mosquitto_hash('secret')}\n")
+    credentials.write_text("demo\nsecret\n")
+    lines = ("allow_anonymous false", f"password_file {passwords}", f"acl_file {access}")
+    async with broker(tmp_path, *lines) as made:
+        known = domain.Broker("127.0.0.1", made.port, tls=False, credentials_file=str(credentials))
+        async with station(tmp_path, settings(made.port, broker=known, primary_host="")) as box:
+            box.store()
+            await until(lambda: box.keeper.stored == 1, "the disk is slow")
+            if allowed:
+                await until(box.empty, "it is not delivered", 5.0)
+            else:
+                await asyncio.sleep(2.0)
+                assert not await box.empty()

@@ -20,7 +20,7 @@ from controller.balancing.outbox import Message
 from controller.balancing.sparkplug.commands import judge
 from controller.balancing.sparkplug.connection import Connection, Heard, connect
 from controller.balancing.sparkplug.host import HostWatch
-from controller.balancing.sparkplug.link_lost import LinkLost
+from controller.balancing.sparkplug.link_lost import LinkLost, end_if_cancelled
 from controller.balancing.sparkplug.node import EdgeNode, Packet
 from controller.balancing.sparkplug.session_number import next_number
 from controller.balancing.sparkplug.topics import Topics
@@ -34,6 +34,7 @@ _log = structlog.get_logger()
 SILENT_S = 5.0
 """The control process counts as silent after this long without a record, or after three of its cycles."""
 BACKOFF_S, BACKOFF_S_MAX = 1.0, 60.0
+ECHO_S = 10.0
 REBIRTH_S = 1.0
 """Requests for a rebirth that come faster than this are answered together."""
 REFUSAL_S = 10.0
@@ -46,13 +47,14 @@ Connect = Callable[[Broker, str, Packet], AbstractAsyncContextManager[Connection
 class _Session:
     """One connection: whether the host was heard on it, what is wanted of it, and how far it came.
 
-    ``born`` from the first packet of a birth on, ``left`` from the death on.
+    ``born`` from the first packet of a birth on, ``echo`` when the broker passed one on, ``left`` from the death on.
     """
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self.host_there = asyncio.Event()
         self.rebirth = asyncio.Event()
+        self.echo = asyncio.Event()
         self.broken = asyncio.Event()
         self.born = self.left = False
         self.reason = ""
@@ -91,7 +93,9 @@ class SparkplugLink:
         """Be there for ever; more rarely while the broker is not, and not all boxes at once."""
         failures = 0
         while True:
-            was_born = await self._attempt()
+            # A task of its own: in Python 3.11 a task group leaves its task looking cancelled for ever.
+            was_born = await asyncio.create_task(self._attempt(), name="telemetry session")
+            end_if_cancelled()
             failures = 0 if was_born else failures + 1
             share = 0.5 + zlib.crc32(f"{self._settings.node}/{failures}".encode()) % 997 / 997
             await asyncio.sleep(self._clock.real_s(min(BACKOFF_S * 2.0 ** min(failures, 10), BACKOFF_S_MAX) * share))
@@ -114,7 +118,7 @@ class SparkplugLink:
         await self._kept(session, session.connection.subscribe([self._topics.of("NCMD")]))
 
     async def _attempt(self) -> bool:
-        """One connection from its beginning to its end; whether it came to a birth."""
+        """One connection from its beginning to its end; whether it came to a birth that was passed on."""
         session: _Session | None = None
         try:
             now_ms = self._now_ms()
@@ -124,6 +128,7 @@ class SparkplugLink:
                 session = _Session(connection)
                 try:
                     await connection.subscribe(self._topics.subscriptions)
+                    end_if_cancelled()
                     async with asyncio.TaskGroup() as group:
                         for work in (self._hear, self._tell, self._watch):
                             group.create_task(work(session))
@@ -131,12 +136,15 @@ class SparkplugLink:
                     await self._leave(session)
         except* OSError as several:
             self._lost(_first(several))
-        return session is not None and session.born
+        return session is not None and session.echo.is_set()
 
     async def _hear(self, session: _Session) -> None:
         async for heard in session.connection.heard():
             if heard.topic == self._topics.state and self._settings.primary_host:
                 self._hear_host(session, heard)
+            elif heard.topic == self._topics.of("NBIRTH"):
+                if not heard.retained:
+                    session.echo.set()
             else:
                 self._hear_command(session, heard)
 
@@ -164,6 +172,7 @@ class SparkplugLink:
         session.rebirth.clear()
         session.born = True
         await self._give_birth(session)
+        await self._hear_itself(session)
         self._session, self._missed, self._told_trouble = session, False, ""
         _log.info("sparkplug.born", to=self.name)
         while True:
@@ -180,6 +189,17 @@ class SparkplugLink:
             async with self._one_packet:
                 now_ms = self._look()
                 await self._publish(session, self._node.live(now_ms))
+
+    async def _hear_itself(self, session: _Session) -> None:
+        """A broker that may not take what we say drops it without a word: our own birth must come back."""
+        try:
+            async with asyncio.timeout(self._clock.real_s(ECHO_S)):
+                await session.echo.wait()
+        except TimeoutError:
+            raise LinkLost(
+                f"our birth did not come back within {ECHO_S:g} s; expected an access list that lets us write below"
+                f" {self._topics.group}/+/{self._topics.node} and read {self._topics.of('NBIRTH')}"
+            ) from None
 
     async def _give_birth(self, session: _Session) -> None:
         async with self._one_packet:
@@ -215,6 +235,7 @@ class SparkplugLink:
             session.reason = str(error)
             session.broken.set()
             raise
+        end_if_cancelled()
 
     def _look(self) -> int:
         """The instant, with the node knowing whether the control process is heard."""

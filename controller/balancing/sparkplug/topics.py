@@ -26,6 +26,6 @@ class Topics:
 
     @property
     def subscriptions(self) -> tuple[str, ...]:
-        """Commands to the node, commands to its devices (to refuse them), and the primary host's state."""
-        commands = (self.of("NCMD"), self.of("DCMD", "+"))
-        return (*commands, self.state) if self.host else commands
+        """Commands to the node and to its devices (to refuse them), its own birth, the primary host's state."""
+        ours = (self.of("NCMD"), self.of("DCMD", "+"), self.of("NBIRTH"))
+        return (*ours, self.state) if self.host else ours

@@ -35,6 +35,8 @@ class PlayedBroker:
     topics: list[str] = field(default_factory=list)
     refuses: bool = False
     fails_at: str = "nothing"
+    echoes: bool = True
+    closes_badly: bool = False
     says: asyncio.Queue[Heard] = field(default_factory=asyncio.Queue)
 
     @asynccontextmanager
@@ -43,13 +45,19 @@ class PlayedBroker:
         if self.refuses:
             raise LinkLost("refused")
         self.host.seq = -1
-        yield self
+        try:
+            yield self
+        finally:
+            if self.closes_badly:
+                raise LinkLost("reset while it was closed")
 
     async def publish(self, packet: Packet) -> None:
         await asyncio.sleep(0)
         if self.fails_at in packet.topic:
             raise LinkLost("the socket is full")
         self.host.hear(packet.topic, packet.payload)
+        if self.echoes and "/NBIRTH/" in packet.topic:
+            self.says.put_nowait(Heard(packet.topic, packet.payload, retained=False))
 
     async def subscribe(self, topics: Sequence[str]) -> None:
         self.topics += topics
@@ -90,7 +98,7 @@ async def test_it_hears_its_commands_before_it_is_born(tmp_path: Path) -> None:
     broker = PlayedBroker()
     async with running(tmp_path, broker):
         await until(lambda: broker.count("NBIRTH") == 1)
-    assert broker.topics == ["spBv1.0/fleet/NCMD/demo", "spBv1.0/fleet/DCMD/demo/+"]
+    assert broker.topics == ["spBv1.0/fleet/NCMD/demo", "spBv1.0/fleet/DCMD/demo/+", "spBv1.0/fleet/NBIRTH/demo"]
 
 
 async def test_it_dies_by_its_own_word_before_it_leaves(tmp_path: Path) -> None:
@@ -102,15 +110,25 @@ async def test_it_dies_by_its_own_word_before_it_leaves(tmp_path: Path) -> None:
     assert broker.host.kinds[-1] == "NDEATH"
 
 
+async def test_it_ends_when_it_is_told_to_even_if_the_connection_closes_badly(tmp_path: Path) -> None:
+    broker = PlayedBroker(closes_badly=True)
+    link = SparkplugLink(SITE, SETTINGS, SystemClock(SPEED), tmp_path, broker.connect)  # type: ignore[arg-type]
+    task = asyncio.create_task(link.run())
+    await until(lambda: link._session is not None)
+    task.cancel()
+    await asyncio.wait([task], timeout=2.0)
+    assert task.cancelled()
+
+
 async def test_a_packet_that_did_not_leave_ends_the_session_so_that_no_number_is_missing(tmp_path: Path) -> None:
     broker = PlayedBroker()
     async with running(tmp_path, broker) as link:
-        await until(lambda: broker.count("NBIRTH") == 1)
+        await until(lambda: link._session is not None)
         broker.fails_at = "/NDATA/"
         with pytest.raises(LinkLost, match="socket is full"):
             await link.send([message(1)], historical=True)
         broker.fails_at = "nothing"
-        await until(lambda: broker.count("NBIRTH") == 2)
+        await until(lambda: broker.count("NBIRTH") == 2 and link._session is not None)
         await link.send([message(1)], historical=True)
         assert broker.host.now["", "bdSeq"] == 1
     assert [name for name, *_ in broker.host.late].count("Stored/key") == 1
@@ -122,6 +140,15 @@ async def test_nothing_stored_is_taken_while_nobody_is_there(tmp_path: Path) -> 
         await until(lambda: len(broker.wills) > 1)
         with pytest.raises(LinkLost, match="refused"):
             await link.send([message(1)], historical=True)
+
+
+async def test_a_broker_that_drops_what_it_says_yes_to_gets_nothing_that_is_stored(tmp_path: Path) -> None:
+    broker = PlayedBroker(echoes=False)
+    async with running(tmp_path, broker) as link:
+        await until(lambda: len(broker.wills) > 1)
+        with pytest.raises(LinkLost, match="did not come back"):
+            await link.send([message(1)], historical=True)
+    assert "NDATA" not in broker.host.kinds
 
 
 async def test_a_broker_that_is_not_there_is_asked_more_and_more_rarely_and_complained_of_once(tmp_path: Path) -> None:
