@@ -10,9 +10,11 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
+from controller.planning.availability import Availability
 from simulators.demo.causes import CauseLedger
 from simulators.demo.course import Course
 from simulators.demo.cycle_stats import CycleStats
+from simulators.demo.flexible import flexible
 from simulators.demo.journal import FaultWatch, Journal
 from simulators.demo.setting import Setting
 from simulators.demo.story import Story
@@ -23,7 +25,10 @@ _PACE_LINES = 20  # status lines, two a second
 
 
 class Day:
-    """Folded lines. ``record`` is the controller's newest; ``uncontrolled`` the same world with nobody in control."""
+    """Folded lines. ``record`` is the controller's newest; ``uncontrolled`` the same world with nobody in control.
+
+    ``flexible`` is what batteries and consumers can do otherwise by the newest record, where there is a market.
+    """
 
     def __init__(self, setting: Setting) -> None:
         self.setting = setting
@@ -33,6 +38,7 @@ class Day:
         self.causes = CauseLedger()
         self.cycles = CycleStats()
         self.record: Mapping[str, Any] = {}
+        self.flexible: Mapping[str, Availability] = {}
         self._faults = FaultWatch(setting.scenario.faults, setting.start_s)
         self._story = Story(setting.site) if setting.has_market else None
         self._heard_s = math.nan
@@ -48,12 +54,14 @@ class Day:
         for at_s, fault, begins in self._faults.until(self.course.t_s):
             self.journal.simulator(at_s, fault, begins)
         if self._story is not None and self.course.newest is not None:
-            for name, text in self._story.told(self.course.newest, self.site_clock_s):
+            for name, text in self._story.told(self.course.newest, self.site_clock_s, self.flexible):
                 self.journal.market(self.course.t_s, name, text)
 
     def take_record(self, record: Mapping[str, Any], heard_s: float) -> None:
         """A cycle record of the controller."""
         self.record = record
+        if self._story is not None:
+            self.flexible = flexible(self.setting.site, record)
         self.causes.take(record)
         self.cycles.take(record)
         self.journal.controller(self.site_s(heard_s), record["events"])

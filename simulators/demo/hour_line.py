@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from simulators.demo.day import Day
+from simulators.demo.flexible import flexible_words
 from simulators.demo.words import clock, energy, interface, percent_fine
 
 
@@ -23,6 +24,8 @@ def hour_line(day: Day) -> str:
         f"curtailed so far {energy(curtailed_wh)}",
         f"over limits so far {over_s:.0f} s",
     ]
+    if day.flexible:
+        parts.append(f"flexible {flexible_words(day.flexible)}")
     if day.record:
         parts.append(f"cycles missed {day.cycles.missed}")
         parts.append(f"polls failed {int(day.cycles.polls['failed'])}")

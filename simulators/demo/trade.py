@@ -39,7 +39,7 @@ class Trade:
         """Until cancelled: look at the clock of the plant, decide, and say it to the controller at ``socket``."""
         while True:
             self._tell_outage()
-            looked = self.desk.look(self._day.course.t_s, self._boundary_var())
+            looked = self.desk.look(self._day.course.t_s, self._boundary_var(), self._soc_frac())
             self._tell(looked)
             for saying in looked.sayings:
                 self._number += 1
@@ -63,6 +63,11 @@ class Trade:
         """What the transmission operator's meter shows; 0 before the plant has said anything."""
         q_var = self._day.course.truth.get("interface_q_var")
         return float(q_var) if isinstance(q_var, int | float) else 0.0
+
+    def _soc_frac(self) -> dict[str, float]:
+        """Content of the storages by the controller's newest record."""
+        found = {state["id"]: state["soc_frac"] for state in self._day.record.get("units", ())}
+        return {name: float(value) for name, value in found.items() if isinstance(value, int | float)}
 
     def _note(self, saying: Saying, answer: dict[str, Any]) -> None:
         t_s = self._day.course.t_s

@@ -17,6 +17,7 @@ from rich.text import Text
 from controller.domain.limit import LimitKind
 from simulators.demo.day import Day
 from simulators.demo.diagram import Flows, one_line
+from simulators.demo.flexible import flexible_words
 from simulators.demo.style import FRAME, GOOD, LABEL, NEAR, OTHER, OVER, PLAIN, SOURCE_COLOURS, VALUE, progress_bar
 from simulators.demo.view_limits import limits_table
 from simulators.demo.view_units import units_table
@@ -49,7 +50,7 @@ def picture(day: Day, t_s: float, width: int, height: int) -> RenderableType:
     if framed and drawing is not None and free >= drawing_rows + _EVENTS_MIN:
         parts.append(frame.around(drawing))
         free -= drawing_rows
-    parts += [frame.around(limits, "limits", _legend(day)), frame.around(units, "units")]
+    parts += [frame.around(limits, "limits", _legend(day)), frame.around(units, "units", _flexible(day))]
     if free > 0:
         parts.append(frame.around(_events(day, min(free, _EVENTS_MAX)), "events"))
     return Group(*parts, _footer(day))
@@ -126,6 +127,12 @@ def _legend(day: Day) -> Text:
     if day.setting.compared:
         legend.append(" ◆", style=OTHER).append(" without control")
     return legend
+
+
+def _flexible(day: Day) -> Text | None:
+    """What batteries and consumers can do otherwise for an hour."""
+    words = flexible_words(day.flexible)
+    return Text(f"flexible for an hour: {words}", style=LABEL) if words else None
 
 
 def _diagram(day: Day, inner: int) -> Text | None:

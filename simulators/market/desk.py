@@ -8,18 +8,20 @@ thing in force; what holds for the others is the contract in the site file.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from controller.domain.instruction import INTERFACE, Action, Instruction
 from controller.domain.owner import Owner
 from controller.domain.site import Site
+from controller.planning.availability import sustained_range_w
 from simulators.market.auction import Outcome, hold_auction, hold_reactive
 from simulators.market.forecast import SurplusForecast
 from simulators.market.model import Gate, Market, Offer, ReactiveRequest, Sale
 from simulators.market.support import Support
 from simulators.scenario import Scenario
 
+NOTHING: Mapping[str, float] = {}
 LEAST_S = 30.0
 """What would end sooner is not said any more."""
 RENEW_S = 1800.0
@@ -106,15 +108,19 @@ class MarketDesk:
         self._booked: list[Booked] = []
         self._in_force: dict[str, _Said] = {}
         self._granted_s: float | None = None
+        self._soc_frac: Mapping[str, float] = NOTHING
+        self._storages = {unit.id: unit.storage for unit in site.units if unit.storage is not None}
         self.outcomes: list[Outcome] = []
         self.supports: list[Support] = []
 
-    def look(self, t_s: float, boundary_var: float = 0.0) -> Looked:
+    def look(self, t_s: float, boundary_var: float = 0.0, soc_frac: Mapping[str, float] = NOTHING) -> Looked:
         """What is new at second ``t_s`` of the simulated day; of the platform nothing while it is out.
 
-        ``boundary_var`` is what the transmission operator's own meter at the boundary shows (import positive).
+        ``boundary_var`` is what the transmission operator's own meter at the boundary shows (import positive);
+        ``soc_frac`` the content of storages, by which orders to give energy back are sized.
         """
         now_s = self._offset_s + t_s
+        self._soc_frac = soc_frac
         heard_s = self._heard_s(now_s)
         for support in self.supports:
             support.meter(now_s, boundary_var)
@@ -209,8 +215,17 @@ class MarketDesk:
         account, words = self._accounts[lease.owner], f"order for {lease.offer}"
         left_s = lease.end_s - now_s
         return Saying(
-            account, lease.owner, lease.action, lease.unit, left_s, words, lease.w, lease.q_var, lease.offer
+            account, lease.owner, lease.action, lease.unit, left_s, words, self._lasting_w(lease, left_s),
+            lease.q_var, lease.offer,
         )  # fmt: skip
+
+    def _lasting_w(self, lease: Booked, left_s: float) -> float | None:
+        """An order to discharge is as large as the content can keep up to its end, as far as that is known."""
+        storage, soc_frac = self._storages.get(lease.unit), self._soc_frac.get(lease.unit, math.nan)
+        discharges = lease.action is Action.OVERRIDE and lease.w is not None and lease.w < 0.0
+        if storage is None or not discharges or lease.w is None or not math.isfinite(soc_frac):
+            return lease.w
+        return max(lease.w, sustained_range_w(storage, soc_frac, left_s)[0])
 
     def _units(self) -> Sequence[str]:
         return list(dict.fromkeys(lease.unit for lease in self._booked))

@@ -136,6 +136,11 @@ class DayLoop:
         if not accepted:
             self.refused.append(text)
 
+    def soc_frac(self) -> dict[str, float]:
+        """Content of the storages as the controller publishes it."""
+        found = {state["id"]: state["soc_frac"] for state in self.record.get("units", ())}
+        return {name: value for name, value in found.items() if value is not None}
+
     def settled(self) -> DayLoop:
         """After the start, which finds the units at their fail-safe set points: what they miss by then is set aside."""
         self.run(START_UP_MIN)
@@ -162,7 +167,7 @@ class DayLoop:
         return float(next(x["highest_frac"] for x in self.world.score.limits() if x["id"] == limit))
 
     def _trade(self) -> None:
-        looked = self.desk.look(self.world.now_s, self.world.truth().interface_q_var)
+        looked = self.desk.look(self.world.now_s, self.world.truth().interface_q_var, self.soc_frac())
         self.outcomes += looked.outcomes
         self.sale = looked.sale or self.sale
         for saying in looked.sayings:
