@@ -23,7 +23,7 @@ UV_COMPILE := env -u UV_INDEX -u UV_INDEX_URL -u UV_EXTRA_INDEX_URL -u UV_DEFAUL
 	$(BIN)/uv --no-config pip compile --quiet --no-header --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test fuzz bench node-packages lint types lock lock-check clean
+.PHONY: help install demo test fuzz interop bench node-packages lint types lock lock-check clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -63,6 +63,10 @@ node-packages: ## install jsmodbus and modbus-serial into build/node, where npm 
 	@[ -d build/node/node_modules/jsmodbus ] && [ -d build/node/node_modules/modbus-serial ] || \
 		npm install --silent --no-audit --no-fund --fetch-retries=0 --fetch-timeout=20000 --prefix build/node $(NODE_PACKAGES) || \
 		echo "note: npm is not here or could not install $(NODE_PACKAGES); what needs them is skipped"
+
+interop: $(STAMP) ## our OPC UA client against node-opcua's server (installs it from npm into build/node, 70 MB)
+	npm install --no-audit --no-fund --silent --prefix build/node node-opcua-server
+	$(BIN)/python -m pytest tests/contract/opcua/test_opcua_node_interop.py $(ARGS)
 
 bench: $(STAMP) node-packages ## run the measurements in benchmarks/
 	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script" $(ARGS); done

@@ -25,6 +25,11 @@ from drivers.opcua.session.protocol import (
 )
 
 CHANNEL_LIFETIME_S = 3600.0
+ANNOUNCED_BYTES_MAX = 1 << 20
+"""What we say that a message may have; node-opcua 2.186 opens no channel to a client that says less than about this.
+
+What we take is less (:data:`~drivers.opcua.session.protocol.MESSAGE_BYTES_MAX`), and no honest answer comes near it.
+"""
 
 # Faults reach us as exceptions; without this a hostile peer would write our log at its own pace.
 for _name in ("asyncua.client", "asyncua.common", "asyncua.crypto", "asyncua.uaprotocol"):
@@ -48,7 +53,7 @@ class GuardedClient(Client):
         self.uaclient = _GuardedUaClient(timeout_s)
         self.nodes = Shortcuts(self.uaclient.session)
         self.name = self.description = "gridedge"
-        self.max_messagesize = MESSAGE_BYTES_MAX
+        self.max_messagesize = ANNOUNCED_BYTES_MAX
         self.max_chunkcount = CHUNKS_MAX
         self.secure_channel_timeout = int(CHANNEL_LIFETIME_S * 1000)
 
