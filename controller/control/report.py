@@ -45,6 +45,7 @@ TRANSITIONS = {
     "limit.unseen": ("limit.unseen", "limit.seen"),
     "meter.contradiction": ("meter.contradiction", "meter.agrees"),
     "meter.frozen": ("meter.frozen", "meter.moves"),
+    "meter.inconsistent": ("meter.inconsistent", "meter.consistent"),
     "meter.spike": ("meter.spike", "meter.steady"),
     "meter.wired_backwards": ("meter.wired_backwards", "meter.trusted"),
     "meter.wrong_scale": ("meter.wrong_scale", "meter.trusted"),

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from controller.domain.snapshot import Snapshot
 from controller.estimation.actuator import ActuatorState, CommandHistory, UnitArrays, advance, modelled_output_w
+from controller.estimation.apparent import Apparent, ApparentPower
 from controller.estimation.belief import Belief, BeliefState
 from controller.estimation.dynamics import Dynamics, DynamicsModels
 from controller.estimation.estimate import Estimate
@@ -67,6 +68,7 @@ class EstimatorState:
     avail_w: Array
     soc_frac: Array
     unit_seen_at_s: Array
+    apparent: Apparent
     now_s: float
     started_at_s: float
 
@@ -96,6 +98,7 @@ class Estimator:
         self.points = SitePoints(layout.site, layout.row_points, layout.row_scale, i_max_a, layout.grid.u_rated_v)
         self.flows = FlowModel(layout)
         self.belief = Belief(layout)
+        self.apparent = ApparentPower(layout)
         self.dynamics = DynamicsModels(units)
         self.voltages = VoltageOffsets(layout.site, layout.grid.u_rated_v)
         self.gains = VoltageGains(layout.site)
@@ -142,6 +145,7 @@ class Estimator:
             avail_w=np.full(n, np.nan),
             soc_frac=np.full(n, np.nan),
             unit_seen_at_s=np.full(n, -np.inf),
+            apparent=self.apparent.initial(),
             now_s=now_s,
             started_at_s=now_s,
         )
@@ -158,6 +162,7 @@ class Estimator:
         rows = self.points.rows.take(taken, frozen, state.rows_used_at_s)
         currents = self.points.currents.take(taken, frozen, state.currents_used_at_s)
         used_at_s = state.rows_used_at_s, state.currents_used_at_s
+        said = rows, currents
         belief, rows, currents = self.belief.honest(state.belief, rows, currents, used_at_s, now_s)
         state = self._without_lies(state, belief)
         available = self._available(taken, frozen)
@@ -201,9 +206,18 @@ class Estimator:
             avail_w=np.where(view.response.behind, np.nan, available),
             soc_frac=np.where(np.isfinite(contents), contents, state.soc_frac),
             unit_seen_at_s=np.where(np.isfinite(self._unit_rows(rows.value)[0]), now_s, state.unit_seen_at_s),
+            apparent=self._apparent(state.apparent, *said, self.flows.per_a(grid, stacked), now_s),
             now_s=now_s,
         )
         return new, self._estimate(new, stacked, currents, view, jumped)
+
+    def _apparent(self, before: Apparent, rows: Reading, currents: Reading, va_per_a: Array, now_s: float) -> Apparent:
+        """Whether branch meters agree with themselves, by what they said before anybody judged them."""
+        nb = self.layout.n_branch
+        both = currents.fresh & rows.fresh[:nb]
+        apart_s = np.full(nb, np.inf)
+        apart_s[both] = currents.used_at_s[both] - rows.used_at_s[:nb][both]
+        return self.apparent.update(before, rows.value[: 2 * nb], currents.value, apart_s, va_per_a, now_s)
 
     def _without_lies(self, state: EstimatorState, belief: BeliefState) -> EstimatorState:
         """The memory without what meters that were found out in this cycle have taught it."""
@@ -353,7 +367,7 @@ class Estimator:
     def _meters(self, state: EstimatorState) -> dict[tuple[str, str], str]:
         """What is wrong with meters: event and subject, and what to say about it."""
         frozen = np.flatnonzero(state.watch.frozen).tolist()
-        told = self.belief.flags(state.belief, state.now_s)
+        told = self.belief.flags(state.belief, state.now_s) | self.apparent.flags(state.apparent, state.now_s)
         return told | {("meter.frozen", self.points.elements[k]): "" for k in frozen}
 
 

@@ -26,6 +26,7 @@ WORRYING = frozenset(
         "memory.refused",
         "meter.contradiction",
         "meter.frozen",
+        "meter.inconsistent",
         "meter.wired_backwards",
         "meter.wrong_scale",
         "oil.refused",
