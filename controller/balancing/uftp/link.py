@@ -64,12 +64,15 @@ class _Standing:
 
 
 class MarketLink:
-    """One site on its market. Without a ``port`` orders are sent to participants, but none to the control process."""
+    """One site on its market. Without a ``port`` orders are sent to participants, but none to the control process.
+
+    Raises OSError for a file that cannot be read, ValueError for a signing key that is none.
+    """
 
     def __init__(self, site: Site, place: Marketplace, clock: Clock, data: Path, port: OrderPort | None) -> None:
         self._site, self._place, self._clock, self._port = site, place, clock, port
         self._folder = data / FOLDER
-        self._key = Path(place.wire.signing_key_file).read_text("ascii").strip()
+        self._key = _signing_key(Path(place.wire.signing_key_file))
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="market")
         self._thinking = ThreadPoolExecutor(1, thread_name_prefix="lookout")
         self._lookout = Lookout(site, data, place.rules.time_zone, place.timetable.horizon_s)
@@ -84,8 +87,7 @@ class MarketLink:
         self._troubles: dict[str, str] = {}
 
     async def open(self) -> None:
-        """Open the memory, then listen. Raises OSError or sqlite3.Error; ValueError for a signing key that is none."""
-        wire.seal(b"", self._place.rules.domain, self._key)
+        """Open the memory, then listen. Raises OSError or sqlite3.Error."""
         self._folder.mkdir(exist_ok=True)
         await self._ask(self._open_files)
         await self.endpoint.open()
@@ -283,6 +285,13 @@ class MarketLink:
 
     async def _ask(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+
+def _signing_key(file: Path) -> str:
+    try:
+        return wire.read_secret(file.read_text("ascii"))
+    except ValueError as error:
+        raise ValueError(f"market.signing_key {file}: {error}") from error
 
 
 def _inward(place: Marketplace) -> ssl.SSLContext | None:

@@ -18,7 +18,13 @@ from decimal import Decimal
 from typing import Any
 from xml.etree import ElementTree
 
-from nacl.bindings import crypto_sign, crypto_sign_keypair, crypto_sign_open, crypto_sign_PUBLICKEYBYTES
+from nacl.bindings import (
+    crypto_sign,
+    crypto_sign_keypair,
+    crypto_sign_open,
+    crypto_sign_PUBLICKEYBYTES,
+    crypto_sign_SECRETKEYBYTES,
+)
 from nacl.exceptions import CryptoError
 from shapeshifter_uftp import uftp
 from xsdata.exceptions import ConverterError, ParserError
@@ -139,6 +145,21 @@ def seal(text: bytes, sender: str, signing_key: str, role: str = "DSO") -> bytes
         body=crypto_sign(text, base64.b64decode(signing_key, validate=True)),
     )
     return bytes(_SERIALIZER.render(signed).encode())
+
+
+def read_secret(text: str) -> str:
+    """The signing key of a file's text. Raises ValueError, without the text: it may be somebody's secret."""
+    key = text.strip()
+    try:
+        found = len(base64.b64decode(key, validate=True))
+    except binascii.Error:
+        found = 0
+    if found != crypto_sign_SECRETKEYBYTES:
+        raise ValueError(
+            f"{found or 'no'} bytes in base64; expected the {crypto_sign_SECRETKEYBYTES} of a signing key, as `gridedge"
+            " market-key` makes it"
+        )
+    return key
 
 
 def new_keys() -> tuple[str, str]:
