@@ -12,6 +12,7 @@ import base64
 import binascii
 import hashlib
 import io
+import logging
 import re
 from dataclasses import MISSING, dataclass, fields
 from decimal import Decimal
@@ -81,6 +82,8 @@ class _PlainDecimal(DecimalConverter):
 
 
 converter.register_converter(Decimal, _PlainDecimal())
+
+logging.getLogger("xsdata").setLevel(logging.ERROR)  # a line for whatever it cannot place: the verdict says that
 
 _CONTEXT = XmlContext()
 _PARSER = XmlParser(
