@@ -10,7 +10,10 @@ work=$(mktemp -d)
 trap 'kill "$server" 2>/dev/null || true; rm -rf "$work"' EXIT
 PYTHONPATH="$here/../..${PYTHONPATH:+:$PYTHONPATH}" "$serving" "$here/serve_platform.py" "$work/platform" >"$work/url" &
 server=$!
-make_env() { "$1" -m venv "$work/$2" && "$work/$2/bin/pip" install --quiet --disable-pip-version-check "$2"; }
+make_env() {
+    "$1" -m venv "$work/$2" && "$work/$2/bin/pip" install --quiet --disable-pip-version-check "$2"
+    "$work/$2/bin/pip" --disable-pip-version-check list --format=freeze | grep "^$2=="
+}
 make_env "${PYTHON311:-python3.11}" openadr3
 make_env "${PYTHON312:-python3.12}" openadr3-client
 url=$(cat "$work/url")
