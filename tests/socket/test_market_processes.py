@@ -40,7 +40,7 @@ market:
   lead_min: 0.1
   again_min: 240
   horizon_h: 2
-  shortfall_eur_per_mwh: 1000
+  shortfall_eur_per_mwh: 20000
   participants:
     - {{domain: {agr}, endpoint: "http://127.0.0.1:{agr_port}{path}", public_key: {public}, max_kw: 150, units: [BAT]}}
 """
@@ -90,8 +90,12 @@ class Trade:
             utc=lambda: self.clock.utc() - LAG,
         )
 
-    def log(self) -> str:
-        return (self.folder / "station.log").read_text("utf-8")
+    def wait_for_log(self, words: str) -> None:
+        """Until the station has said so."""
+        ends_s = time.monotonic() + 20.0
+        while words not in (self.folder / "station.log").read_text("utf-8"):
+            assert time.monotonic() < ends_s, words
+            time.sleep(0.02)
 
 
 @pytest.fixture
@@ -121,6 +125,7 @@ def test_a_projected_need_is_asked_offered_ordered_once_and_delivered_though_the
     try:
         asked = aggregator.heard.wait_for("FlexRequest", timeout_s=30.0)
         order = aggregator.heard.wait_for("FlexOrder", timeout_s=30.0)[0]
+        trade.wait_for_log("kind=FlexOrderResponse")  # the aggregator says it once: it does not try again
         end(first, signal.SIGKILL)
         second = trade.station()
         told = seen(records, lambda r: ordered(r) != [], "an order in force in the control process")
