@@ -68,7 +68,7 @@ class Trade:
         fields = {"dso": DSO, "agr": AGR, "port": port, "agr_port": agr_port, "path": PATH}
         block = MARKET.format(**fields, key=key, public=keys(2)[0])
         # A limit far below what the roofs give at noon: nobody has to look closely to see the need.
-        narrow = find_site(SITE).read_text("utf-8").replace("- branch: TX\n", "- {branch: TX, i_max_a: 320}\n", 1)
+        narrow = find_site(SITE).read_text("utf-8").replace("- branch: TX\n", "- {branch: TX, i_max_a: 450}\n", 1)
         self.site.write_text(narrow + block, "utf-8")
         self.clock = SystemClock(SPEED, STARTS)
 
