@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from controller.domain.connection import Connection
 from controller.domain.escalation import Rungs
@@ -14,6 +14,8 @@ from controller.domain.telemetry import Sparkplug
 from controller.domain.thermal import DesignWeather
 from controller.domain.topology import Topology
 from controller.domain.unit import Unit
+
+LAST_DIGIT_REL = 2e-4  # of full scale: the quantisation of a good meter
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,20 @@ class MeasurementChain:
     sigma_unit_rel: float = 0.004
     bias_u_rel: float = 0.001
     bias_i_rel: float = 0.003
+
+    @property
+    def credible(self) -> MeasurementChain:
+        """The same with every sigma at least ``LAST_DIGIT_REL``: what an estimator may rely on.
+
+        Believing a reading to be exact leaves no room for the next one, or for a second meter of the same quantity.
+        """
+        return replace(
+            self,
+            sigma_u_rel=max(self.sigma_u_rel, LAST_DIGIT_REL),
+            sigma_i_rel=max(self.sigma_i_rel, LAST_DIGIT_REL),
+            sigma_pq_rel=max(self.sigma_pq_rel, LAST_DIGIT_REL),
+            sigma_unit_rel=max(self.sigma_unit_rel, LAST_DIGIT_REL),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,7 +107,7 @@ class Layout:
     @cached_property
     def row_sigma(self) -> Array:
         """Standard deviation of every measured row (noise and a share of the bias bound), in the row's unit."""
-        chain = self.site.chain
+        chain = self.site.chain.credible
         s_max = self.branch_va
         pq = chain.sigma_pq_rel + BIAS_WEIGHT * chain.bias_i_rel
         interface = pq * np.full(2, max(self.grid.power_base_w, 1.0))
@@ -117,7 +117,7 @@ class Layout:
     @cached_property
     def current_sigma_a(self) -> Array:
         """Standard deviation of every current reading, A."""
-        chain = self.site.chain
+        chain = self.site.chain.credible
         rel = chain.sigma_i_rel + BIAS_WEIGHT * chain.bias_i_rel
         return rel * np.array([b.i_max_a for b in self.site.topology.branches])
 

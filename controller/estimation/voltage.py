@@ -30,7 +30,7 @@ class VoltageOffsets:
         assumed = [isinstance(b, Line) and not b.impedance_known for b in site.topology.branches]
         self._drop_error = np.where(assumed, DROP_ASSUMED_FRAC, DROP_ERROR_FRAC)
         self._rated_v = u_rated_v
-        self._sigma_pu = site.chain.sigma_u_rel
+        self._sigma_pu = site.chain.credible.sigma_u_rel
         self._gain = 1.0 - math.exp(-site.cycle.cycle_s / TAU_S)
         self._fresh_s = max(FRESH_S, 3.0 * site.cycle.cycle_s)
         self._noise_left = math.sqrt(self._gain / (2.0 - self._gain))

@@ -65,7 +65,7 @@ class VoltageGains:
         self._feeding = _feeding(path, path @ assumed)
         self.learns = self._feeding != np.arange(len(topology.buses))
         self._ratio = self._rated_v / self._rated_v[self._feeding]
-        self._noise_pu = np.sqrt(READINGS) * site.chain.sigma_u_rel
+        self._noise_pu = np.sqrt(READINGS) * site.chain.credible.sigma_u_rel
 
     def initial(self) -> VoltageGain:
         """The type values, uncertain where they matter."""
