@@ -20,6 +20,7 @@ BoolArray = NDArray[np.bool_]
 
 SUBSTEPS = 4
 HISTORY = 64
+USUAL_SIGMA_REL = 0.004  # of rated power: noise of a unit's own meter
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,8 @@ class UnitArrays:
     ramp_down_w_per_s: Array
     is_battery: BoolArray
     reports_available: BoolArray
+    reading_scale_w: Array
+    """Rated power, more of it where meters are noisier than usual: what tolerances for readings are shares of."""
 
     @cached_property
     def way(self) -> Array:
@@ -68,6 +71,7 @@ class UnitArrays:
         """Arrays in the order of ``site.units``."""
         units = site.units
         acts = [u.actuator for u in units]
+        noisier = max(1.0, site.chain.sigma_unit_rel / USUAL_SIGMA_REL)
         return UnitArrays(
             sign=np.array([-1.0 if u.kind.generates else 1.0 for u in units]),
             p_rated_w=np.array([u.p_rated_w for u in units]),
@@ -80,6 +84,7 @@ class UnitArrays:
             ramp_down_w_per_s=np.array([a.ramp_down_w_per_s for a in acts]),
             is_battery=np.array([u.storage is not None for u in units], dtype=bool),
             reports_available=np.array([u.reports_available for u in units], dtype=bool),
+            reading_scale_w=noisier * np.array([u.p_rated_w for u in units]),
         )
 
 

@@ -20,9 +20,9 @@ from controller.estimation.actuator import UnitArrays
 Array = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
-TOLERANCE_FRAC = 0.015  # of rated power: sensor bias, smoothed noise and one write dead-band
-READING_FRAC = 0.005  # of rated power: how far the larger of two readings in a row may be too small
-LATE_FRAC = 0.0075  # of rated power: noise alone, where a unit is compared with its own earlier readings
+TOLERANCE_FRAC = 0.015  # of the readings' scale: sensor bias, smoothed noise and one write dead-band
+READING_FRAC = 0.005  # of the readings' scale: how far the larger of two readings in a row may be too small
+LATE_FRAC = 0.0075  # of the readings' scale: noise alone, where a unit is compared with its own earlier readings
 SMOOTHING = 0.5
 LARGE = 2.0  # a gap this many tolerances wide is no noise and is not smoothed
 LAG_ALLOWANCE = 1.6  # units are slower than their data sheet by up to this factor
@@ -99,7 +99,7 @@ def observe(previous: Response, look: Look, units: UnitArrays) -> Response:
     smooth = np.where(known, previous.smooth_w + SMOOTHING * (measured - previous.smooth_w), previous.smooth_w)
     gap, deaf, then, owed = _obedience(previous, measured, smooth, (told_low, told_high), (high, low), units)
     short = deaf & units.is_battery & (measured <= np.maximum(told_high, 0.0)) & (measured >= np.minimum(told_low, 0.0))
-    doubt = READING_FRAC * units.p_rated_w
+    doubt = READING_FRAC * units.reading_scale_w
     last = np.where(known, measured, previous.last_w)
     seen_high, seen_low = np.fmax(measured, previous.last_w) + doubt, np.fmin(measured, previous.last_w) - doubt
     most, least = np.maximum(seen_high, told_high), np.minimum(seen_low, told_low)
@@ -144,9 +144,9 @@ def _obedience(
     """How far each unit is outside its envelope, whether it is deaf, what it did when found and what it owed then."""
     told_low, told_high = told
     high, low = envelope
-    tolerance = TOLERANCE_FRAC * units.p_rated_w
+    tolerance = TOLERANCE_FRAC * units.reading_scale_w
     known = np.isfinite(measured)
-    late = LATE_FRAC * units.p_rated_w
+    late = LATE_FRAC * units.reading_scale_w
     above = measured - np.maximum(high + late, told_high + tolerance)
     below = np.where(units.is_battery, np.minimum(low - late, told_low - tolerance) - measured, -np.inf)
     outside = np.maximum(np.maximum(above, below), -late)  # how far inside it was is soon forgotten
