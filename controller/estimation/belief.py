@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.estimation.consistency import Consistency, Witness
+from controller.estimation.consistency import FRESH_CYCLES, Consistency, Witness
 from controller.estimation.layout import Layout
+from controller.estimation.onlookers import Onlookers
 from controller.estimation.readings import Reading
 from controller.estimation.spikes import JUMP_FRAC, Waiting, hold_back
 from controller.grid.model import LinearGrid
@@ -16,32 +17,38 @@ from controller.grid.model import LinearGrid
 Array = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
+FAR_PU = 0.08  # more than a tap or a motor's start: one such voltage alone is a wrong reading or a fault of seconds
 LOADED_FRAC = 0.5  # of its rating: what brings such a branch more is dangerous
 
 
 @dataclass(frozen=True, slots=True)
 class BeliefState:
-    """What is known about meters' truth; ``found`` marks those that were found out in this cycle."""
+    """What is known about meters' truth; ``found`` marks those that were found out in this cycle, ``doubted_i``
+    branches and ``doubted_u`` buses whose newest current or voltage was not believed.
+    """
 
     consistency: Consistency
     waiting: Waiting
     found: BoolArray
+    doubted_i: BoolArray
+    doubted_u: BoolArray
 
 
 class Belief:
     """Constants of one site. Rows are the estimator's measured rows; elements branches, interface, units."""
 
     def __init__(self, layout: Layout) -> None:
-        self.layout, self.witness = layout, Witness(layout)
+        self.layout, self.witness, self._onlookers = layout, Witness(layout), Onlookers(layout)
         nb, n = layout.n_branch, layout.n_unit
         branch, unit = np.arange(nb), nb + 1 + np.arange(n)
         self._element = np.concatenate([branch, branch, [nb, nb], unit, unit]).astype(np.intp)
         self._scale = layout.row_scale
+        self._nobody = np.zeros(nb, dtype=bool), np.zeros(layout.grid.n_bus, dtype=bool)
 
     def initial(self) -> BeliefState:
         """Everybody is believed."""
         none = np.zeros(len(self.witness.names), dtype=bool)
-        return BeliefState(self.witness.initial(), Waiting.none(len(self._element)), none)
+        return BeliefState(self.witness.initial(), Waiting.none(len(self._element)), none, *self._nobody)
 
     def honest(
         self, before: BeliefState, rows: Reading, currents: Reading, used_at_s: tuple[Array, Array], now_s: float
@@ -49,7 +56,8 @@ class Belief:
         """Without the readings of quarantined meters, whose ages go on from ``used_at_s`` (rows', currents')."""
         consistency = self.witness.update(before.consistency, rows.value, now_s)
         lying = consistency.quarantined
-        state = BeliefState(consistency, before.waiting, lying & ~before.consistency.quarantined)
+        state = replace(before, consistency=consistency, found=lying & ~before.consistency.quarantined)
+        rows = self._without_lone_jumps(before.consistency, rows, used_at_s[0], now_s)
         if not lying.any():
             return state, rows, currents
         of_branches = lying[: self.layout.n_branch]
@@ -64,7 +72,8 @@ class Belief:
     ) -> tuple[BeliefState, Reading]:
         """Without jumps away from ``expected`` (by row) that nobody else sees and that only make limits look better.
 
-        Units (P, then Q) that are ``moving`` by command are hard to foretell, and believed.
+        Units (P, then Q) that are ``moving`` by command are hard to foretell, and believed. A jump that a meter above
+        must have seen and has not waits however dangerous it looks: what answers it might be the real danger.
         """
         innovation = rows.value - expected
         far = np.abs(innovation) > JUMP_FRAC * self._scale
@@ -72,10 +81,43 @@ class Belief:
         if far.any():
             dangerous = self._dangerous(innovation, expected, grid)
             dangerous[len(far) - len(moving) :] |= moving
+            dangerous &= ~self._onlookers.deny(innovation, far)
         rows, waiting = hold_back(
             state.waiting, rows, used_at_s, innovation, self._scale, dangerous, self._element
         )  # fmt: skip
         return replace(state, waiting=waiting), rows
+
+    def _without_lone_jumps(self, before: Consistency, rows: Reading, used_at_s: Array, now_s: float) -> Reading:
+        """Without units whose power jumps as no meter above them sees: such a reading does not say whether they obey.
+
+        The next one is compared with it, so a unit that stays there is believed one sample later.
+        """
+        p_w, _ = self.witness.elements(rows.value)
+        recent = now_s - before.at_s <= FRESH_CYCLES * self.witness.cycle_s
+        denied = self._onlookers.deny_units(np.where(recent, p_w - before.p_w, np.nan))
+        if not denied.any():
+            return rows
+        return _without(
+            rows, np.concatenate([np.zeros(len(rows.value) - 2 * len(denied), bool), denied, denied]), used_at_s
+        )
+
+    def with_currents(
+        self, state: BeliefState, rows: Reading, currents: Reading, used_at_s: Array, per_a: Array
+    ) -> tuple[BeliefState, Reading]:
+        """Without currents far above what P and Q of the same meter say (``per_a``: VA per A); the next is believed."""
+        nb = self.layout.n_branch
+        excess_va = currents.value * per_a - np.hypot(rows.value[:nb], rows.value[nb : 2 * nb])
+        far = excess_va > JUMP_FRAC * self._scale[:nb]
+        currents, doubted = _doubting(currents, far, state.doubted_i, used_at_s)
+        return replace(state, doubted_i=doubted), currents
+
+    def with_voltages(
+        self, state: BeliefState, voltages: Reading, used_at_s: Array, expected_v: Array
+    ) -> tuple[BeliefState, Reading]:
+        """Without voltages far from ``expected_v`` at buses that were read before; the next is believed."""
+        far = np.abs(voltages.value - expected_v) > FAR_PU * self.layout.grid.u_rated_v
+        voltages, doubted = _doubting(voltages, far & np.isfinite(used_at_s), state.doubted_u, used_at_s)
+        return replace(state, doubted_u=doubted), voltages
 
     def _dangerous(self, innovation: Array, expected: Array, grid: LinearGrid) -> BoolArray:
         """Rows that would make a limit look worse: more flow, or a unit that brings a loaded branch more."""
@@ -98,6 +140,13 @@ class Belief:
         return self.witness.flags(state.consistency, now_s) | {
             ("meter.spike", self.witness.names[k]): "" for k in spikes.tolist()
         }
+
+
+def _doubting(reading: Reading, far: BoolArray, doubted: BoolArray, used_at_s: Array) -> tuple[Reading, BoolArray]:
+    """Readings without those that are ``far`` and follow a believed one, and whose newest is doubted now."""
+    far = far & ~doubted
+    doubted = np.where(reading.fresh, far, doubted)
+    return (_without(reading, far, used_at_s) if far.any() else reading), doubted
 
 
 def _without(reading: Reading, which: BoolArray, used_at_s: Array) -> Reading:

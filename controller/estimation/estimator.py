@@ -173,6 +173,9 @@ class Estimator:
         expected = np.concatenate([self.flows.expected(grid, stacked), before.x[2 * lay.n_w :]])
         moving = np.abs(view.step) > MOVING_FRAC * self._rated2
         belief, rows = self.belief.confirmed(belief, rows, state.rows_used_at_s, expected, moving, grid)
+        belief, currents = self.belief.with_currents(
+            belief, rows, currents, state.currents_used_at_s, self.flows.per_a(grid, stacked)
+        )
         rows = self._with_currents(grid, rows, currents, stacked, self.belief.held_branches(belief))
         after, jumped = self._filter(state, before, stacked, rows, view)
         injection = lay.injection(after.x)
@@ -185,6 +188,7 @@ class Estimator:
             predicted = grid.predict(injection)
         voltages = self.points.voltages.take(taken, frozen, state.voltages_used_at_s)
         estimated_v = predicted[grid.rows_u()] + state.offset_v
+        belief, voltages = self.belief.with_voltages(belief, voltages, state.voltages_used_at_s, estimated_v)
         offset_v = self.voltages.update(state.offset_v, voltages.value, estimated_v, state.voltages_used_at_s)
         stacked = self.flows.stacked(grid, predicted, offset_flow, offset_v)
         contents = self.points.contents.take(taken, frozen, self.points.contents.never()).value

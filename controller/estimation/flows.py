@@ -20,6 +20,7 @@ BoolArray = NDArray[np.bool_]
 IndexArray = NDArray[np.intp]
 
 OFFSET_TAU_S = 20.0
+SURPRISE_FRAC = 0.05  # of its scale: more than this of one residual is no offset but an event, or a wrong reading
 CURRENT_MIN_FRAC = 0.15  # below this share of the rating a current reading adds nothing
 AGREE_FRAC = 0.04  # current and P, Q this close describe the same flow
 EXCESS_SIGMAS = 4.0  # a current read this far above its estimate is believed at once
@@ -113,7 +114,8 @@ class FlowModel:
         """
         n, nb = len(offset), self.layout.n_branch
         gain = 1.0 - math.exp(-dt_s / OFFSET_TAU_S)
-        out: Array = offset + np.where(rows.fresh[:n], gain * residual[:n], 0.0)
+        most = SURPRISE_FRAC * self.layout.row_scale[:n]
+        out: Array = offset + np.where(rows.fresh[:n], gain * np.clip(residual[:n], -most, most), 0.0)
         unmetered = ~np.isfinite(rows.used_at_s[2 * nb : n])
         summed = np.array([out[:nb][self.at_interface].sum(), out[nb : 2 * nb][self.at_interface].sum()])
         out[2 * nb :] = np.where(unmetered, summed, out[2 * nb :])
