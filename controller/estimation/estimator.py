@@ -170,13 +170,7 @@ class Estimator:
         before = _moved_by_command(predict(state.filter, lay.partition, self._motion(view), dt_s), view.step)
         grid = state.sensitivities.grid.grid
         stacked = self.flows.stacked(grid, grid.predict(lay.injection(before.x)), state.offset_flow, state.offset_v)
-        expected = np.concatenate([self.flows.expected(grid, stacked), before.x[2 * lay.n_w :]])
-        moving = np.abs(view.step) > MOVING_FRAC * self._rated2
-        belief, rows = self.belief.confirmed(belief, rows, state.rows_used_at_s, expected, moving, grid)
-        belief, currents = self.belief.with_currents(
-            belief, rows, currents, state.currents_used_at_s, self.flows.per_a(grid, stacked)
-        )
-        rows = self._with_currents(grid, rows, currents, stacked, self.belief.held_branches(belief))
+        belief, rows, currents = self._confirmed(state, belief, rows, currents, view, before, stacked)
         after, jumped = self._filter(state, before, stacked, rows, view)
         injection = lay.injection(after.x)
         predicted = grid.predict(injection)
@@ -214,6 +208,20 @@ class Estimator:
             now_s=now_s,
         )
         return new, self._estimate(new, stacked, currents, view, jumped)
+
+    def _confirmed(
+        self, state: EstimatorState, belief: BeliefState, rows: Reading, currents: Reading, view: UnitView,
+        before: FilterState, stacked: Array,
+    ) -> tuple[BeliefState, Reading, Reading]:  # fmt: skip
+        """Readings without lone jumps away from what was expected, branch P and Q improved by the currents."""
+        grid = state.sensitivities.grid.grid
+        expected = np.concatenate([self.flows.expected(grid, stacked), before.x[2 * self.layout.n_w :]])
+        moving = np.abs(view.step) > MOVING_FRAC * self._rated2
+        belief, rows = self.belief.confirmed(belief, rows, state.rows_used_at_s, expected, moving, grid)
+        per_a = self.flows.per_a(grid, stacked)
+        belief, currents = self.belief.with_currents(belief, rows, currents, state.currents_used_at_s, per_a)
+        rows = self._with_currents(grid, rows, currents, stacked, self.belief.held_branches(belief))
+        return belief, rows, currents
 
     def _apparent(self, before: Apparent, rows: Reading, currents: Reading, va_per_a: Array, now_s: float) -> Apparent:
         """Whether branch meters agree with themselves, by what they said before anybody judged them."""
