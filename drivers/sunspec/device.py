@@ -95,14 +95,22 @@ class SunSpecDevice(ModbusDevice):
             request = read_registers(self._device.unit_address, READ_HOLDING, *wanted)
             if asyncio.get_running_loop().time() >= deadline:
                 raise IdentityError(f"still finding the SunSpec models, at register {wanted[0]}")
+            refused, data = "", b""
             try:
                 reply = await self.session.request(
                     request, deadline, generation=generation, urgent=urgent, answer_s=self.timeout_s
                 )
+                data = reply.data
             except ExceptionAnswer as refusal:
-                walk.refuse(str(refusal))
+                refused = str(refusal)
+            if walk.wanted != wanted:
+                continue  # a write walks beside a poll: the other one has taken this step
+            if refused:
+                walk.refuse(refused)
             else:
-                walk.take(reply.data)
+                walk.take(data)
+        if self._walk is walk and self._bound is not None:
+            return
         if walk.chain is None:
             self._walk = ChainWalk()
             self.session.drop(walk.fault, self._device.unit_address)

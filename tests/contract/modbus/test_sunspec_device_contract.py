@@ -135,6 +135,19 @@ async def test_what_the_device_does_not_implement_is_missing_and_not_zero() -> N
         await device.aclose()
 
 
+async def test_a_command_that_finds_the_models_beside_the_first_poll_finds_each_once() -> None:
+    source = example(m701={"W": 1000}, m702={"WMax": 10000, "W_SF": 0}, m704={"WMaxLimPct_SF": -1, "WMaxLimPctEna": 0})
+    async with serving(Registers(40000, image_of(source))) as server:
+        device = opened(server)
+        cap = {"generation_w_max": 1000.0}
+        points, *outcomes = await asyncio.gather(device.poll(), *(device.write(cap, 30.0, cap) for _ in range(3)))
+        found = [model.id for model in device.chain.models] if device.chain is not None else []
+        assert len(found) == len(set(found)) > 5
+        assert points["p_w"].value == -1000.0
+        assert [outcome.state for outcome in outcomes] == [OutcomeState.ACKNOWLEDGED] * 3
+        await device.aclose()
+
+
 async def test_a_device_without_the_models_of_a_command_says_which_it_lacks_and_is_sent_nothing() -> None:
     source = example()
     registers = Registers(40000, image_of(source))
