@@ -63,9 +63,11 @@ class Onlookers:
         ``moved_w`` is by element, NaN where two readings cannot be compared.
         """
         nb = self._above.shape[1] - 1
-        denied = self._denied(moved_w, SQRT2 * self._sigma[self._p])
-        out: BoolArray = (denied & (np.abs(moved_w) > JUMP_FRAC * self._scale[self._p]))[nb + 1 :]
-        return out
+        far: BoolArray = (np.abs(moved_w) > JUMP_FRAC * self._scale[self._p])[nb + 1 :]
+        if not far.any():
+            return far
+        denied: BoolArray = self._denied(moved_w, SQRT2 * self._sigma[self._p])[nb + 1 :]
+        return denied & far
 
     def _denied(self, innovation: Array, sigma: Array) -> BoolArray:
         nb = self._above.shape[1] - 1
