@@ -100,6 +100,8 @@ class Fleet:
 
     def tick(self, group: asyncio.TaskGroup) -> list[str]:
         """Begin a poll of every device; ids of those that are still busy with the last one, which are left alone."""
+        if self._timer is not None:
+            self._flush()  # a late loop may tick before it: what has come must be told before its polls begin anew
         now, now_s, slow = self._loop.time(), self._clock.now_s(), self._slow
         self._running += 1  # so that an answer that comes at once is not taken for the last one
         busy: list[str] = []

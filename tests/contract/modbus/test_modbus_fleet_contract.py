@@ -62,7 +62,8 @@ class Watched:
     def __init__(self, devices: list[ModbusDevice]) -> None:
         self.said: list[tuple[str, Mapping[str, Measurement]]] = []
         self.devices = devices
-        self.fleet = Fleet(devices, SystemClock(), self.take)
+        self.clock = SystemClock()
+        self.fleet = Fleet(devices, self.clock, self.take)
 
     def take(self, readings: Mapping[str, Mapping[str, Measurement]]) -> None:
         self.said += readings.items()
@@ -117,6 +118,23 @@ async def test_a_silent_device_delays_nobody_and_is_told_within_its_time_out() -
         assert len(silent) == 1
         assert all("no answer within the time-out" in point.reason for point in silent[0].values())
         assert sum(1 for name, _ in watched.said if name == "D0") == 2
+
+
+@pytest.mark.parametrize("blocks", [1, 3])
+async def test_a_tick_that_overtakes_the_gathering_loses_no_answer_and_makes_none_younger(
+    blocks: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("drivers.modbus.fleet.GATHER_S", 10.0)  # as long as a loop that is late by more than a period
+    async with fleet_of((), [lambda _: ()] * 9, blocks=blocks) as (watched, _), asyncio.TaskGroup() as group:
+        await watched.round(group)
+        assert not watched.said, "D1 is silent, so D0 waits for company"
+        ticked_s = watched.clock.now_s()
+        watched.fleet.tick(group)
+        (name, reading), *others = watched.said
+        assert (name, others) == ("D0", [])
+        assert reading["a"].value == VALUES["a"]
+        assert reading["a"].measured_at_s < ticked_s
+        await asyncio.sleep(TIMEOUT_S)
 
 
 FAULTS: dict[str, Behave] = {
