@@ -135,7 +135,8 @@ class DeviceModel(Strict):
         {},
     )
     unit: str | None = name(
-        "Unit that it commands. Feeds unit.<id>.p_w, q_var, p_avail_w, soc_frac, state, p_set_w, q_set_var by itself.",
+        "Unit that it commands. Feeds unit.<id>.p_w, q_var, p_avail_w, soc_frac, state, vehicles, wanted_wh, p_set_w,"
+        " q_set_var by itself.",
         None,
     )
     covered_by: str = text(

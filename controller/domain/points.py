@@ -9,7 +9,9 @@ from __future__ import annotations
 BUS_QUANTITIES = ("u_v",)
 BRANCH_QUANTITIES = ("i_a", "p_w", "q_var")
 INTERFACE_QUANTITIES = ("p_w", "q_var")
-UNIT_QUANTITIES = ("p_w", "q_var", "p_avail_w", "soc_frac", "state")
+HUB_QUANTITIES = ("vehicles", "wanted_wh")
+"""How many vehicles are plugged in, and how much energy they want."""
+UNIT_QUANTITIES = ("p_w", "q_var", "p_avail_w", "soc_frac", "state", *HUB_QUANTITIES)
 TRANSFORMER_EXTRA = ("top_oil_c", "hot_spot_c", "ambient_c", "tap_pos")
 AMBIENT_QUANTITIES = ("temp_c", "wind_m_per_s", "wind_deg", "solar_w_per_m2")
 

@@ -139,6 +139,9 @@ def _values(record: Json) -> Iterator[tuple[str, float]]:
     for field in SUPPORT_FIELDS:
         if _is_number(support.get(field)):
             yield f"support.{field}", float(support[field])
+    for point, value in (record.get("hubs") or {}).items():
+        if _is_number(value):
+            yield point, float(value)
     if _is_number(record.get("given_up_w")):
         yield "site.given_up_w", float(record["given_up_w"])
 

@@ -57,7 +57,7 @@ class Prior:
 class History:
     """Everything learned so far; replaced whole, never changed.
 
-    ``mean`` (2, 96, n) by kind of day, ``variance`` (96, n), ``seen`` (2, 96, n) days; ``deviation`` and ``slow``
+    ``mean`` (kind, 96, n) by kind of day, ``variance`` (96, n), ``seen`` (kind, 96, n) days; ``deviation`` and ``slow``
     (t, n) per past quarter hour, oldest first (NaN = not seen), ``next_quarter`` the one that is being collected in
     ``total`` and ``weight``, ``recent`` the last minutes' mean.
     """
@@ -93,13 +93,13 @@ class History:
 
 def new_history(calendar: Calendar, prior: Prior) -> History:
     """Nothing seen yet."""
-    n = prior.low.shape[0]
+    n, kinds = prior.low.shape[0], max(calendar.kinds) + 1
     return History(
         calendar=calendar,
         prior=prior,
-        mean=np.repeat(prior.mean[None], 2, axis=0),
+        mean=np.repeat(prior.mean[None], kinds, axis=0),
         variance=prior.spread**2,
-        seen=np.zeros((2, SLOTS, n)),
+        seen=np.zeros((kinds, SLOTS, n)),
         deviation=np.empty((0, n)),
         slow=np.empty((0, n)),
         next_quarter=None,
@@ -156,7 +156,7 @@ def learn_quarter(history: History, quarter: int, value: Array) -> History:
 
 
 def _with_profile(history: History, kind: int, slot: int, value: Array) -> History:
-    """Profiles after a value; a kind of day that was never seen follows the other."""
+    """Profiles after a value; a kind of day that was never seen follows the others."""
     known = np.isfinite(value)
     mean, variance, seen = history.mean.copy(), history.variance.copy(), history.seen.copy()
     rate = np.where(known, np.maximum(1.0 / (history.prior.days + seen[kind, slot] + 1.0), RATE_MIN), 0.0)
@@ -164,6 +164,5 @@ def _with_profile(history: History, kind: int, slot: int, value: Array) -> Histo
     variance[slot] += rate * (step**2 * (1.0 - rate) - variance[slot])
     mean[kind, slot] += rate * step
     seen[kind, slot] += known
-    other = 1 - kind
-    mean[other, slot] = np.where(seen[other, slot] == 0.0, mean[kind, slot], mean[other, slot])
+    mean[:, slot] = np.where(seen[:, slot] == 0.0, mean[kind, slot], mean[:, slot])
     return replace(history, mean=mean, variance=variance, seen=seen)

@@ -15,14 +15,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controller.domain.limit import LimitKind
+from controller.domain.points import HUB_QUANTITIES
+from controller.domain.unit import Unit
 from controller.estimation.layout import Layout
 from controller.planning.calendar import Calendar
-from controller.planning.forecast import forecast
+from controller.planning.forecast import Forecast, forecast
 from controller.planning.history import History, learn_quarter, new_history, see
 from controller.planning.observation import like_kin
 from controller.planning.outlook import Offsets
 from controller.planning.priors import site_prior
 from controller.planning.projection import Projection, project
+from controller.planning.uptake import Hubs, Plugged, Uptake, learn_hubs, new_hubs, uptakes
 
 Array = NDArray[np.float64]
 Means = Mapping[str, float]
@@ -44,40 +47,68 @@ def calendar_at(now_utc_s: float, zone: str) -> Calendar:
 def points_of(layout: Layout) -> list[str]:
     """Every stored point that is read."""
     buses = [f"bus.{bus}.{field}" for bus in layout.grid.injection_buses for field in ("p_w", "q_var")]
-    fields = ("p_w", "q_var", "p_avail_w", "curtailed_w")
+    fields = ("p_w", "q_var", "p_avail_w", "curtailed_w", "p_set_w")
     units = [f"unit.{unit.id}.{field}" for unit in layout.site.units for field in fields]
-    return [*buses, *units, *(f"limit.{limit.id}.value" for limit in layout.site.limits)]
+    hubs = [f"unit.{unit.id}.{field}" for unit in _consumers(layout) for field in HUB_QUANTITIES]
+    return [*buses, *units, *hubs, *(f"limit.{limit.id}.value" for limit in layout.site.limits)]
 
 
 def series_of(layout: Layout, means: Means) -> Array:
     """Value of every series; NaN where nothing was stored, or a unit that does not report was held back."""
     buses = layout.grid.injection_buses
     injection = [means.get(f"bus.{bus}.{field}", math.nan) for field in ("p_w", "q_var") for bus in buses]
-    available = [_available_w(unit.id, unit.p_rated_w, means) for unit in layout.site.units]
+    available = [_available_w(unit, means) for unit in layout.site.units]
     storage = np.array([unit.storage is not None for unit in layout.site.units], dtype=bool)
     known = np.where(storage, 0.0, like_kin(layout.site, np.array(available)))
     return np.concatenate([np.array(injection), np.maximum(known, 0.0)])
 
 
-def _available_w(unit: str, rated_w: float, means: Means) -> float:
-    reported = means.get(f"unit.{unit}.p_avail_w", math.nan)
+def _available_w(unit: Unit, means: Means) -> float:
+    reported = means.get(f"unit.{unit.id}.p_avail_w", math.nan)
     if math.isfinite(reported):
         return reported
-    held = means.get(f"unit.{unit}.curtailed_w", 0.0) > HELD_FRAC * rated_w
-    return math.nan if held else abs(means.get(f"unit.{unit}.p_w", math.nan))
+    return math.nan if _held(unit, means) else abs(means.get(f"unit.{unit.id}.p_w", math.nan))
+
+
+def _held(unit: Unit, means: Means) -> bool:
+    """Whether it gave something up, or stood at the cap of whoever had ordered what it consumes."""
+    if means.get(f"unit.{unit.id}.curtailed_w", 0.0) > HELD_FRAC * unit.p_rated_w:
+        return True
+    cap_w, p_w = (means.get(f"unit.{unit.id}.{field}", math.nan) for field in ("p_set_w", "p_w"))
+    near_w = HELD_FRAC * unit.p_rated_w
+    return unit.kind.consumes and cap_w < unit.p_max_w - near_w and p_w > cap_w - near_w
+
+
+def _consumers(layout: Layout) -> list[Unit]:
+    return [unit for unit in layout.site.units if unit.kind.consumes]
+
+
+def plugged(layout: Layout, means: Means) -> Plugged:
+    """One look at the consuming units, in the order of the site."""
+    units = _consumers(layout)
+    fields = ("p_w", *HUB_QUANTITIES)
+    power_w, count, wanted_wh = (
+        np.array([means.get(f"unit.{unit.id}.{field}", math.nan) for unit in units]) for field in fields
+    )
+    return Plugged(power_w, count, wanted_wh, np.array([_held(unit, means) for unit in units], dtype=bool))
 
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """What was learned from complete quarter hours; the next one to learn is ``next_quarter``."""
+    """What was learned from complete quarter hours, of the site and of its ``hubs`` (every unit that consumes).
+
+    The next one to learn is ``next_quarter``.
+    """
 
     history: History
+    hubs: Hubs
     next_quarter: int | None = None
 
 
 def nothing_learned(layout: Layout, calendar: Calendar) -> Learned:
     """Before the first look at the store."""
-    return Learned(new_history(calendar, site_prior(layout, True)))
+    rated_w = np.array([unit.p_rated_w for unit in _consumers(layout)])
+    return Learned(new_history(calendar, site_prior(layout, True)), new_hubs(calendar, rated_w))
 
 
 def learn(layout: Layout, learned: Learned, quarters: Mapping[int, Means]) -> Learned:
@@ -85,10 +116,12 @@ def learn(layout: Layout, learned: Learned, quarters: Mapping[int, Means]) -> Le
     if not quarters:
         return learned
     first = min(quarters) if learned.next_quarter is None else learned.next_quarter
-    history, last = learned.history, max(quarters)
+    history, hubs, last = learned.history, learned.hubs, max(quarters)
     for quarter in range(first, last + 1):
-        history = learn_quarter(history, quarter, series_of(layout, quarters.get(quarter, {})))
-    return Learned(history, last + 1)
+        found = quarters.get(quarter, {})
+        history = learn_quarter(history, quarter, series_of(layout, found))
+        hubs = learn_hubs(hubs, quarter, plugged(layout, found))
+    return Learned(history, hubs, last + 1)
 
 
 def project_ahead(layout: Layout, learned: Learned, recent: Means, at_s: float, quarters: int) -> Projection:
@@ -96,8 +129,20 @@ def project_ahead(layout: Layout, learned: Learned, recent: Means, at_s: float, 
 
     Raises PowerFlowError when not even the middle future has a solution.
     """
-    history = see(learned.history, at_s, series_of(layout, recent))
-    return project(layout, forecast(history, quarters), offsets_of(layout, recent))
+    seen = forecast(see(learned.history, at_s, series_of(layout, recent)), quarters)
+    return replace(
+        project(layout, seen, offsets_of(layout, recent)), uptake=_uptake(layout, learned, recent, at_s, seen)
+    )
+
+
+def _uptake(layout: Layout, learned: Learned, recent: Means, at_s: float, seen: Forecast) -> dict[str, Uptake]:
+    """What every consuming unit can be counted on to take."""
+    units = _consumers(layout)
+    if not units:
+        return {}
+    series = [2 * layout.n_w + layout.site.units.index(unit) for unit in units]
+    found = uptakes(learned.hubs, plugged(layout, recent), at_s, seen, series)
+    return {unit.id: uptake for unit, uptake in zip(units, found, strict=True)}
 
 
 def offsets_of(layout: Layout, recent: Means) -> Offsets:
@@ -141,4 +186,4 @@ def less_ordered(projected: Projection, ordered: Sequence[tuple[Array, Mapping[i
                 if 0 <= quarter - projected.first_quarter < len(excess_w):
                     excess_w[quarter - projected.first_quarter] -= relief[k] * w
         limits.append(replace(limit, excess_w=excess_w))
-    return Projection(projected.first_quarter, tuple(limits))
+    return replace(projected, limits=tuple(limits))

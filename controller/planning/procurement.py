@@ -45,7 +45,8 @@ class Asking:
 class Offered:
     """One option on the table: the change of consumption per quarter hour, W, and what all of it costs.
 
-    Options with one ``group`` exclude each other. ``share_min`` is the least that may be taken of it, 0…1.
+    Options with one ``group`` exclude each other. ``share_min`` is the least that may be taken of it, 0…1,
+    ``share_max`` the most that its participant can be counted on to deliver.
     """
 
     id: str
@@ -54,6 +55,7 @@ class Offered:
     price_eur: float
     share_min: float
     power_w: Mapping[int, float]
+    share_max: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +121,7 @@ def choose(
     usable = [o for o in offered if o.id not in left_out]
     problem = _problem(projected, usable, relief, shortfall_eur_per_mwh, probability_min)
     found = accept_bids(problem)
-    shares = {o.id: _share(found.accepted[o.id], o.share_min) for o in usable if o.id in found.accepted}
+    shares = {o.id: _share(found.accepted[o.id] * o.share_max, o) for o in usable if o.id in found.accepted}
     left_out |= rejection_reasons(problem, found)
     return Chosen(shares, found.total_eur, found.proven, left_out)
 
@@ -136,6 +138,8 @@ def _unusable(projected: Projection, offer: Offered, relief: Mapping[str, Array]
     numbers = (offer.price_eur, offer.share_min, *powers)
     if not all(math.isfinite(x) for x in numbers) or 0.0 in powers or offer.price_eur < 0.0:
         return "no power, or a number that is none"
+    if offer.share_max < max(offer.share_min, 1.0 / SHARE_STEP):
+        return f"vehicles: {offer.share_max:.0%} of it can be counted on, {offer.share_min:.0%} is the least to take"
     return ""
 
 
@@ -154,6 +158,7 @@ def _problem(
 
 
 def _bid(projected: Projection, offer: Offered, relief: Array) -> Bid:
+    """As much of the offer as can be counted on; its price is that of the same share."""
     quarters = sorted(offer.power_w)
     power_w = offer.power_w[quarters[0]]
     energy_mwh = abs(power_w) * len(quarters) * QUARTER_S / 3.6e9
@@ -163,7 +168,7 @@ def _bid(projected: Projection, offer: Offered, relief: Array) -> Bid:
         group=offer.group,
         start=quarters[0] - projected.first_quarter,
         end=quarters[-1] + 1 - projected.first_quarter,
-        power_w=abs(power_w),
+        power_w=abs(power_w) * offer.share_max,
         price_eur_per_mwh=offer.price_eur / energy_mwh,
         activation_eur=0.0,
         divisible=offer.share_min < 1.0,
@@ -171,6 +176,7 @@ def _bid(projected: Projection, offer: Offered, relief: Array) -> Bid:
     )
 
 
-def _share(share: float, share_min: float) -> float:
-    """Two decimals, never less than is needed or than may be taken."""
-    return min(max(math.ceil(round(share * SHARE_STEP, 6)) / SHARE_STEP, share_min), 1.0)
+def _share(share: float, offer: Offered) -> float:
+    """Two decimals, never less than is needed or than may be taken, nor more than can be counted on."""
+    most = max(math.floor(round(offer.share_max * SHARE_STEP, 6)) / SHARE_STEP, offer.share_min)
+    return min(max(math.ceil(round(share * SHARE_STEP, 6)) / SHARE_STEP, offer.share_min), most)

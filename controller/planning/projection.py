@@ -11,8 +11,8 @@ against what it may carry after what it will have carried until then (IEC 60076-
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,7 @@ from controller.physics.transformer_thermal import ThermalState, step
 from controller.planning.forecast import Forecast
 from controller.planning.outlook import Offsets, Periods, Scenario, scenarios
 from controller.planning.outlook import flows as power_flows
+from controller.planning.uptake import Uptake
 
 Array = NDArray[np.float64]
 
@@ -88,10 +89,19 @@ class Need:
 
 @dataclass(frozen=True, slots=True)
 class Projection:
-    """Every limit over the quarter hours from ``first_quarter`` (of the site's calendar) on."""
+    """Every limit over the quarter hours from ``first_quarter`` (of the site's calendar) on.
+
+    ``uptake`` is what consuming units can be counted on to take then, by id; empty where nobody looked.
+    """
 
     first_quarter: int
     limits: tuple[LimitOutlook, ...]
+    uptake: Mapping[str, Uptake] = field(default_factory=dict)
+
+    @property
+    def quarters(self) -> int:
+        """How many quarter hours it has."""
+        return len(self.limits[0].excess_w) if self.limits else 0
 
 
 def project(layout: Layout, seen: Forecast, offsets: Offsets, warm: dict[str, Warm] | None = None) -> Projection:

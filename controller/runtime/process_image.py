@@ -122,6 +122,11 @@ class ProcessImage:
                 points[point] = found
         return Snapshot(now_s, points, utc_s)
 
+    def read(self, points: Iterable[str], now_s: float) -> dict[str, float]:
+        """Values of those points that have a usable one at ``now_s``."""
+        found = {point: self._slots[point].at(now_s) for point in points if point in self._slots}
+        return {point: shown.value for point, shown in found.items() if shown is not None and shown.usable}
+
     def health(self, now_s: float) -> dict[str, DeviceHealth]:
         """State of every device, by id."""
         return {

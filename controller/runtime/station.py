@@ -11,6 +11,7 @@ from typing import Any, Generic
 
 import structlog
 
+from controller.domain import points
 from controller.domain.command import Setpoint
 from controller.domain.record import CycleRecord, Mode
 from controller.domain.site import Site
@@ -68,6 +69,7 @@ class Station(Generic[State]):
         self._links = links
         self._stretch = stretch
         self._image = ProcessImage(site.devices)
+        self._hub_points = [points.unit(u.id, name) for u in site.units for name in points.HUB_QUANTITIES]
         self._planner = CommandPlanner(site, supported)
         self._beats = Heartbeats(clock)
         self._writers = {d.id: Writer(links[d.id], self._planner.forget) for d in site.devices if d.unit is not None}
@@ -153,14 +155,15 @@ class Station(Generic[State]):
 
     def _extra(self) -> dict[str, Any]:
         """What the shell adds to every published record."""
-        pollers = self._pollers.values()
-        health = self._image.health(self._clock.now_s())
+        pollers, now_s = self._pollers.values(), self._clock.now_s()
+        health = self._image.health(now_s)
         return {
             "utc": self._clock.utc().isoformat(timespec="milliseconds"),
             "cycle_ms": self._loop.times.summary(),
             "polls": {"ok": sum(poller.ok for poller in pollers), "failed": sum(poller.failed for poller in pollers)},
             "stretch": self._stretch,
             "devices": {name: {"ok": found.ok, "age_s": found.age_s} for name, found in health.items()},
+            "hubs": self._image.read(self._hub_points, now_s),
         }
 
     async def _leave_safe(self) -> None:

@@ -54,6 +54,11 @@ class EvHub:
         """Number of cars that are plugged in."""
         return int(self._cars.shape[1])
 
+    @property
+    def wanted_wh(self) -> float:
+        """Energy that they still want."""
+        return float((self._cars[0] - self._got_wh).sum())
+
     def arrive(self, dt_s: float) -> float:
         """Let ``dt_s`` pass: cars come and go; the sum of what the cars ask for, at most the hub's rating."""
         self._clock_s += dt_s

@@ -85,6 +85,7 @@ class MarketLink:
         self._book: OrderBook | None = None
         self._standing: _Standing | None = None
         self._troubles: dict[str, str] = {}
+        self._short: dict[str, str] = {}
 
     async def open(self) -> None:
         """Open the memory, then listen. Raises OSError or sqlite3.Error."""
@@ -262,6 +263,11 @@ class MarketLink:
             _log.info("market.ordered", subject=order.reference, w=round(most_w), price=order.price)
         for option, reason in sorted(moved.not_taken.items()):
             _log.info("market.not_taken", subject=option, reason=reason)
+        for reference in sorted(moved.short.keys() - self._short.keys()):
+            _log.warning("market.short", subject=reference, reason=moved.short[reference])
+        for reference in sorted(self._short.keys() - moved.short.keys()):
+            _log.info("market.whole", subject=reference)
+        self._short = moved.short
 
     def _tell(self, what: str, trouble: str) -> None:
         """To the log, when it is something new."""

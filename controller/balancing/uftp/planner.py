@@ -25,6 +25,7 @@ class Moved:
     """What one look brought: message ids of requests by recipient, orders, and newly why offers were not taken.
 
     ``need_w`` is the largest excess that nothing ordered covers; ``look_again_utc_s`` is when the next deadline is.
+    ``short`` are orders that cannot be counted on any more, with what is missing: it is part of the need again.
     """
 
     need_w: float
@@ -32,15 +33,16 @@ class Moved:
     orders: list[Order] = field(default_factory=list)
     not_taken: dict[str, str] = field(default_factory=dict)
     look_again_utc_s: float = math.inf
+    short: dict[str, str] = field(default_factory=dict)
 
 
 def move(desk: Desk, rounds: Rounds, timetable: Timetable, projected: Projection, now_utc_s: float) -> Moved:
     """One look at the market, with a projection of this instant."""
-    left = rounds.left(projected)
+    left, short = rounds.left(projected), rounds.short(projected)
     asked, asked_utc_s = desk.last_asked() or (None, -math.inf)
     # A request from the future was written by a wrong clock: nobody waits for it.
     if asked is not None and asked_utc_s <= now_utc_s < asked.expires_utc_s:
-        return Moved(need_of(left), look_again_utc_s=asked.expires_utc_s)
+        return Moved(need_of(left), look_again_utc_s=asked.expires_utc_s, short=short)
     chosen, orders = rounds.order(left, now_utc_s)
     left = rounds.left(projected)
     sent: list[dict[str, str]] = []
@@ -48,7 +50,7 @@ def move(desk: Desk, rounds: Rounds, timetable: Timetable, projected: Projection
         revision = 1 if asked is None else asked.revision + 1
         sent = rounds.ask(left, revision, now_utc_s + timetable.offer_s, now_utc_s, timetable.lead_s)
     again_utc_s = now_utc_s + timetable.offer_s if sent else math.inf
-    return Moved(need_of(left), sent, orders, chosen.left_out, again_utc_s)
+    return Moved(need_of(left), sent, orders, chosen.left_out, again_utc_s, short)
 
 
 def ask_who_is_active(desk: Desk, today: date, now_utc_s: float) -> list[str]:

@@ -6,6 +6,7 @@ round. No clock; the caller says what time it is, and reads nothing but what the
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,12 +15,14 @@ from datetime import date
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.balancing.uftp.delivery import baseline_of
+from controller.balancing.uftp.delivery import baseline_of, units_of
 from controller.balancing.uftp.desk import Desk
 from controller.balancing.uftp.memory import Said
 from controller.balancing.uftp.values import Day, Offer, Option, Order, Request, Wanted, day_of
+from controller.domain.unit import Unit
 from controller.estimation.layout import Layout
 from controller.planning.calendar import QUARTER_S, Calendar
+from controller.planning.counted import deliverable_w, lacks, share_of
 from controller.planning.lookback import less_ordered
 from controller.planning.procurement import Asking, Chosen, Offered, asking, choose, relief_of
 from controller.planning.projection import Projection
@@ -91,13 +94,55 @@ class Rounds:
         return replace(chosen, left_out=told), orders
 
     def left(self, projected: Projection) -> Projection:
-        """What is still to be relieved once everybody delivers what was ordered."""
+        """What is still to be relieved once everybody delivers what was ordered, as far as it can be counted on."""
         reliefs = self._reliefs(projected)
-        ordered: dict[str, dict[int, float]] = defaultdict(lambda: defaultdict(float))
-        for slot in (s for period in self._days(projected) for s in self.slots(period)):
-            ordered[slot.participant][self._calendar.quarter(slot.start_utc_s)] += slot.change_w
-        known = [(reliefs[who], change_w) for who, change_w in sorted(ordered.items()) if who in reliefs]
+        first, known = projected.first_quarter, []
+        for who, ordered_w in self._ordered(projected).items():
+            if who in reliefs:
+                counted_w = self._counted_w(projected, who, ordered_w)
+                known.append((reliefs[who], {first + k: w for k, w in enumerate(counted_w.tolist())}))
         return less_ordered(projected, known)
+
+    def short(self, projected: Projection) -> dict[str, str]:
+        """Orders that cannot be counted on any more, by reference, with when and how much is missing."""
+        out: dict[str, str] = {}
+        for who, ordered_w in self._ordered(projected).items():
+            counted_w = self._counted_w(projected, who, ordered_w)
+            lacking = {projected.first_quarter + int(k) for k in np.flatnonzero(lacks(ordered_w, counted_w))}
+            for slot in self._slots_ahead(projected):
+                quarter = self._calendar.quarter(slot.start_utc_s)
+                if slot.participant == who and quarter in lacking and slot.order not in out:
+                    k = quarter - projected.first_quarter
+                    out[slot.order] = _missing(who, self._day(quarter), slot.start_utc_s, ordered_w[k], counted_w[k])
+        return out
+
+    def _ordered(self, projected: Projection) -> dict[str, NDArray[np.float64]]:
+        """Change per quarter hour of the projection, W, by participant."""
+        out: dict[str, NDArray[np.float64]] = {}
+        for slot in self._slots_ahead(projected):
+            at = self._calendar.quarter(slot.start_utc_s) - projected.first_quarter
+            out.setdefault(slot.participant, np.zeros(projected.quarters))[at] += slot.change_w
+        return dict(sorted(out.items()))
+
+    def _slots_ahead(self, projected: Projection) -> list[Slot]:
+        """What was ordered of the projection's quarter hours."""
+        first, last = projected.first_quarter, projected.first_quarter + projected.quarters
+        slots = [slot for period in self._days(projected) for slot in self.slots(period)]
+        return [slot for slot in slots if first <= self._calendar.quarter(slot.start_utc_s) < last]
+
+    def _counted_w(self, projected: Projection, who: str, ordered_w: NDArray[np.float64]) -> NDArray[np.float64]:
+        return deliverable_w(self._units(who), projected.uptake, self._baseline_w(projected, who), ordered_w)
+
+    def _units(self, who: str) -> list[Unit]:
+        participant = self._desk.market.participants.get(who)
+        return [] if participant is None else units_of(self._layout.site, participant)
+
+    def _baseline_w(self, projected: Projection, who: str) -> NDArray[np.float64]:
+        """The participant's D-Prognosis per quarter hour; NaN where it said nothing."""
+        known = {period: self._desk.baseline_w(who, period) for period in self._days(projected)}
+        quarters = range(projected.first_quarter, projected.first_quarter + projected.quarters)
+        days = [(self._day(quarter), self._calendar.start_s(quarter)) for quarter in quarters]
+        return np.array([known[day.period].get(day.isp_at(start_s), math.nan) for day, start_s in days])
 
     def slots(self, period: date, *, taken: bool = False) -> list[Slot]:
         """What was ordered for a day and not turned down, quarter hour by quarter hour.
@@ -173,18 +218,35 @@ class Rounds:
 
     def _on_the_table(self, projected: Projection, now_utc_s: float) -> list[tuple[Offer, Option, Offered]]:
         """Every option of every offer that stands for the days of the projection."""
-        out = []
+        out, ordered = [], self._ordered(projected)
         for offer in (o for period in self._days(projected) for o in self._desk.offers(period, now_utc_s)):
             for option in offer.options:
                 power_w = {self._quarter(offer.day, isp): w for isp, w in option.power_w.items()}
-                name, group = f"{offer.head.message_id}/{option.reference}", offer.head.message_id
-                share_min = option.activation_min_frac
-                out.append((offer, option, Offered(name, offer.head.sender, group, option.price, share_min, power_w)))
+                name, group, who = (
+                    f"{offer.head.message_id}/{option.reference}",
+                    offer.head.message_id,
+                    offer.head.sender,
+                )
+                share_max = self._share_of(projected, who, ordered.get(who), power_w)
+                offered = Offered(name, who, group, option.price, option.activation_min_frac, power_w, share_max)
+                out.append((offer, option, offered))
         return out
 
+    def _share_of(
+        self, projected: Projection, who: str, ordered_w: NDArray[np.float64] | None, power_w: Mapping[int, float]
+    ) -> float:
+        """How much of an option can be counted on beside what its participant has to deliver already."""
+        units, offered_w = self._units(who), np.zeros(projected.quarters)
+        if not any(unit.id in projected.uptake for unit in units):
+            return 1.0
+        for quarter, w in power_w.items():
+            if 0 <= quarter - projected.first_quarter < projected.quarters:
+                offered_w[quarter - projected.first_quarter] = w
+        before_w = np.zeros(projected.quarters) if ordered_w is None else ordered_w
+        return share_of(units, projected.uptake, self._baseline_w(projected, who), before_w, offered_w)
+
     def _days(self, projected: Projection) -> list[date]:
-        count = len(projected.limits[0].excess_w) if projected.limits else 0
-        return sorted({self._day(projected.first_quarter + k).period for k in range(count)})
+        return sorted({self._day(projected.first_quarter + k).period for k in range(projected.quarters)})
 
     def _quarter(self, day: Day, isp: int) -> int:
         return self._calendar.quarter(day.isp_start_utc_s(isp))
@@ -195,6 +257,13 @@ def _sum_of(measured_w: Measured | None, units: Sequence[str], start_s: float, e
         return None
     found = [measured_w(unit, start_s, end_s) for unit in units]
     return None if None in found else sum(w for w in found if w is not None)
+
+
+def _missing(who: str, day: Day, start_utc_s: float, ordered_w: float, counted_w: float) -> str:
+    isp = day.isp_at(start_utc_s)
+    return (
+        f"{who}: from ISP {isp} of {day.period} on {counted_w:.0f} W can be counted on; {ordered_w:.0f} W are ordered"
+    )
 
 
 def _order(offer: Offer, option: Option, share: float) -> Order:

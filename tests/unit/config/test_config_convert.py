@@ -88,7 +88,8 @@ def test_a_commanding_device_feeds_what_its_profile_has_of_its_unit(site: Site) 
 
 def test_without_a_catalogue_a_device_is_taken_to_feed_all_of_its_unit() -> None:
     device = next(device for device in parse_site(SMALL, "site.yaml").devices if device.id == "DPV")
-    assert {"p_w", "q_var", "p_avail_w", "soc_frac", "state", "p_set_w", "q_set_var"} == set(device.feeds)
+    of_unit = {"p_w", "q_var", "p_avail_w", "soc_frac", "state", "vehicles", "wanted_wh", "p_set_w", "q_set_var"}
+    assert of_unit == set(device.feeds)
 
 
 def test_a_stated_feed_wins_over_the_automatic_one() -> None:
