@@ -35,6 +35,8 @@ from controller.runtime.state_file import StateFile
 from controller.runtime.station import Station
 from controller.runtime.stretch import stretch, stretch_factor
 from controller.runtime.supervisor import stop_on_signals
+from controller.shared_time import FollowingTime, time_page_option
+from controller.shared_time import run as run_by
 from drivers.registry import can_group, catalogue, make_group
 from drivers.registry import open_devices as open_drivers
 from drivers.tape.tape import Tape
@@ -115,6 +117,7 @@ def record_field_options(command: Callable[..., None]) -> Callable[..., None]:
     type=click.DateTime(["%Y-%m-%dT%H:%M:%SZ"]),
     help="Time of day (UTC) to begin with instead of this machine's, for a simulated day.",
 )
+@time_page_option
 @record_field_options
 @click.option("--json-logs", is_flag=True, help="Log JSON lines instead of text.")
 def run(
@@ -132,6 +135,7 @@ def run(
     start_utc: datetime | None,
     record_field: Path | None,
     record_field_mb: int,
+    time_page: Path | None,
     json_logs: bool,
 ) -> None:
     """Control SITE (a site file, or the name of one that comes with the package) until told to stop.
@@ -157,12 +161,13 @@ def run(
     with readable_errors():
         configured = load_site(find_site(site))
         prepared = prepare(configured, options)
-        clock = SystemClock(speed, start_utc)
+        shared = None if time_page is None else FollowingTime(time_page, waited_for=True)
+        clock = SystemClock(speed, start_utc, shared)
         tape = open_tape(record_field, clock, record_field_mb)
         links = open_devices(prepared.devices, clock, tape)
     with logging_to(sys.stderr.buffer, clock, as_json=json_logs):
         factor = stretch_factor(configured, speed, cycle_ms)
-        code = asyncio.run(control(prepared, clock, links, options, factor, tape))
+        code = run_by(control(prepared, clock, links, options, factor, tape), shared)
     sys.exit(code)
 
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from controller.ports import Clock
+from controller.shared_time import SharedTime
 
 TIME_IS_SET_AFTER = datetime(2024, 1, 1, tzinfo=UTC)
 """A machine that says less has lost its battery and was not told the time yet."""
@@ -24,19 +26,22 @@ def utc_s(clock: Clock) -> float:
 
 
 class SystemClock:
-    """Time of this machine; with ``speed`` other than 1, site seconds pass that many times faster."""
+    """Time of this machine, or of a simulation that shares it; site seconds pass ``speed`` times faster."""
 
-    def __init__(self, speed: float = 1.0, started_utc: datetime | None = None) -> None:
+    def __init__(
+        self, speed: float = 1.0, started_utc: datetime | None = None, shared: SharedTime | None = None
+    ) -> None:
         if not 0.0 < speed <= 1e5:
             raise ValueError(f"clock speed is {speed!r}; expected a number above 0 and at most 100000")
         self.speed = speed
-        self._t0_s = time.monotonic()
-        self._follows_machine = speed == 1.0 and started_utc is None
+        self._monotonic_s: Callable[[], float] = time.monotonic if shared is None else shared
+        self._t0_s = time.monotonic() if shared is None else shared.begin()
+        self._follows_machine = speed == 1.0 and started_utc is None and shared is None
         self._utc0 = started_utc if started_utc is not None else datetime.now(UTC)
 
     def now_s(self) -> float:
-        """Monotonic site seconds since the clock was made."""
-        return (time.monotonic() - self._t0_s) * self.speed
+        """Monotonic site seconds since the clock was made, or since the simulation began that shares its time."""
+        return (self._monotonic_s() - self._t0_s) * self.speed
 
     def utc(self) -> datetime:
         """Time of day, for labels and seasons: that of the machine, corrections included, unless time is faster."""

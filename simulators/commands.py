@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import math
 import sys
@@ -18,6 +17,8 @@ from controller.config.find import find_site
 from controller.config.finding import SiteError
 from controller.config.loader import load_site
 from controller.domain.site import Site
+from controller.shared_time import LeadingTime
+from controller.shared_time import run as run_by
 from drivers.modbus.endpoint import Endpoint
 from simulators.clock_time import parse_clock
 from simulators.device_certificates import make_certificates
@@ -42,6 +43,10 @@ from simulators.world import World
     help="Folder with ca.pem, device.pem and device.key for modbus+tls; made, with gridedge.pem, where missing.",
 )
 @click.option("--scenario", "scenario_name", help="Scenario of another site, when SITE is a copy of it.")
+@click.option(
+    "--time-page", type=click.Path(path_type=Path, dir_okay=False),
+    help="Share the time on this page with `gridedge run --time-page`: it stands still while one gets no processor.",
+)  # fmt: skip
 @click.option("--fault", "faults", multiple=True, help="KIND:DEVICE[.POINT=FRAC][@HH:MM][+SECONDS]; may be repeated.")
 def simulate(
     site: str,
@@ -54,6 +59,7 @@ def simulate(
     port_offset: int,
     certificates: Path | None,
     scenario_name: str | None,
+    time_page: Path | None,
     faults: tuple[str, ...],
 ) -> None:
     """Simulate a substation: serve every device of SITE on the ports of its site file.
@@ -70,9 +76,9 @@ def simulate(
         if certificates is not None and make_certificates(certificates, _secured_hosts(world.site)):
             console.print(f"made certificates for 30 days in {certificates}", highlight=False)
         duration_s = world.scenario.duration_s if hours is None else hours * 3600.0
-        final = asyncio.run(
-            _run(world, HostSettings(speed, duration_s, port_offset, status_path, certificates), console)
-        )
+        shared = None if time_page is None else LeadingTime(time_page)
+        settings = HostSettings(speed, duration_s, port_offset, status_path, certificates, shared)
+        final = run_by(_run(world, settings, console), shared)
     except (SiteError, ScenarioError, ValueError, KeyError, OSError) as error:
         raise click.ClickException(str(error)) from error
     _print_score(console, final["score"])

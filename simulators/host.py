@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from controller.clock import SystemClock
+from controller.shared_time import LeadingTime
 from simulators.endpoints import Endpoints
 from simulators.faults import Fault, FaultKind
 from simulators.status import StatusSocket
@@ -29,13 +30,17 @@ _STEP_S_MIN = 0.05
 
 @dataclass(frozen=True, slots=True)
 class HostSettings:
-    """``duration_s`` in world seconds; ``status_path`` of a Unix socket, ``certificates`` a folder, or None."""
+    """``duration_s`` in world seconds; ``status_path`` of a Unix socket, ``certificates`` a folder, or None.
+
+    ``shared`` is the time that the host hands out, where others follow it.
+    """
 
     speed: float = 1.0
     duration_s: float = math.inf
     port_offset: int = 0
     status_path: str | None = None
     certificates: Path | None = None
+    shared: LeadingTime | None = None
 
 
 class Host:
@@ -63,10 +68,12 @@ class Host:
             loop.add_signal_handler(name, self.stop)
         try:
             await self.endpoints.start()
+            clock = SystemClock(self._settings.speed, shared=self._settings.shared)
             if self._status is not None:
                 await self._status.start()
             on_ready()
-            await self._live()
+            await self._live(clock)
+            self._say_how_long_it_stood()
             final = {"final": True, "t_s": self.world.now_s, "score": self.world.score.to_dict()}
             if self._status is not None:
                 self._status.publish(final)
@@ -112,8 +119,7 @@ class Host:
                 return device.id
         raise KeyError(f"no device or unit is called {name!r}; expected one of {', '.join(self.world.devices)}")
 
-    async def _live(self) -> None:
-        clock = SystemClock(self._settings.speed)
+    async def _live(self, clock: SystemClock) -> None:
         published_s = time.monotonic()
         while not self._stopping.is_set() and self.world.now_s < self._settings.duration_s:
             self._catch_up(min(clock.now_s() - self._held_back_s, self._settings.duration_s))
@@ -143,6 +149,11 @@ class Host:
         if slipping and not self._slipping:
             self._say(f"this machine cannot keep up with speed {self._settings.speed:g}: the site clock is held back")
         self._slipping = slipping
+
+    def _say_how_long_it_stood(self) -> None:
+        shared = self._settings.shared
+        if shared is not None and shared.stood_s >= 1.0:
+            self._say(f"time stood still for {shared.stood_s:.0f} s in all: a process got no processor")
 
     def _publish(self) -> None:
         if self._status is not None:

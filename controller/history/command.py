@@ -31,6 +31,8 @@ from controller.history.store import Store, curtailments, open_to_read
 from controller.readable_errors import readable_errors
 from controller.runtime.log import logging_to
 from controller.runtime.supervisor import Work, stop_on_signals, supervise
+from controller.shared_time import FollowingTime, time_page_option
+from controller.shared_time import run as run_by
 
 if TYPE_CHECKING:
     from controller.balancing.uftp.link import MarketLink
@@ -60,6 +62,7 @@ _STORE_S_MAX = 30.0  # of the machine, for the last periods at the end
     type=click.DateTime(["%Y-%m-%dT%H:%M:%SZ"]),
     help="Time of day (UTC) to begin with instead of this machine's, for a simulated day.",
 )
+@time_page_option
 @click.option("--json-logs", is_flag=True, help="Log JSON lines instead of text.")
 def station(
     site: str,
@@ -71,6 +74,7 @@ def station(
     platform_socket: Path | None,
     speed: float,
     start_utc: datetime | None,
+    time_page: Path | None,
     json_logs: bool,
 ) -> None:
     """Keep the history of SITE: everything that may be slow, apart from the control process.
@@ -83,13 +87,14 @@ def station(
         configured = load_site(find_site(site))
         name = configured.name
         data.mkdir(exist_ok=True)
-        clock = SystemClock(speed, None if start_utc is None else start_utc.replace(tzinfo=UTC))
+        shared = None if time_page is None else FollowingTime(time_page, waited_for=False)
+        clock = SystemClock(speed, None if start_utc is None else start_utc.replace(tzinfo=UTC), shared)
         with logging_to(sys.stderr.buffer, clock, as_json=json_logs):
             keeper_of = partial(Store, data, name, OutboxPolicy(bytes_max=outbox_mb << 20))
             link = _link(configured, clock, data, platform_socket)
             telemetry = None if configured.sparkplug is None else Telemetry(configured, clock, data)
             market = _market(configured, clock, data, platform_socket)
-            code = asyncio.run(_keep(record_socket, period, keeper_of, link, telemetry, market))
+            code = run_by(_keep(record_socket, period, keeper_of, link, telemetry, market), shared)
     sys.exit(code)
 
 

@@ -24,6 +24,7 @@ REFRESH_S = 0.25
 _LAST_WORDS_S = 5.0  # machine time for what an ending process still has to say
 
 _FOLDER_BYTES_MAX = 70
+_TIME_PAGE = "time"  # in the folder of the sockets; the simulator makes it
 
 Look = Callable[[Day, float], None]
 """Shows the day; gets the site second."""
@@ -194,14 +195,15 @@ def simulator_arguments(setting: Setting, status: Path) -> list[str]:
     return [
         *("simulate", str(setting.path), "--speed", f"{setting.speed:g}", "--seed", str(setting.seed)),
         *("--duration", repr(hours), "--start", clock(setting.start_s), "--status-socket", str(status)),
-        *("--port-offset", str(setting.port_offset)),
+        *("--port-offset", str(setting.port_offset), "--time-page", str(status.with_name(_TIME_PAGE))),
         *(() if setting.controlled else ("--no-control",)),
     ]
 
 
 def station_arguments(setting: Setting, records: Path, data: Path) -> list[str]:
     """Command line of the station process, after ``python -m controller``."""
-    return ["station", str(setting.path), "--record-socket", str(records), "--data", str(data)]
+    page = str(records.with_name(_TIME_PAGE))
+    return ["station", str(setting.path), "--record-socket", str(records), "--data", str(data), "--time-page", page]
 
 
 def controller_arguments(setting: Setting, records: Path, platform: Path) -> list[str]:
@@ -209,6 +211,7 @@ def controller_arguments(setting: Setting, records: Path, platform: Path) -> lis
     return [
         *("run", str(setting.path), "--speed", f"{setting.speed:g}", "--cycle-ms", f"{setting.cycle_ms:g}"),
         *("--record-socket", str(records), "--port-offset", str(setting.port_offset)),
+        *("--time-page", str(records.with_name(_TIME_PAGE))),
         *("--start-utc", setting.began_utc.strftime("%Y-%m-%dT%H:%M:%SZ")),
         *(("--platform-socket", str(platform)) if setting.has_market else ()),
         *(() if setting.record is None else ("--record", str(setting.record))),
