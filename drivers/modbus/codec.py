@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 
 READ_COILS, READ_INPUTS, READ_HOLDING, READ_INPUT = 1, 2, 3, 4
 WRITE_COIL, WRITE_REGISTER, WRITE_COILS, WRITE_REGISTERS = 5, 6, 15, 16
+ECHOED = (WRITE_COIL, WRITE_REGISTER)
+"""Writes whose right answer is the request itself."""
 REGISTERS_MAX, WRITE_REGISTERS_MAX = 125, 123
 BITS_MAX, WRITE_BITS_MAX = 2000, 1968
 FRAME_MAX = 260  # 7 bytes of MBAP header and 253 of PDU

@@ -90,7 +90,10 @@ class Connector:
             lambda: link, sock=sock, ssl=tls.context, server_hostname=tls.server_name or self._endpoint.host
         )
         shown = transport.get_extra_info("ssl_object").getpeercert(binary_form=True)
-        self._warn("the device's", tls.check_peer(shown), self._utc())
+        peer_expiry = tls.check_peer(shown)
+        self._warn("the device's", peer_expiry, self._utc())
+        _end_at(link, "our", tls.own_expiry - self._utc())
+        _end_at(link, "the device's", peer_expiry - self._utc())
 
     def _warn(self, whose: str, expiry: datetime, now: datetime) -> None:
         """Say once a day that a certificate expires soon."""
@@ -100,6 +103,13 @@ class Connector:
         self._warned[whose] = now
         until = expiry.isoformat(timespec="minutes")
         _log.warning("certificate.expiring", endpoint=str(self._endpoint), whose=whose, until=until)
+
+
+def _end_at(link: Link, whose: str, left: timedelta) -> None:
+    """A connection may stand for years: it ends with the certificates that it began with."""
+    fault = LinkError(f"{whose} certificate expired while the connection stood", "untrusted")
+    timer = asyncio.get_running_loop().call_later(left.total_seconds(), link.abort, fault)
+    link.closed.add_done_callback(lambda _: timer.cancel())
 
 
 async def _connected(endpoint: Endpoint, user_timeout_s: float) -> socket.socket:

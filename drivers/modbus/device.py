@@ -126,7 +126,6 @@ class ModbusDevice:
                 good.append(reader.take(answer, asked_s, now_s))
                 self.session.counters.answers += 1
             else:
-                self.session.counters.exceptions += isinstance(answer, ExceptionAnswer)
                 why = answer or fault or LinkError("was not asked for", "skipped")
                 points.update(self._failed(reader.block.points, why))
         points.update(measure_blocks(good))

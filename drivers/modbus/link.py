@@ -13,6 +13,7 @@ from functools import partial
 from typing import Protocol
 
 from drivers.modbus.codec import (
+    ECHOED,
     FRAME_MAX,
     ExceptionAnswer,
     FrameError,
@@ -72,7 +73,7 @@ class Link(asyncio.BufferedProtocol):
         self._view = memoryview(self._buffer)
         self._filled = 0  # as long as nothing of an answer has come, ``space`` is the whole buffer
         self.space = self._view
-        self._whole, self._head = 0, b""  # size and beginning of the one good answer that is expected, if it is one
+        self._whole, self._head = 0, b""  # size and beginning of the one good answer on TCP; the request on RTU
         self._transport: Transport | None = None
         self._pending: dict[int, tuple[Request, Done]] = {}
 
@@ -86,7 +87,8 @@ class Link(asyncio.BufferedProtocol):
         if self.rtu:
             self.discard_until = 0.0
             self._pending[_RTU_KEY] = (request, done)
-            transport.write(encode_rtu(request))
+            self._head = encode_rtu(request)
+            transport.write(self._head)
             return
         number = transaction.to_bytes(2, "big")
         self._whole = 0 if self._pending else request.tcp_answer_size
@@ -206,6 +208,8 @@ class Link(asyncio.BufferedProtocol):
         if not self._pending:
             raise FrameError("leftover", f"{self._filled} bytes follow a late answer; expected none")
         request = self._pending[_RTU_KEY][0]
+        if request.function not in ECHOED and self._buffer.startswith(self._head) and self._filled >= len(self._head):
+            raise FrameError("echo", "our own request came back; expected a line and an adapter without echo (2-wire)")
         return self._hand_out(_RTU_KEY, self._filled, partial(parse_rtu, request=request))
 
     def _hand_out(self, key: int, size: int, parse: Callable[[bytes], bytes | None]) -> bool:

@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable
 from functools import partial
 
+from drivers.modbus.codec import ExceptionAnswer
 from drivers.modbus.device import IDENTITY_S, ModbusDevice
 from drivers.modbus.link import Done, Link, LinkError
 
@@ -113,6 +114,8 @@ class QuickPoll:
                 self._fail(index, found)
                 return
             self.refused += 1
+            if isinstance(found, ExceptionAnswer):
+                self._session.refused(self._requests[index], found, self.started)
         if self._next < len(self._requests):
             self._go_on()
         elif not self._open:

@@ -22,7 +22,7 @@ from drivers.modbus.endpoint import Endpoint
 from drivers.modbus.link import Link, LinkError
 from drivers.modbus.serial_port import RESYNC_S
 from drivers.modbus.turns import Turns
-from drivers.modbus.unit_health import PROBE_REST, Backoff, UnitHealth, step_request
+from drivers.modbus.unit_health import ABSENT, PROBE_REST, Backoff, UnitHealth, is_proof, step_request
 
 USER_TIMEOUT_S = 2.0
 """How long TCP waits for an acknowledgement where nobody says otherwise."""
@@ -147,6 +147,20 @@ class Session:
         """``request``, sent in a turn that began at ``started`` (loop time), was not answered; before ``end_turn``."""
         self._give_up(request, fault, started)
 
+    def refused(self, request: Request, refusal: ExceptionAnswer, started: float) -> None:
+        """A unit refused, in a turn that began at ``started`` (loop time), or a gateway in its name."""
+        self.counters.exceptions += 1
+        self._line.answer()
+        unit = self.health(request.unit)
+        if refusal.code not in ABSENT:
+            unit.answer()
+        elif unit.absent():
+            now = asyncio.get_running_loop().time()
+            self._probe_not_before = now + PROBE_REST * (now - started)
+            self._suspect(unit, refusal)
+        if self.endpoint.rtu:
+            unit.owes(request)  # whoever was busy may answer yet
+
     def health(self, unit: int) -> UnitHealth:
         """What is known about a unit of this line; the same object for ever."""
         found = self._units.get(unit)
@@ -170,17 +184,24 @@ class Session:
         link = await self._connect(deadline)
         if generation is not None and generation != self.generation:
             raise LinkError("the connection was renewed in between", "renewed")
-        late = self._units[request.unit].late if request.unit in self._units else None
-        if link.rtu and late is not None:
-            await self._step(link, step_request(late), deadline, answer_s)
-        return await self._send(link, request, deadline, answer_s)
+        unit = self.health(request.unit)
+        if link.rtu and unit.owed:
+            await self._step(link, request, deadline, answer_s)
+        reply = await self._send(link, request, deadline, answer_s)
+        if link.rtu and unit.repeats(request, reply.data):  # the last answer come twice, or registers that are alike
+            await self._step(link, request, deadline, answer_s)
+        return reply
 
-    async def _step(self, link: Link, probe: Request, deadline: float, answer_s: float) -> None:
-        """Prove that what comes next is not an answer to an earlier request of that unit."""
+    async def _step(self, link: Link, request: Request, deadline: float, answer_s: float) -> None:
+        """Prove that what comes next is not an answer to an earlier request of the unit of ``request``."""
+        unit = self.health(request.unit)
+        probe = step_request(request.unit, unit.owed, request)
         try:
-            await self._send(link, probe, deadline, answer_s)
-        except ExceptionAnswer:
-            return  # the unit refuses what was asked now, so it is in step
+            unit.told = (probe.pdu, (await self._send(link, probe, deadline, answer_s)).data)
+        except ExceptionAnswer as refusal:
+            if not is_proof(refusal):
+                raise  # said of whatever was asked, now or before
+            unit.owed = ()
 
     async def _send(self, link: Link, request: Request, deadline: float, answer_s: float) -> Reply:
         await self._keep_quiet(deadline)
@@ -189,9 +210,8 @@ class Session:
         sent_s, started = self.now_s(), loop.time()
         try:
             data = await link.exchange(request, transaction, min(deadline, started + answer_s))
-        except ExceptionAnswer:
-            self.counters.exceptions += 1
-            self._answered(request.unit)
+        except ExceptionAnswer as refusal:
+            self.refused(request, refusal, started)
             raise
         except LinkError as fault:
             self._give_up(request, fault, started)
@@ -222,7 +242,7 @@ class Session:
             self._blame(fault, request.unit)
         if self.endpoint.rtu:
             unit = self.health(request.unit)
-            unit.late = request
+            unit.owes(request)
             unit.not_before = max(unit.not_before, loop.time() + self._settle_s)
 
     async def _keep_quiet(self, deadline: float) -> None:
@@ -292,7 +312,7 @@ class Session:
         else:
             self.counters.rejected[fault.reason] += 1
 
-    def _suspect(self, health: UnitHealth, fault: LinkError) -> None:
+    def _suspect(self, health: UnitHealth, fault: Exception) -> None:
         pause_s = self._backoff.pause_s(health.failures + 1)
         health.failed(str(fault), asyncio.get_running_loop().time() + pause_s)
 

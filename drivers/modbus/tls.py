@@ -50,6 +50,7 @@ def load_tls(options: Mapping[str, str], utc: datetime) -> Tls:
         raise TlsError(f"our certificate expired on {own.not_valid_after_utc:%Y-%m-%d %H:%M} UTC")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.options |= ssl.OP_NO_RENEGOTIATION  # whoever proved who it is may not become somebody else later
     pinned = None
     try:
         context.load_cert_chain(options["certificate_file"], options.get("private_key_file"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,6 +17,7 @@ from drivers.modbus.endpoint import Endpoint
 from drivers.modbus.lines import Lines
 from drivers.modbus.link import LinkError
 from drivers.modbus.session import Reply, Session
+from drivers.modbus.unit_health import is_proof
 from drivers.registry import open_device
 from drivers.tape.wire import Exchange
 
@@ -56,6 +57,7 @@ class ToldSession(Session):
         self.heard = 0
         self.standing = False
         self._told: dict[tuple[int, bytes], tuple[int, Exchange]] = {}
+        self._doubtful: Exchange | None = None
 
     @property
     def up(self) -> bool:
@@ -66,7 +68,18 @@ class ToldSession(Session):
         """The next exchange of the recording."""
         self.heard += 1
         self.generation = exchange.generation
-        self._told[exchange.request.unit, exchange.request.pdu] = self.heard, exchange
+        self._told[_key(exchange)] = self.heard, exchange
+        if self.endpoint.rtu:
+            self._judge(exchange)
+
+    def _judge(self, exchange: Exchange) -> None:
+        """An RTU answer that was as the last one counted only if the probe after it was answered."""
+        doubtful, self._doubtful = self._doubtful, None
+        outcome = exchange.outcome
+        if doubtful is not None and isinstance(outcome, Exception) and not is_proof(outcome):
+            self._told[_key(doubtful)] = self.heard - 1, replace(doubtful, outcome=outcome)
+        if isinstance(outcome, bytes) and self.health(exchange.request.unit).repeats(exchange.request, outcome):
+            self._doubtful = exchange
 
     async def connected(self, deadline: float, *, unit: int | None = None, urgent: bool = False) -> int:
         """The number of the connection that was last used; LinkError when there was none."""
@@ -94,6 +107,10 @@ class ToldSession(Session):
 
     def drop(self, reason: str, unit: int | None = None) -> None:
         """The recording tells by itself when a connection ends."""
+
+
+def _key(exchange: Exchange) -> tuple[int, bytes]:
+    return exchange.request.unit, exchange.request.pdu
 
 
 class ToldLines(Lines):

@@ -161,7 +161,9 @@ class Wire:
         self.remarks.append(f"{self._at_s:.3f} s, {self.endpoint}: {text}")
 
 
-_OF_THE_CODEC = frozenset(("protocol id", "transaction id", "length", "leftover", "crc", "unit", "function", "content"))
+_OF_THE_CODEC = frozenset(
+    ("protocol id", "transaction id", "length", "leftover", "crc", "unit", "function", "content", "echo")
+)
 
 
 class _Compared:

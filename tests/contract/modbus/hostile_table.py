@@ -43,6 +43,18 @@ def half(size: int) -> Behaviour:
     return lambda ask: (ask.right[:size], LATE_S, ask.right[size:])
 
 
+def flipped(*bits: int) -> Behaviour:
+    """The right answer with some bits wrong, counted from its first."""
+
+    def behave(ask: Ask) -> tuple[bytes]:
+        number = int.from_bytes(ask.right, "big")
+        for bit in bits:
+            number ^= 1 << 8 * len(ask.right) - 1 - bit % (8 * len(ask.right))
+        return (number.to_bytes(len(ask.right), "big"),)
+
+    return behave
+
+
 ROWS: dict[str, Row] = {
     "silence": Row(lambda _: ()),
     "late": Row(lambda ask: (LATE_S, ask.right)),
@@ -98,6 +110,26 @@ ROWS: dict[str, Row] = {
     "exception of another transaction": Row(lambda ask: (ask.framed(b"\x83\x02", tid=1),), SOCKETS),
     "exception without a code": Row(lambda ask: (ask.framed(b"\x83"),)),
     "exception with a tail": Row(lambda ask: (ask.framed(b"\x83\x02") + b"\0",)),
+    "unit 0": Row(lambda ask: (ask.framed(ask.right_pdu, unit=-1),)),
+    "our own request, then the answer": Row(lambda ask: (ask.framed(ask.pdu) + ask.right,)),
+    "our own request, soon after it the answer": Row(lambda ask: (ask.framed(ask.pdu), 0.01, ask.right)),
+    "a noise byte just before": Row(lambda ask: (b"\xff", 0.005, ask.right)),
+    "the length in two parts": Row(lambda ask: (ask.right[:5], 0.005, ask.right[5:]), allowed=True),
+    "glued with the next answer": Row(lambda ask: (ask.right + ask.framed(ask.right_pdu, tid=1),), SOCKETS),
+    "an answer, then that to the next request": Row(
+        lambda ask: (ask.right, 0.01, ask.framed(ask.right_pdu, tid=1)), SOCKETS, allowed=True
+    ),
+    "length 255": Row(lambda ask: (ask.framed(ask.right_pdu, length=255), bytes(255)), SOCKETS),
+    "a byte in 100 ms": Row(lambda ask: (ask.right[:1], 0.1, ask.right[1:2], 0.1)),
+    "acknowledge": Row(lambda ask: (ask.framed(b"\x83\x05"),)),
+    "gateway: no path": Row(lambda ask: (ask.framed(b"\x83\x0a"),)),
+    "gateway: no answer": Row(lambda ask: (ask.framed(b"\x83\x0b"),)),
+    "busy, then the answer": Row(lambda ask: (ask.framed(b"\x83\x06"), 0.01, ask.right)),
+    "the answer, then busy": Row(lambda ask: (ask.right, 0.01, ask.framed(b"\x83\x06")), allowed=True),
+    "refused late": Row(lambda ask: (LATE_S, ask.framed(b"\x83\x06"))),
+    **{f"bit {bit} wrong": Row(flipped(bit), ("rtu",)) for bit in range(0, 72, 7)},
+    **{f"bits {bit} and {bit + gap} wrong": Row(flipped(bit, bit + gap), ("rtu",)) for bit, gap in ((9, 1), (20, 33))},
+    "three bits of the values wrong": Row(flipped(26, 38, 51), ("rtu",)),
     **{f"rst after {size} bytes": Row(cut(size, "rst"), SOCKETS) for size in range(13)},
     **{f"fin after {size} bytes": Row(cut(size, "fin"), SOCKETS) for size in range(13)},
     "fin after the answer": Row(lambda ask: (ask.right, "fin"), SOCKETS, allowed=True),

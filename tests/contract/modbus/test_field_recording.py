@@ -29,6 +29,8 @@ from drivers.tape.reader import read
 from drivers.tape.records import Kind, decode
 from drivers.tape.replay import Played, play
 from drivers.tape.tape import Tape
+from drivers.tape.told import ToldSession
+from drivers.tape.wire import Exchange
 
 pytestmark = pytest.mark.socket
 
@@ -106,6 +108,20 @@ async def test_every_hostile_row_is_judged_again_as_it_was(transport: str, tmp_p
     assert {reason: wire.ends.get(reason, 0) for reason in counters.rejected} == dict(counters.rejected)
     assert not wire.remarks
     assert played.failed > 4
+
+
+async def test_an_answer_that_came_twice_counts_in_the_replay_as_it_counted_then() -> None:
+    requests = [read_registers(1, 3, address, count) for address, count in ((100, 2), (200, 2), (100, 1))]
+    for end, taken in ((LinkError("refused", "leftover"), False), (ExceptionAnswer(2), True), (b"\0\7", True)):
+        session = ToldSession(Endpoint.parse("rtu:///dev/ttyX"), SystemClock())
+        for request, outcome in zip(requests, (b"same", b"same", end), strict=True):
+            session.hear(Exchange(0, 1, request, b"", b"", outcome, 0.0, 0.0))
+        assert (await session.request(requests[0], 1.0)).data == b"same"
+        if taken:
+            assert (await session.request(requests[1], 1.0)).data == b"same"
+        else:
+            with pytest.raises(LinkError, match="refused"):
+                await session.request(requests[1], 1.0)
 
 
 async def test_a_refused_answer_is_explained_register_by_register(tmp_path: Path) -> None:

@@ -71,9 +71,30 @@ async def test_units_behind_one_gateway_share_one_connection_and_never_their_val
         await close(devices)
 
 
-@pytest.mark.parametrize(
-    "sickness", [lambda _: (), lambda _: ("rst",), lambda _: (b"\0" * 300,), lambda f: (f[:6],)], ids=str
-)
+def refused_late(frame: bytes) -> Sequence[Step]:
+    """A gateway that waits for its unit in vain, and says so before our time-out."""
+    transaction, _, _, unit = struct.unpack_from(">HHHB", frame)
+    return (0.1, mbap(transaction, unit, bytes((frame[7] | 0x80, 11))))
+
+
+def swapped(frame: bytes) -> Sequence[Step]:
+    """A gateway that gives one unit the answer of another."""
+    transaction, _, _, unit = struct.unpack_from(">HHHB", frame)
+    (count,) = struct.unpack_from(">H", frame, 10)
+    return (mbap(transaction, unit ^ 1, struct.pack(f">BB{count}H", frame[7], 2 * count, *[unit ^ 1] * count)),)
+
+
+SICK: dict[str, Callable[[bytes], Sequence[Step]]] = {
+    "silent": lambda _: (),
+    "reset": lambda _: ("rst",),
+    "zeros": lambda _: (b"\0" * 300,),
+    "half a frame": lambda frame: (frame[:6],),
+    "its gateway says so, late": refused_late,
+    "somebody else's answer": swapped,
+}
+
+
+@pytest.mark.parametrize("sickness", SICK.values(), ids=list(SICK))
 async def test_a_sick_unit_costs_the_others_one_time_out_in_a_while_and_never_a_value(
     sickness: Callable[[bytes], Sequence[Step]],
 ) -> None:

@@ -160,3 +160,46 @@ async def test_certificates_that_expire_soon_are_told_once_a_day(authority: Auth
                 await link.closed
         told = [(entry["event"], entry["whose"]) for entry in logs]
         assert told == [("certificate.expiring", "ours"), ("certificate.expiring", "the device's")] * 2
+
+
+@pytest.mark.parametrize("whose", ["our", "the device's"])
+async def test_a_connection_ends_with_the_certificate_that_it_began_with(whose: str, authority: Authority) -> None:
+    context = authority.server_context("device", days=1.0 if whose == "the device's" else 365.0)
+    options = authority.options(days=1.0 if whose == "our" else 365.0)
+    path = authority.folder / ("gridedge.pem" if whose == "our" else "device.pem")
+    expiry = x509.load_pem_x509_certificate(path.read_bytes()).not_valid_after_utc
+    async with on_socket([], context) as peer:
+        connector = Connector(Endpoint.parse(peer.endpoint), 1.0, options, lambda: expiry - timedelta(seconds=0.3))
+        link = await connector.connect(asyncio.get_running_loop().time() + 1.0)
+        assert link.usable
+        async with asyncio.timeout(5.0):
+            await link.closed
+        assert str(link.fault) == f"{whose} certificate expired while the connection stood"
+
+
+async def test_a_device_cannot_become_somebody_else_on_a_standing_connection(authority: Authority) -> None:
+    certificate, key = authority.issue("device")
+    server = await asyncio.create_subprocess_exec(
+        *("openssl", "s_server", "-accept", "127.0.0.1:0", "-tls1_2", "-cert", certificate, "-key", key),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    assert server.stdin is not None
+    assert server.stdout is not None
+    try:
+        line = b""
+        while not line.startswith(b"ACCEPT"):
+            line = await asyncio.wait_for(server.stdout.readline(), 5.0)
+        endpoint = Endpoint.parse(f"modbus+tls://127.0.0.1:{int(line.rpartition(b':')[2])}")
+        clock = SystemClock()
+        connector = Connector(endpoint, 1.0, authority.options(), clock.utc)
+        link = await connector.connect(asyncio.get_running_loop().time() + 2.0)
+        server.stdin.write(b"r\n")  # asks for a new handshake inside the old connection
+        await server.stdin.drain()
+        async with asyncio.timeout(5.0):
+            await link.closed
+        assert not link.usable
+    finally:
+        server.kill()
+        await server.communicate()
