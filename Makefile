@@ -7,6 +7,7 @@ STAMP := $(VENV)/.installed
 LOCK_CHECK := build/lock-check
 NODE_PACKAGES := jsmodbus@5.0.0 modbus-serial@8.0.25
 ARGS ?=
+BESIDE ?= 2
 
 # The first interpreter that works: a version manager's shim may exist without a Python behind it.
 PYTHON ?= $(shell for p in python3.11 python3; do \
@@ -51,8 +52,14 @@ $(STAMP): requirements-dev.lock pyproject.toml | $(BIN)/pip
 demo: $(STAMP) ## run the controller against a simulated substation
 	$(BIN)/gridedge demo $(ARGS)
 
+# Tests with sockets are timed by the machine's clock: they run one after another, the others beside each other.
 test: $(STAMP) ## run all tests
+ifeq ($(ARGS),)
+	$(BIN)/python -m pytest -n $(BESIDE) -m "not socket"
+	$(BIN)/python -m pytest -m socket
+else
 	$(BIN)/python -m pytest $(ARGS)
+endif
 
 fuzz: $(STAMP) ## ten million mutated frames for every field parser, 100 000 hostile messages of the market (minutes)
 	GRIDEDGE_FUZZ_FRAMES=10000000 GRIDEDGE_FUZZ_MESSAGES=100000 $(BIN)/python -m pytest tests/fuzz $(ARGS)

@@ -54,7 +54,7 @@ def given_up(what: GivenUp) -> str:
 def verdict(found: Findings, past: Past) -> tuple[bool, str]:
     """Whether it was a good night, and one sentence about it; what was not recorded is never called good."""
     over_s = sum(b.over_s for b in found.bindings)
-    kept = "Every limit was kept" if over_s == 0.0 else f"A limit was exceeded in {over_s / 60.0:.0f} minutes"
+    kept = "Every limit was kept" if over_s == 0.0 else f"A limit was exceeded in {_minutes(over_s)}"
     nothing = found.curtailed_wh <= NOTHING_FRAC * max(found.generated_wh, 1.0)
     amount = f"{energy(found.curtailed_wh)} of {energy(found.generated_wh + found.curtailed_wh)}"
     if found.estimated_wh > 0.0:
@@ -70,9 +70,14 @@ def verdict(found: Findings, past: Past) -> tuple[bool, str]:
         if found.what_if.no_demand_wh > found.what_if.energy_wh:
             saved += f", and {energy(found.what_if.no_demand_wh)} without the flexible demand"
     broken = " The record of curtailments is broken." if past.proof.fault else ""
-    gaps = f" {past.lost_s / 60.0:.0f} minutes are not on record." if past.lost_s > 0.0 else ""
+    gaps = f" Not on record: {_minutes(past.lost_s)}." if past.lost_s > 0.0 else ""
     return over_s == 0.0 and nothing and not broken and not gaps, f"{kept}; {held}{saved}.{broken}{gaps}"
 
 
 def _local(utc_s: float, site: Site) -> datetime:
     return datetime.fromtimestamp(float(utc_s), UTC).astimezone(ZoneInfo(site.timezone))
+
+
+def _minutes(seconds: float) -> str:
+    count = round(seconds / 60.0)
+    return "1 minute" if count == 1 else f"{count} minutes"

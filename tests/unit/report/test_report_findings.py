@@ -126,7 +126,7 @@ def test_a_good_night_is_called_good_and_a_gap_never_is(tmp_path: Path) -> None:
     past, found = night(tmp_path, [minute(k) for k in (0, 1, 2, 10)])
     good, sentence = verdict(found, past)
     assert not good
-    assert "7 minutes are not on record" in sentence
+    assert "Not on record: 7 minutes." in sentence
     assert verdict(found, past.__class__(**{name: getattr(past, name) for name in past.__slots__} | {"lost_s": 0.0}))[0]
 
 
@@ -134,7 +134,7 @@ def test_a_minute_above_a_limit_is_not_a_good_night(tmp_path: Path) -> None:
     past, found = night(tmp_path, [minute(0), minute(1, export_w=4.7e6)])
     good, sentence = verdict(found, past)
     assert not good
-    assert "exceeded in 1 minutes" in sentence
+    assert "exceeded in 1 minute;" in sentence
 
 
 def test_a_changed_entry_of_the_record_is_told_first(tmp_path: Path) -> None:
