@@ -102,7 +102,8 @@ def record_field_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.option(
     "--platform-socket",
     type=click.Path(path_type=Path),
-    help="Take the platform's orders on this Unix socket, from `gridedge station --platform-socket`.",
+    help="Take the platform's orders and the look-ahead's prices on this Unix socket, from `gridedge station "
+    "--platform-socket`.",
 )
 @click.option("--port-offset", type=int, default=0, help="Add this to the TCP port of every device.")
 @click.option(
@@ -282,8 +283,8 @@ async def _open_desk(site: Site, options: RunOptions, clock: Clock, opened: Asyn
         listeners.append(InstructionSocket(options.operate_socket, clock, desk))
     if options.platform_socket is not None:
         if not site.issuers:
-            expected = "expected platform.kind openadr3, or a market"
-            raise ValueError(f"--platform-socket: site {site.name} has no platform and no market; {expected}")
+            expected = "expected platform.kind openadr3, a market, or planning"
+            raise ValueError(f"--platform-socket: site {site.name} has nobody who could speak there; {expected}")
         desks = {issuer.account: issuer.service for issuer in site.issuers}
         listeners.append(InstructionSocket(options.platform_socket, clock, desk, desks))
     for listener in listeners:

@@ -52,9 +52,15 @@ def numbers(document: Mapping[str, Any], key: str, where: str = "") -> tuple[flo
 
 def as_number(value: Any, name: str) -> float:
     """``value`` as a finite float; truth values and text are not numbers."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         raise DocumentError(f"{name} is {value!r}; expected a finite number")
-    return float(value)
+    try:
+        found = float(value)
+    except OverflowError:
+        found = math.inf
+    if not math.isfinite(found):
+        raise DocumentError(f"{name} is {str(value)[:40]}; expected a finite number")
+    return found
 
 
 def _required(document: Mapping[str, Any], key: str, where: str) -> Any:

@@ -11,6 +11,7 @@ from controller.config.check_devices import check_devices
 from controller.config.check_limits import check_limits, check_measured
 from controller.config.check_market import check_market
 from controller.config.check_network import check_network
+from controller.config.check_planning import check_planning
 from controller.config.check_platform import check_platform
 from controller.config.check_telemetry import check_telemetry
 from controller.config.check_thermal import check_thermal
@@ -41,6 +42,7 @@ def check_whole(draft: Draft, file: SiteFile) -> None:
     check_timezone(draft, file.site.timezone)
     check_platform(draft, file)
     check_telemetry(draft, file)
+    check_planning(draft, file)
     check_market(draft, file)
     if not draft.clean("network", "units", "limits"):
         return

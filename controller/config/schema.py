@@ -9,6 +9,7 @@ from controller.config.schema_connection import CalendarModel, G100Model, MovesM
 from controller.config.schema_escalation import EscalationModel
 from controller.config.schema_market import MarketModel
 from controller.config.schema_network import NetworkModel
+from controller.config.schema_planning import PlanningModel
 from controller.config.schema_platform import PlatformModel
 from controller.config.schema_telemetry import SparkplugModel
 from controller.config.schema_thermal import SeasonModel, WeatherModel
@@ -106,3 +107,4 @@ class SiteFile(Strict):
     platform: PlatformModel = about("The balancing platform.", PlatformModel())
     sparkplug: SparkplugModel | None = about("Telemetry to a fleet's broker; left out: none.", None)
     market: MarketModel | None = about("The flexibility market; left out: none.", None)
+    planning: PlanningModel | None = about("Storage that looks ahead; left out: it does not.", None)

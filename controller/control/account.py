@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -64,19 +65,22 @@ class Account:
         engine, e = self.engine, self.estimate
         causes = [causes_of_power(s.causes, self.decision) for s in self.setpoints]
         withheld = attributed(engine, withheld_w(engine, self.decision), self.curtailed_w, causes)
+        worth = self.decision.worth
         columns = as_lists(
             e.unit_p_w, e.unit_q_var, e.avail_w, e.soc_frac, self.curtailed_w, e.latency_s, e.tau_s,
-            e.deaf, self.lost, self.held,
+            e.deaf, self.lost, self.held, worth.eur_per_mwh,
         )  # fmt: skip
-        rows = zip(
-            engine.site.units, self.setpoints, withheld, access_ranks(engine, self.decision), columns, strict=True
-        )
+        ranks = access_ranks(engine, self.decision)
+        rows = zip(engine.site.units, self.setpoints, withheld, ranks, worth.cause, columns, strict=True)
         return tuple(
             UnitState(
                 unit.id, unit.kind.value, p_w, q_var, avail_w, s.p_w, s.q_var, curtailed_w, soc,
                 self._status(deaf, lost, held and bool(s.causes)), s.causes, why, rank, latency_s, tau_s,
+                eur_per_mwh if cause else math.nan, cause,
             )
-            for unit, s, why, rank, (p_w, q_var, avail_w, soc, curtailed_w, latency_s, tau_s, deaf, lost, held) in rows
+            for unit, s, why, rank, cause, (
+                p_w, q_var, avail_w, soc, curtailed_w, latency_s, tau_s, deaf, lost, held, eur_per_mwh
+            ) in rows
         )  # fmt: skip
 
     def _status(self, deaf: bool, lost: bool, held: bool) -> str:

@@ -13,17 +13,19 @@ from controller.domain.site import Site
 
 ACTIONS = (Action.LIMIT, Action.OVERRIDE, Action.REACTIVE, Action.RELEASE)
 """What a platform may ask for at all."""
+PLANS = (Action.WORTH, Action.RELEASE)
+"""What the station's look-ahead may say at all."""
 
 
 def beyond_authority(site: Site, standing: Sequence[Standing], asked: Instruction) -> str:
     """Why a platform's instruction is more than its desk may ask for; empty for an operator's."""
     if asked.owner is Owner.OPERATOR:
-        return ""
+        return "" if asked.action is not Action.WORTH else "no authority: worth is the word of the station's look-ahead"
     issuer = site.issuer(asked.issuer)
-    if issuer is None or asked.owner not in SERVICES or asked.owner is not issuer.service:
-        return f"no authority: {asked.issuer} is no issuer of the site file's platform or market"
-    if asked.action not in ACTIONS:
-        return f"no authority: {asked.action.value} is not for a platform"
+    if issuer is None or asked.owner not in (*SERVICES, Owner.PLAN) or asked.owner is not issuer.service:
+        return f"no authority: {asked.issuer} is no issuer of the site file's platform, market or planning"
+    if asked.action not in (PLANS if asked.owner is Owner.PLAN else ACTIONS):
+        return f"no authority: {asked.action.value} is not for a {'plan' if asked.owner is Owner.PLAN else 'platform'}"
     if asked.lasts_s > issuer.lasts_s_max:
         return f"out of range: lasts {asked.lasts_s:g} s; expected at most {issuer.lasts_s_max:g} of {asked.issuer}"
     if asked.action is Action.RELEASE:
@@ -55,4 +57,4 @@ def pay(
 
 def _same(old: Instruction, asked: Instruction) -> bool:
     same_value = old.value == asked.value or (math.isnan(old.value) and math.isnan(asked.value))
-    return old.key == asked.key and same_value and old.q_var == asked.q_var
+    return old.key == asked.key and same_value and old.q_var == asked.q_var and old.worth == asked.worth

@@ -12,6 +12,7 @@ from controller.documents import DocumentError
 from controller.domain.budget import Spent
 from controller.domain.instruction import EVERYTHING, INTERFACE, Action, Instruction, Standing
 from controller.domain.owner import Owner
+from controller.domain.plan import StoredEnergyPrice
 from controller.domain.record import Event
 from controller.domain.site import Site
 
@@ -42,7 +43,12 @@ def _dump_one(standing: Standing, now_s: float) -> dict[str, Any]:
         "left_s": standing.expires_at_s - now_s,
         "held_p_w": list(standing.held_p_w),
         "before_var": standing.before_var,
+        "worth": None if asked.worth is None else _dump_worth(asked.worth),
     }
+
+
+def _dump_worth(worth: StoredEnergyPrice) -> dict[str, list[float]]:
+    return {"soc_frac": list(worth.soc_frac), "eur_per_mwh": list(worth.eur_per_mwh)}
 
 
 def load_book(site: Site, document: object, gap_s: float, now_s: float) -> tuple[Book, list[Event]]:
@@ -68,7 +74,9 @@ def _load(site: Site, document: object, passed_s: float, now_s: float) -> Book:
     parts = document.get("standing")
     if not isinstance(parts, list):
         raise DocumentError(f"standing is {parts!r}; expected a list")
-    found = [_load_one(site, part, passed_s, now_s) for part in parts]
+    # A plan for a storage that is gone is no reason to forget what operators have said.
+    known = [part for part in parts if not (isinstance(part, Mapping) and _plans_nothing(site, part))]
+    found = [_load_one(site, part, passed_s, now_s) for part in known]
     spent = documents.block(document, "spent") if "spent" in document else {}
     accounts = {str(issuer): Spent(documents.number(spent, issuer), now_s) for issuer in spent}
     return Book(tuple(s for s in found if s.expires_at_s > now_s), used, accounts)
@@ -88,11 +96,23 @@ def _load_one(site: Site, part: Mapping[str, Any], passed_s: float, now_s: float
         q_var=None if part.get("q_var") is None else documents.number(part, "q_var"),
         reason=documents.text(part, "reason"),
         owner=Owner(documents.text(part, "owner")) if "owner" in part else Owner.OPERATOR,
+        worth=None if part.get("worth") is None else _load_worth(part),
     )
     _check_still_known(site, asked, held_w)
     left_s = min(documents.number(part, "left_s"), asked.lasts_s) - passed_s
     before_var = None if part.get("before_var") is None else documents.number(part, "before_var")
     return Standing(asked, now_s + left_s, held_w, before_var)
+
+
+def _plans_nothing(site: Site, part: Mapping[str, Any]) -> bool:
+    unit = unit_named(site, str(part.get("subject")))
+    return part.get("action") == Action.WORTH.value and (unit is None or unit.storage is None)
+
+
+def _load_worth(part: Mapping[str, Any]) -> StoredEnergyPrice:
+    worth = documents.block(part, "worth")
+    contents, worths = (documents.numbers(worth, key, "worth.") for key in ("soc_frac", "eur_per_mwh"))
+    return StoredEnergyPrice(documents.text(part, "subject"), contents, worths)
 
 
 def _check_still_known(site: Site, asked: Instruction, held_w: tuple[float, ...]) -> None:

@@ -53,7 +53,7 @@ def step(site: Site, state: ControlState, snapshot: Snapshot) -> tuple[ControlSt
     trust = _trust(engine, state, estimate, lost)
     pace = engine.paces.advance(state.pace, estimate, snapshot.now_s)
     given_up = _given_up(state, lost, persistence)
-    state = replace(state, persistence=persistence, given_up=given_up, trust=trust, pace=pace)
+    state = replace(state, persistence=persistence, given_up=given_up, trust=trust, pace=pace, book=received.book)
     decision = decide(engine, state, estimate, in_force, snapshot, lost, in_charge(received.book.standing))
     set_p, set_q, held, decided = settle(engine, state, estimate, decision, mode, lost)
     record, flags, bound_at_s = build_record(
@@ -70,7 +70,6 @@ def step(site: Site, state: ControlState, snapshot: Snapshot) -> tuple[ControlSt
         seq=state.seq + 1,
         estimator=memory,
         reasons=reasons,
-        book=received.book,
         now_s=snapshot.now_s,
         history=history,
         set_p_w=sent_p,

@@ -17,7 +17,7 @@ from controller.control.engine import Engine
 from controller.control.headroom import uncovered
 from controller.control.resources import Resources
 from controller.control.state import ControlState
-from controller.control.storage import storage_marginal_price, stored_energy_value
+from controller.control.storage import Worth, prices_in_force, storage_marginal_price, stored_energy_value
 from controller.control.support import Attained
 from controller.control.trust import lent_share
 from controller.control.tuning import Tuning
@@ -57,6 +57,7 @@ class Decision:
     plan: Plan
     slack_w: Array
     held: BoolArray
+    worth: Worth
     support: Support | None = None
 
 
@@ -87,7 +88,8 @@ def decide(
         effect.of(~voltage), r, bound.output_w, estimate.unit_p_w, engine.safe_p_w, engine.reverts, estimate.deaf
     )
     rows = replace(rows, room=rows.room - held_free)
-    gain, curvature = _prices(engine, state, estimate, bound, snapshot)
+    worth = _worth(engine, state, estimate, snapshot)
+    gain, curvature = _prices(engine, bound, worth)
     problem = Problem(
         rows=rows,
         effects=effect,
@@ -112,7 +114,7 @@ def decide(
         plan, support = _supported(engine, estimate, problem, plan, asked, np.isfinite(span.q_var), r)
     held = _held(bound, plan, r, t)
     slack = _slack(engine, r, problem, bound, plan, held)
-    return Decision(in_force, span, rows, effect, bound, plan, slack, held, support)
+    return Decision(in_force, span, rows, effect, bound, plan, slack, held, worth, support)
 
 
 def _as_if_nobody_asked(problem: Problem, added_var: Array) -> Problem:
@@ -149,14 +151,17 @@ def held_back_w(decision: Decision) -> Array:
     return np.where(decision.held, withheld - plan.up_w + plan.down_w, 0.0)
 
 
-def _prices(
-    engine: Engine, state: ControlState, estimate: Estimate, bound: Reach, snapshot: Snapshot
-) -> tuple[Array, Array]:
-    """Gain of one more W per resource, and how it grows with the share withheld."""
-    site, r, now_s = engine.site, engine.resources, snapshot.now_s
+def _worth(engine: Engine, state: ControlState, estimate: Estimate, snapshot: Snapshot) -> Worth:
+    now_s = snapshot.now_s
     started_s = state.estimator.started_at_s if state.estimator else now_s
-    value = stored_energy_value(site, now_s, started_s, state.surplus, estimate.soc_frac, snapshot.storage_plan)
-    storage = storage_marginal_price(site, r, value)
+    prices = prices_in_force(snapshot.storage_plan, state.book.standing, now_s)
+    return stored_energy_value(engine.site, now_s, started_s, state.surplus, estimate.soc_frac, prices)
+
+
+def _prices(engine: Engine, bound: Reach, worth: Worth) -> tuple[Array, Array]:
+    """Gain of one more W per resource, and how it grows with the share withheld."""
+    r = engine.resources
+    storage = storage_marginal_price(engine.site, r, worth.eur_per_mwh)
     gain = np.where(r.is_storage, storage, engine.price)
     could = np.maximum(bound.output_w + bound.withheld_w, 0.02 * r.rated_w)
     share = bound.withheld_w / could

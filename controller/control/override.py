@@ -6,6 +6,7 @@ out of range, not a number). What is accepted only narrows: limits see it as one
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -29,6 +30,8 @@ Array = NDArray[np.float64]
 FUTURE_S = 2.0  # how far the issuer's clock may be ahead of ours
 STANDING_MAX = 64
 ISSUERS_MAX = 64
+CONTENTS_MAX = 16
+WORTH_MAX_EUR_PER_MWH = 1e5
 ACTS_ONCE = (Action.RELEASE, Action.RESET_G100, Action.RESET_TRIPS)
 
 
@@ -124,7 +127,8 @@ def _enter(book: Book, new: Standing, answer: str) -> tuple[Book, list[Event]]:
     if asked.action in (Action.RESET_G100, Action.RESET_TRIPS):
         return book, []
     gone = [s for s in book.standing if _ended_by(s, asked)]
-    events = [_ending(s, asked) for s in gone]
+    # A plan that is renewed is no transition; that it was taken is its answer, and it tells when it runs out.
+    events = [_ending(s, asked) for s in gone if asked.action is not Action.WORTH]
     kept = tuple(s for s in book.standing if not _ended_by(s, asked))
     standing = kept if asked.action is Action.RELEASE else (*kept, new)
     text = f"{_words(new)}; {answer}" if answer else _words(new)
@@ -177,6 +181,8 @@ def _bad_form(asked: Instruction, longest_s: float) -> str:
         return f"not finite: {asked.action.value} needs a number, not {asked.value}"
     if not needs_value and not math.isnan(asked.value):
         return f"malformed: {asked.action.value} takes no number, got {asked.value:g}"
+    if (asked.worth is None) == (asked.action is Action.WORTH):
+        return f"malformed: {asked.action.value} {'needs' if asked.worth is None else 'takes no'} worth"
     if not (asked.id and asked.issuer and asked.reason):
         return "malformed: id, issuer and reason must all be given"
     if not 0.0 < asked.lasts_s <= longest_s:
@@ -199,15 +205,16 @@ def _bad_time(book: Book, asked: Instruction, utc_s: float) -> str:
         return f"expired: it ended {utc_s - asked.issued_utc_s - asked.lasts_s:.1f} s ago"
     if last is None and len(book.counters) >= ISSUERS_MAX:
         return f"{ISSUERS_MAX} issuers are known already; {asked.issuer} would be one more"
-    if asked.action not in ACTS_ONCE and _of_its_side(book, asked) >= STANDING_MAX:
+    if asked.action not in (*ACTS_ONCE, Action.WORTH) and _of_its_side(book, asked) >= STANDING_MAX:
         return f"{STANDING_MAX} instructions stand already; release some first"
     return ""
 
 
 def _of_its_side(book: Book, asked: Instruction) -> int:
-    """How many stand of operators, or of the platform: neither can use up the other's room."""
+    """How many stand of operators, or of the platform: neither can use up the other's room, and a plan nobody's."""
+    others = [s for s in book.standing if s.instruction.owner is not Owner.PLAN]
     is_operator = asked.owner is Owner.OPERATOR
-    return sum((s.instruction.owner is Owner.OPERATOR) == is_operator for s in book.standing)
+    return sum((s.instruction.owner is Owner.OPERATOR) == is_operator for s in others)
 
 
 def _bad_ask(site: Site, asked: Instruction) -> str:
@@ -223,6 +230,8 @@ def _bad_ask(site: Site, asked: Instruction) -> str:
             return "" if known else _unknown_unit(site, asked.subject)
         case Action.REACTIVE:
             return _bad_reactive(site, asked)
+        case Action.WORTH:
+            return _bad_worth(site, asked)
         case Action.RESET_G100:
             return _bad_reset(site, asked.subject)
         case Action.RESET_TRIPS:
@@ -268,6 +277,21 @@ def _bad_override(site: Site, asked: Instruction) -> str:
         return f"out of range: P {asked.value:g} W of {unit.id}; expected {unit.p_min_w:g}…{unit.p_max_w:g}"
     if asked.q_var is not None and abs(asked.q_var) > unit.q_max_var:
         return f"out of range: Q {asked.q_var:g} var of {unit.id}; expected at most ±{unit.q_max_var:g}"
+    return ""
+
+
+def _bad_worth(site: Site, asked: Instruction) -> str:
+    unit, worth = unit_named(site, asked.subject), asked.worth
+    if unit is None:
+        return _unknown_unit(site, asked.subject)
+    if unit.storage is None or worth is None or worth.unit != unit.id or asked.q_var is not None:
+        return f"malformed: worth of {unit.id}; expected that of its own storage, and no q_var"
+    if len(worth.soc_frac) > CONTENTS_MAX or worth.soc_frac[0] < 0.0 or worth.soc_frac[-1] > 1.0:
+        return f"out of range: contents {worth.soc_frac}; expected at most {CONTENTS_MAX} in 0…1"
+    if max(abs(x) for x in worth.eur_per_mwh) > WORTH_MAX_EUR_PER_MWH:
+        return f"out of range: {worth.eur_per_mwh} EUR/MWh; expected at most ±{WORTH_MAX_EUR_PER_MWH:g}"
+    if any(a < b for a, b in itertools.pairwise(worth.eur_per_mwh)):
+        return f"out of range: {worth.eur_per_mwh} EUR/MWh; expected no rise with the content"
     return ""
 
 

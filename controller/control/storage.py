@@ -8,13 +8,15 @@ prices are small against curtailment and against a limit, so that they decide on
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from controller.control.resources import Resources
-from controller.domain.plan import StoragePlan
+from controller.domain.instruction import Standing
+from controller.domain.plan import StoragePlan, StoredEnergyPrice
 from controller.domain.site import Site
 from controller.domain.unit import Storage
 
@@ -25,6 +27,8 @@ STEER_EUR_PER_MWH = 25.0
 MEMORY_S = 2700.0  # how long after the last binding limit the next one is expected
 PLAN_MAX_PER_DEAREST = 2.0
 RESTORE_S = 14400.0  # before the end of a known horizon from when on the reference content counts again
+PLAN, RULE = "plan", "rule"
+"""What a worth comes from that no instruction brought: the snapshot's plan, or the loop's own opinion."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +50,34 @@ def observe_surplus(previous: Surplus, now_s: float, r: Resources, held_back_w: 
     )
 
 
-def stored_energy_value(
-    site: Site, now_s: float, started_s: float, surplus: Surplus, soc_frac: Array, plan: StoragePlan | None = None
-) -> Array:
-    """Worth of one more MWh in each unit's storage, EUR (0 for units without).
+@dataclass(frozen=True, slots=True)
+class Worth:
+    """Worth of one more MWh in each unit's storage, EUR, and what says so; 0 and empty for units without storage."""
 
-    A plan in force decides for the units that it knows, but never beyond ``PLAN_MAX_PER_DEAREST`` of the dearest
-    unit's price: far below what a limit is worth.
+    eur_per_mwh: Array
+    cause: tuple[str, ...]
+
+
+Prices = Mapping[str, tuple[StoredEnergyPrice, str]]
+"""Price and its cause, by unit."""
+
+
+def prices_in_force(plan: StoragePlan | None, standing: Sequence[Standing], now_s: float) -> Prices:
+    """What was said about stored energy and holds now: the snapshot's plan, above it what came as an instruction."""
+    said = {price.unit: (price, PLAN) for price in (() if plan is None else plan.in_force(now_s))}
+    told = ((s.instruction.worth, s.cause) for s in standing if s.instruction.worth is not None)
+    return said | {worth.unit: (worth, cause) for worth, cause in told}
+
+
+def stored_energy_value(
+    site: Site, now_s: float, started_s: float, surplus: Surplus, soc_frac: Array, prices: Prices
+) -> Worth:
+    """What energy in each unit's storage is worth at its present content.
+
+    A price in force decides for its unit, but never beyond ``PLAN_MAX_PER_DEAREST`` of the dearest unit's price: far
+    below what a limit is worth.
     """
-    out = np.zeros(len(site.units))
+    out, cause = np.zeros(len(site.units)), [""] * len(site.units)
     most = PLAN_MAX_PER_DEAREST * max((u.price_eur_per_mwh for u in site.units), default=0.0)
     left_s = np.inf if site.horizon_s is None else started_s + site.horizon_s - now_s
     long_run = site.horizon_s is not None and left_s > RESTORE_S
@@ -62,12 +85,12 @@ def stored_energy_value(
     for k, unit in enumerate(site.units):
         if unit.storage is None or not math.isfinite(soc_frac[k]):
             continue
-        price = None if plan is None else plan.price_of(unit.id, now_s)
+        price, cause[k] = prices.get(unit.id, (None, RULE))
         if price is None:
             out[k] = _value(unit.storage, float(soc_frac[k]), direction, long_run)
         else:
             out[k] = float(np.clip(price.at(float(soc_frac[k])), -most, most))
-    return out
+    return Worth(out, tuple(cause))
 
 
 def _direction(site: Site, now_s: float, surplus: Surplus, long_run: bool) -> float:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from controller.domain.owner import Owner
+from controller.domain.plan import StoredEnergyPrice
 
 EVERYTHING = "all"
 """Subject of a hold or a release that means the whole site; no element of a site may have this name."""
@@ -22,6 +23,7 @@ class Action(Enum):
     BLOCK = "block"  # a unit must not run
     HOLD = "hold"  # set points do not relax
     REACTIVE = "reactive"  # reactive power at the interface (voltage support), inside every limit
+    WORTH = "worth"  # what energy in one unit's storage is worth; decides only when nothing else does
     RELEASE = "release"  # end what this operator's desk has in force
     RESET_G100 = "reset-g100"  # end a lock-out of the export or import limitation scheme
     RESET_TRIPS = "reset-trips"  # let units that the escalation ladder tripped or isolated run again
@@ -36,8 +38,8 @@ class Instruction:
     ``all``. ``value`` is what the action asks for: a magnitude in the limit's own unit (A for a branch, W for
     ``export``, ``import`` and a unit's cap), or a set point in W (load convention); NaN when it asks for no number.
     ``q_var`` may go with a set point, and is what a reactive instruction asks for at the interface: positive flows into
-    the site. ``owner`` is the layer that it speaks for: whoever received it knows, the line
-    does not say.
+    the site. ``worth`` is what the station's look-ahead says of the subject's storage, by content. ``owner`` is the
+    layer that it speaks for: whoever received it knows, the line does not say.
     """
 
     id: str
@@ -51,6 +53,7 @@ class Instruction:
     q_var: float | None = None
     reason: str = ""
     owner: Owner = Owner.OPERATOR
+    worth: StoredEnergyPrice | None = None
 
     @property
     def key(self) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ class Owner(Enum):
     FLEXIBILITY = "flexibility"
     TSO = "tso"
     PLATFORM = "platform"
+    PLAN = "plan"
     DISPATCH = "dispatch"
 
     @property
@@ -37,6 +38,7 @@ PRIORITY = {
     Owner.FLEXIBILITY: 4,  # contracted by the distribution operator
     Owner.TSO: 5,  # service to the transmission operator
     Owner.PLATFORM: 6,  # optimisation by the platform
+    Owner.PLAN: 6,  # optimisation by our own look-ahead
     Owner.DISPATCH: 6,  # optimisation: nobody restricts the unit
 }
 """0 protection and safety, 1 statutory and thermal limits, 2 operator, 3 connection agreement, 4 contracted

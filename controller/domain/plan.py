@@ -48,6 +48,8 @@ class StoragePlan:
 
     def price_of(self, unit_id: str, now_s: float) -> StoredEnergyPrice | None:
         """The price for this unit, or None when the plan is not in force or does not know it."""
-        if not self.issued_at_s <= now_s < self.expires_at_s:
-            return None
-        return next((p for p in self.prices if p.unit == unit_id), None)
+        return next((p for p in self.in_force(now_s) if p.unit == unit_id), None)
+
+    def in_force(self, now_s: float) -> tuple[StoredEnergyPrice, ...]:
+        """All prices while the plan holds, none otherwise."""
+        return self.prices if self.issued_at_s <= now_s < self.expires_at_s else ()

@@ -67,7 +67,9 @@ class UnitState:
     ``status``: ``free``, ``held`` (a limit shapes its set point), ``deaf`` (does not follow; gets no credit),
     ``lost`` (no telemetry), ``safe`` (at its fail-safe set point). ``withheld`` splits ``curtailed_w`` by cause,
     largest first; ``rank`` is the unit's turn to give way under the site's principle of access: 1 first, 0 outside.
-    ``latency_s`` and ``tau_s`` are the dead time and lag that were identified from its movements.
+    ``latency_s`` and ``tau_s`` are the dead time and lag that were identified from its movements. ``worth_eur_per_mwh``
+    is what one more MWh in its storage counted for, ``worth_cause`` who says so: ``plan:…`` (an instruction of the
+    station's look-ahead), ``plan`` (it came with the snapshot) or ``rule`` (the loop's own); empty without storage.
     """
 
     id: str
@@ -85,6 +87,8 @@ class UnitState:
     rank: int = 0
     latency_s: float = math.nan
     tau_s: float = math.nan
+    worth_eur_per_mwh: float = math.nan
+    worth_cause: str = ""
 
 
 @dataclass(frozen=True, slots=True)

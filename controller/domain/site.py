@@ -9,6 +9,7 @@ from controller.domain.connection import Connection
 from controller.domain.escalation import Rungs
 from controller.domain.limit import Limit
 from controller.domain.market import Marketplace
+from controller.domain.planning import Planning
 from controller.domain.platform import Issuer, Platform
 from controller.domain.telemetry import Sparkplug
 from controller.domain.thermal import DesignWeather
@@ -125,12 +126,13 @@ class Site:
     platform: Platform | None = None
     sparkplug: Sparkplug | None = None
     market: Marketplace | None = None
+    planning: Planning | None = None
 
     @property
     def issuers(self) -> tuple[Issuer, ...]:
-        """Every desk whose orders may come over the platform socket."""
-        platform = () if self.platform is None else self.platform.issuers
-        return platform if self.market is None else (*platform, *self.market.issuers)
+        """Every desk whose words may come over the platform socket."""
+        blocks = (self.platform, self.market, self.planning)
+        return tuple(issuer for block in blocks if block is not None for issuer in block.issuers)
 
     def issuer(self, account: str) -> Issuer | None:
         """The desk whose instructions carry that name."""

@@ -18,6 +18,7 @@ import structlog
 from controller.balancing.openadr_link import OpenAdrLink
 from controller.balancing.order_port import OrderPort
 from controller.balancing.outbox import OutboxPolicy
+from controller.balancing.plan_link import PlanLink
 from controller.balancing.sparkplug.telemetry import Telemetry
 from controller.clock import SystemClock
 from controller.config.find import find_site
@@ -53,8 +54,8 @@ _STORE_S_MAX = 30.0  # of the machine, for the last periods at the end
 @click.option(
     "--platform-socket",
     type=click.Path(path_type=Path),
-    help="As given to `gridedge run`: talk to the platform of the site file and pass its orders on there, and those of "
-    "the market.",
+    help="As given to `gridedge run`: talk to the platform of the site file and pass its orders on there, those of the "
+    "market, and what the look-ahead says.",
 )
 @click.option("--speed", type=click.FloatRange(0.0, 1e5, min_open=True), default=1.0, help="Site seconds per second.")
 @click.option(
@@ -80,8 +81,8 @@ def station(
     """Keep the history of SITE: everything that may be slow, apart from the control process.
 
     Reads the records of `gridedge run --record-socket`, stores mean, lowest and highest of every point per period,
-    every event, and what each unit gave up for whom. With a `market` in the site file it trades there, too. May be
-    killed at any time; the control process does not notice.
+    every event, and what each unit gave up for whom. With a `market` in the site file it trades there, too; with
+    `planning` it looks ahead for the storages. May be killed at any time; the control process does not notice.
     """
     with readable_errors(sqlite3.Error):
         configured = load_site(find_site(site))
@@ -94,7 +95,8 @@ def station(
             link = _link(configured, clock, data, platform_socket)
             telemetry = None if configured.sparkplug is None else Telemetry(configured, clock, data)
             market = _market(configured, clock, data, platform_socket)
-            code = run_by(_keep(record_socket, period, keeper_of, link, telemetry, market), shared)
+            plan = _plan(configured, clock, data, platform_socket)
+            code = run_by(_keep(record_socket, period, keeper_of, link, telemetry, market, plan), shared)
     sys.exit(code)
 
 
@@ -103,8 +105,8 @@ def _link(site: Site, clock: SystemClock, data: Path, socket: Path | None) -> Op
     if socket is None:
         return None
     if not site.issuers:
-        expected = "expected platform.kind openadr3, or a market"
-        raise ValueError(f"--platform-socket: site {site.name} has no platform and no market; {expected}")
+        expected = "expected platform.kind openadr3, a market, or planning"
+        raise ValueError(f"--platform-socket: site {site.name} has nobody who could speak there; {expected}")
     return None if site.platform is None else OpenAdrLink(site, site.platform, clock, data, OrderPort(socket))
 
 
@@ -123,6 +125,16 @@ def _market(site: Site, clock: SystemClock, data: Path, socket: Path | None) -> 
     return MarketLink(site, site.market, clock, data, None if socket is None else OrderPort(socket))
 
 
+def _plan(site: Site, clock: SystemClock, data: Path, socket: Path | None) -> PlanLink | None:
+    """The look-ahead of the site's storages; it needs the socket to be heard."""
+    if site.planning is None:
+        return None
+    if socket is None:
+        _log.warning("plan.stuck", reason="no --platform-socket: the control process is not told what is planned")
+        return None
+    return PlanLink(site, site.planning, clock, data, OrderPort(socket))
+
+
 async def _keep(
     record_socket: Path,
     period_s: int,
@@ -130,6 +142,7 @@ async def _keep(
     link: OpenAdrLink | None = None,
     telemetry: Telemetry | None = None,
     market: MarketLink | None = None,
+    plan: PlanLink | None = None,
 ) -> int:
     """Until a signal (0) or a death (1)."""
     stop = asyncio.Event()
@@ -146,6 +159,8 @@ async def _keep(
     if market is not None:
         await market.open()
         tasks |= market.tasks()
+    if plan is not None:
+        tasks |= plan.tasks()
 
     async def finish() -> None:
         intake.finish()
@@ -155,7 +170,7 @@ async def _keep(
         deaths = await supervise(tasks, stop, finish)
         async with asyncio.timeout(_STORE_S_MAX):
             await keeper.aclose()
-            for opened in (link, market):
+            for opened in (link, market, plan):
                 if opened is not None:
                     await opened.aclose()
         _log.info("history.closed", stored=keeper.stored)

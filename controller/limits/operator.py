@@ -45,7 +45,7 @@ class OperatorReason:
 
     def _of(self, standing: Standing, left_s: float) -> list[Proposal | UnitRange]:
         asked, note = standing.instruction, _note(standing)
-        if asked.action is Action.REACTIVE:
+        if asked.action in (Action.REACTIVE, Action.WORTH):
             return []  # restricts nobody: the dispatch moves what the limits leave
         if asked.action is Action.LIMIT and asked.subject in self.limit_at:
             k = self.limit_at[asked.subject]

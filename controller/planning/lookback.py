@@ -47,7 +47,7 @@ def calendar_at(now_utc_s: float, zone: str) -> Calendar:
 def points_of(layout: Layout) -> list[str]:
     """Every stored point that is read."""
     buses = [f"bus.{bus}.{field}" for bus in layout.grid.injection_buses for field in ("p_w", "q_var")]
-    fields = ("p_w", "q_var", "p_avail_w", "curtailed_w", "p_set_w")
+    fields = ("p_w", "q_var", "p_avail_w", "curtailed_w", "p_set_w", "soc_frac")
     units = [f"unit.{unit.id}.{field}" for unit in layout.site.units for field in fields]
     hubs = [f"unit.{unit.id}.{field}" for unit in _consumers(layout) for field in HUB_QUANTITIES]
     return [*buses, *units, *hubs, *(f"limit.{limit.id}.value" for limit in layout.site.limits)]

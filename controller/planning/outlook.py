@@ -7,6 +7,7 @@ the most.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -94,11 +95,17 @@ class Offsets:
     flow: Array
 
 
+def injections(layout: Layout, scenario: Scenario) -> Array:
+    """Bus injections (period, 2 n_w) with every unit doing all it could and storage at rest."""
+    sign = np.array([-1.0 if u.kind.generates else 1.0 for u in layout.site.units])
+    out = scenario.injection.copy()
+    out[:, : layout.n_w] += (scenario.available_w * sign) @ layout.incidence.T
+    return out
+
+
 def flows(layout: Layout, grid: LinearGrid, scenario: Scenario, offsets: Offsets) -> Array:
     """Stacked quantities (period, k) with every unit doing all it could and storage at rest."""
-    sign = np.array([-1.0 if u.kind.generates else 1.0 for u in layout.site.units])
-    injection = scenario.injection.copy()
-    injection[:, : layout.n_w] += (scenario.available_w * sign) @ layout.incidence.T
+    injection = injections(layout, scenario)
     try:
         out = layout.grid.stacked(injection)
     except PowerFlowError:
@@ -119,13 +126,14 @@ def room(
     scenario: Scenario,
     offsets: Offsets,
     thermal_margin_frac: float = THERMAL_MARGIN_FRAC,
+    agreed_w: Mapping[str, Array] | None = None,
 ) -> Room:
-    """Rows of all limits."""
+    """Rows of all limits; ``agreed_w`` is what may be exported and imported in each period, where that changes."""
     base = flows(layout, grid, scenario, offsets)
     n_w = layout.n_w
     p, q = grid.jacobian[:, :n_w] @ layout.incidence, grid.jacobian[:, n_w:] @ layout.incidence
     parts = [*_thermal(layout.site, grid, base, p, q, thermal_margin_frac), *_voltage(layout.site, grid, base, p, q)]
-    parts += _interface(layout.site, grid, base, p, q)
+    parts += _interface(layout.site, grid, base, p, q, agreed_w or {})
     stacked = [np.concatenate([part[k] for part in parts]) for k in range(4)]
     return Room(stacked[0].astype(np.intp), stacked[1], stacked[2], stacked[3])
 
@@ -179,11 +187,14 @@ def _voltage(site: Site, grid: LinearGrid, base: Array, p: Array, q: Array) -> l
     return out
 
 
-def _interface(site: Site, grid: LinearGrid, base: Array, p: Array, q: Array) -> list[Part]:
+def _interface(
+    site: Site, grid: LinearGrid, base: Array, p: Array, q: Array, agreed_w: Mapping[str, Array]
+) -> list[Part]:
     row, out = grid.rows_interface().start, []
     for limit in (x for x in site.limits if x.kind in (LimitKind.EXPORT, LimitKind.IMPORT)):
         sign, scale = (-1.0 if limit.kind is LimitKind.EXPORT else 1.0), max(limit.high, 1.0)
-        left = (limit.high * (1.0 - THERMAL_MARGIN_FRAC) - sign * base[:, row]) / scale
+        high_w = agreed_w.get(limit.id, np.full(len(base), limit.high))
+        left = (high_w * (1.0 - THERMAL_MARGIN_FRAC) - sign * base[:, row]) / scale
         shape = (len(left), 1, p.shape[1])
         effect_p, effect_q = (np.broadcast_to(sign * x[row] / scale, shape) for x in (p, q))
         out.append(_part(effect_p, effect_q, left[:, None]))

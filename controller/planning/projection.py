@@ -27,7 +27,7 @@ from controller.physics.transformer_characteristics import LoadingLimits
 from controller.physics.transformer_limit import largest_load_pu
 from controller.physics.transformer_thermal import ThermalState, step
 from controller.planning.forecast import Forecast
-from controller.planning.outlook import Offsets, Periods, Scenario, scenarios
+from controller.planning.outlook import Offsets, Periods, Scenario, injections, scenarios
 from controller.planning.outlook import flows as power_flows
 from controller.planning.uptake import Uptake
 
@@ -112,7 +112,7 @@ def project(layout: Layout, seen: Forecast, offsets: Offsets, warm: dict[str, Wa
     """
     when = quarters_of(seen)
     futures = scenarios(layout, seen, when)
-    grid = layout.grid.linearise(_injection(layout, futures[len(futures) // 2])[0])
+    grid = layout.grid.linearise(injections(layout, futures[len(futures) // 2])[0])
     stacked = np.array([power_flows(layout, grid, future, offsets) for future in futures])
     sides = [x for limit in layout.site.limits for x in _sides(layout, limit, stacked, warm or {})]
     return Projection(seen.first_quarter, tuple(_outlook(layout, seen, futures, side) for side in sides))
@@ -189,7 +189,7 @@ def _carried_warm(element: Transformer, limit: Limit, current_a: Array, warm: Wa
 
 def _outlook(layout: Layout, seen: Forecast, futures: list[Scenario], side: _Side) -> LimitOutlook:
     level, period = np.unravel_index(int(np.argmax(side.excess)), side.excess.shape)
-    grid = layout.grid.linearise(_injection(layout, futures[int(level)])[period])
+    grid = layout.grid.linearise(injections(layout, futures[int(level)])[period])
     relief, w_per_unit = _relief(layout, grid, side)
     probability, covered = spread_over_futures(seen.levels, side.excess)
     return LimitOutlook(side.limit.id, side.name, probability, covered * w_per_unit, relief)
@@ -220,14 +220,6 @@ def _relief(layout: Layout, grid: LinearGrid, side: _Side) -> tuple[Array, float
     if not np.isfinite(scale):
         scale = 1.0 / max(float(np.abs(rises).max(initial=0.0)), EFFECT_MIN)
     return -rises * scale, scale
-
-
-def _injection(layout: Layout, future: Scenario) -> Array:
-    """Bus injections (period, 2 n_w) with every unit doing all it could and storage at rest."""
-    sign = np.array([-1.0 if u.kind.generates else 1.0 for u in layout.site.units])
-    out = future.injection.copy()
-    out[:, : layout.n_w] += (future.available_w * sign) @ layout.incidence.T
-    return out
 
 
 def _windows(layout: Layout, outlook: LimitOutlook, probability_min: float) -> Iterator[Need]:

@@ -34,6 +34,7 @@ def explained(record: CycleRecord, before: CycleRecord | None, subject: str = ""
     before_units = {u.id: u for u in before.units} if before is not None else {}
     units = [u for u in record.units if not subject or subject in (u.id, *u.causes, *(w.cause for w in u.withheld))]
     lines += [line for u in units if (line := _unit_line(u, before_units.get(u.id), record.principle))]
+    lines += [line for u in units if (line := _worth_line(u, before_units.get(u.id)))]
     lines += _support_lines(record.support, subject)
     if record.sacrificed:
         lines.append(f"no set point keeps every limit; given up: {', '.join(record.sacrificed)}")
@@ -85,6 +86,14 @@ def _unit_line(unit: UnitState, before: UnitState | None, principle: str) -> str
     told = "; ".join(part for part in said if part)
     causes = f" because of {', '.join(unit.causes)}" if unit.causes and told and not unit.withheld else ""
     return f"unit {unit.id}{status}: {told}{causes}" if told else ""
+
+
+def _worth_line(unit: UnitState, before: UnitState | None) -> str:
+    """What energy in a storage counts for, where somebody else begins to say so."""
+    if not unit.worth_cause or before is None or before.worth_cause == unit.worth_cause:
+        return ""
+    worth = f"energy in {unit.id} is worth {unit.worth_eur_per_mwh:.3g} EUR/MWh by {unit.worth_cause}"
+    return f"{worth}, before {before.worth_eur_per_mwh:.3g} by {before.worth_cause or 'nobody'}"
 
 
 def _move(name: str, before: float, now: float, unit: str) -> str:

@@ -3,6 +3,9 @@
     {"id": "a1", "counter": 7, "action": "limit", "subject": "export", "value": 4e6, "for_s": 900, "reason": "works"}
     {"id": "a1", "accepted": true, "text": "limit export by ann for 900 s: works"}
 
+    {"issuer": "plan:station", "action": "worth", "subject": "BAT1",
+     "worth": {"soc_frac": [0.4, 0.6], "eur_per_mwh": [31.0, -8.0]}, …}
+
 ``value`` and ``q_var`` are SI, as in :class:`~controller.domain.instruction.Instruction`. ``issued_utc_s`` may be left
 out by a peer on the same machine: it is then the instant of receipt. Who the issuer is, the line does not say; only on
 the platform's own socket it names the desk (``issuer``), one of those in the site file.
@@ -19,11 +22,12 @@ from controller import documents
 from controller.documents import DocumentError
 from controller.domain.instruction import Action, Instruction
 from controller.domain.owner import Owner
+from controller.domain.plan import StoredEnergyPrice
 
 LINE_BYTES_MAX = 4096
 TEXT_MAX = 200
 _REQUIRED = ("id", "counter", "action", "subject", "for_s", "reason")
-_OPTIONAL = ("value", "q_var", "issued_utc_s")
+_OPTIONAL = ("value", "q_var", "issued_utc_s", "worth")
 
 
 def read_instruction(
@@ -58,6 +62,7 @@ def read_instruction(
         q_var=documents.number(document, "q_var") if "q_var" in document else None,
         reason=_text(document, "reason"),
         owner=owner,
+        worth=_worth(document) if "worth" in document else None,
     )
 
 
@@ -75,6 +80,8 @@ def write_instruction(asked: Instruction) -> bytes:
         document["value"] = asked.value
     if asked.q_var is not None:
         document["q_var"] = asked.q_var
+    if asked.worth is not None:
+        document["worth"] = {"soc_frac": asked.worth.soc_frac, "eur_per_mwh": asked.worth.eur_per_mwh}
     if asked.owner is not Owner.OPERATOR:
         document["issuer"] = asked.issuer
     return json.dumps(document, allow_nan=False).encode() + b"\n"
@@ -106,6 +113,16 @@ def _action(document: Mapping[str, Any]) -> Action:
         return Action(found)
     except ValueError:
         raise DocumentError(f"action is {found!r}; expected one of {', '.join(a.value for a in Action)}") from None
+
+
+def _worth(document: Mapping[str, Any]) -> StoredEnergyPrice:
+    """What energy in the subject's storage is worth, EUR/MWh by content."""
+    worth = documents.block(document, "worth")
+    unknown = sorted(set(worth) - {"soc_frac", "eur_per_mwh"})
+    if unknown:
+        raise DocumentError(f"malformed: unknown {unknown[:5]} in worth; expected soc_frac and eur_per_mwh")
+    contents, worths = (documents.numbers(worth, key, "worth.") for key in ("soc_frac", "eur_per_mwh"))
+    return StoredEnergyPrice(_text(document, "subject"), contents, worths)
 
 
 def _text(document: Mapping[str, Any], key: str) -> str:

@@ -21,13 +21,13 @@ import structlog
 
 from controller.balancing.admission import Now
 from controller.balancing.ledger import Ledger
+from controller.balancing.lookout import Blind, Lookout
 from controller.balancing.order_book import OrderBook
 from controller.balancing.order_port import OrderPort
 from controller.balancing.uftp import wire
 from controller.balancing.uftp.delivery import Delivery, baseline_of, deliveries
 from controller.balancing.uftp.desk import Desk
 from controller.balancing.uftp.endpoint import Endpoint
-from controller.balancing.uftp.lookout import Blind, Lookout
 from controller.balancing.uftp.memory import Memory, Said
 from controller.balancing.uftp.planner import Moved, ask_who_is_active, move
 from controller.balancing.uftp.rounds import Rounds

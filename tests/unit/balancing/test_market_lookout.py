@@ -10,7 +10,7 @@ import market_kit as made
 import pytest
 import uftp_kit as kit
 
-from controller.balancing.uftp.lookout import Blind, Lookout
+from controller.balancing.lookout import Blind, Lookout
 from controller.history.batch import Batch, Sample
 from controller.history.store import Store, means, open_to_read
 

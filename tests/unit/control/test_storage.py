@@ -15,9 +15,11 @@ from controller.control.resources import Resources
 from controller.control.storage import (
     MEMORY_S,
     RESTORE_S,
+    RULE,
     STEER_EUR_PER_MWH,
     Surplus,
     observe_surplus,
+    prices_in_force,
     storage_marginal_price,
     stored_energy_value,
 )
@@ -33,7 +35,8 @@ NOW_S = 10_000.0
 
 def value(soc: float, surplus: Surplus = Surplus(), now_s: float = NOW_S, horizon_s: float | None = None) -> float:  # noqa: B008
     contents = np.array([math.nan, math.nan, soc, math.nan])
-    return float(stored_energy_value(replace(SITE, horizon_s=horizon_s), now_s, 0.0, surplus, contents)[BAT])
+    site = replace(SITE, horizon_s=horizon_s)
+    return float(stored_energy_value(site, now_s, 0.0, surplus, contents, {}).eur_per_mwh[BAT])
 
 
 JUST = NOW_S - 60.0
@@ -64,8 +67,9 @@ def test_a_content_that_nobody_knows_is_worth_nothing() -> None:
 
 def test_only_storage_has_a_worth() -> None:
     contents = np.full(4, 0.2)
-    worth = stored_energy_value(SITE, NOW_S, 0.0, Surplus(), contents)
-    assert np.flatnonzero(worth).tolist() == [BAT]
+    worth = stored_energy_value(SITE, NOW_S, 0.0, Surplus(), contents, {})
+    assert np.flatnonzero(worth.eur_per_mwh).tolist() == [BAT]
+    assert worth.cause == ("", "", RULE, "")
 
 
 def test_near_the_end_of_a_known_course_the_reference_content_counts_again() -> None:
@@ -115,7 +119,8 @@ def test_a_battery_that_absorbs_and_a_trifle_are_no_surplus() -> None:
 def planned(worth: float, expires_s: float = NOW_S + 60.0, soc: float = 0.8) -> float:
     plan = StoragePlan(NOW_S - 60.0, expires_s, (StoredEnergyPrice("BAT", (0.5,), (worth,)),))
     contents = np.array([math.nan, math.nan, soc, math.nan])
-    return float(stored_energy_value(SITE, NOW_S, 0.0, Surplus(JUST), contents, plan)[BAT])
+    prices = prices_in_force(plan, (), NOW_S)
+    return float(stored_energy_value(SITE, NOW_S, 0.0, Surplus(JUST), contents, prices).eur_per_mwh[BAT])
 
 
 def test_a_plan_in_force_decides_and_an_expired_one_leaves_it_to_the_loop() -> None:

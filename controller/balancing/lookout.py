@@ -1,4 +1,4 @@
-"""The planner's view of the site: learned from the station's history, projected over the coming quarter hours.
+"""The station's view of what comes: learned from its history, projected or priced over the coming quarter hours.
 
 Reads the history on a connection of its own that cannot write; used by one thread only.
 """
@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+from controller.domain.plan import StoredEnergyPrice
 from controller.domain.site import Site
 from controller.estimation.layout import Layout
 from controller.grid.model import GridModel
@@ -17,6 +18,7 @@ from controller.history.store import curtailments, known_until_s, means, open_to
 from controller.planning.calendar import QUARTER_S, Calendar
 from controller.planning.lookback import Learned, calendar_at, learn, nothing_learned, points_of, project_ahead
 from controller.planning.projection import Projection
+from controller.planning.storage_ahead import price_ahead
 
 LOOK_BACK_S = 28 * 86_400.0
 RECENT_S = 300.0
@@ -36,11 +38,22 @@ class Lookout:
         self.layout = Layout(site, GridModel(site.topology))
         self.calendar = Calendar()
         self._points = points_of(self.layout)
-        self._folder, self._zone, self._horizon_s = folder, zone, horizon_s
+        self._folder, self._zone = folder, zone
+        self._quarters = round(horizon_s / QUARTER_S)
         self._learned: Learned | None = None
 
     def look(self, now_utc_s: float) -> Projection:
         """The projection from now on. Raises Blind, sqlite3.Error, or PowerFlowError."""
+        learned, recent = self._read(now_utc_s)
+        return project_ahead(self.layout, learned, recent, now_utc_s, self._quarters)
+
+    def prices(self, now_utc_s: float) -> tuple[StoredEnergyPrice, ...]:
+        """What stored energy is worth from now on. Raises Blind, sqlite3.Error, or PowerFlowError."""
+        learned, recent = self._read(now_utc_s)
+        return price_ahead(self.layout, learned, recent, now_utc_s, self._quarters)
+
+    def _read(self, now_utc_s: float) -> tuple[Learned, dict[str, float]]:
+        """Everything learned up to now, and the means of the last minutes."""
         self._follow_clock(now_utc_s)
         with closing(open_to_read(self._folder)) as db:
             until_s = known_until_s(db)
@@ -53,7 +66,7 @@ class Lookout:
             found = means(db, self._points, begin_s, end_s, QUARTER_S)
             recent = means(db, self._points, until_s - RECENT_S, until_s, 2.0 * RECENT_S).get(0, {})
         self._learned = learn(self.layout, learned, {first + slot: values for slot, values in found.items()})
-        return project_ahead(self.layout, self._learned, recent, now_utc_s, round(self._horizon_s / QUARTER_S))
+        return self._learned, recent
 
     def proof(self) -> tuple[Callable[[str, float, float], float], Callable[[str, float, float], float | None]]:
         """What was curtailed (Wh) and measured (mean W) of a unit between two instants; for a settlement.
