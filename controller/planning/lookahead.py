@@ -46,6 +46,8 @@ def price_stored_energy(
 ) -> tuple[StoredEnergyPrice, ...]:
     """Prices of all storages with a known content; none when no scenario could be solved in time."""
     soc = known_contents(units, soc_frac)
+    if not soc:
+        return ()
     found: dict[int, list[Array]] = {k: [] for k in soc}
     for scenario, limits in futures:
         ready = programme(units, scenario, limits, when, soc, costs)
