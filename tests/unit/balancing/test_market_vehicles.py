@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import uftp_kit as kit
 
+from controller.balancing.lookout import Lookout
 from controller.balancing.uftp.desk import Desk
-from controller.balancing.uftp.lookout import Lookout
 from controller.balancing.uftp.planner import Moved, move
 from controller.balancing.uftp.rounds import Rounds
 from controller.domain.market import Marketplace, Timetable
