@@ -24,7 +24,7 @@ UV_COMPILE := env -u UV_INDEX -u UV_INDEX_URL -u UV_EXTRA_INDEX_URL -u UV_DEFAUL
 	$(BIN)/uv --no-config pip compile --quiet --no-header --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test fuzz interop bench node-packages lint types lock lock-check clean
+.PHONY: help install demo unplug test fuzz interop bench node-packages lint types lock lock-check clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ $(STAMP): requirements-dev.lock pyproject.toml | $(BIN)/pip
 
 demo: $(STAMP) ## run the controller against a simulated substation
 	$(BIN)/gridedge demo $(ARGS)
+
+unplug: $(STAMP) ## pull a plug of the running demo from another terminal, for example: make unplug ARGS="PVA"
+	$(BIN)/gridedge unplug $(ARGS)
 
 # Tests with sockets are timed by the machine's clock: they run one after another, the others beside each other.
 test: $(STAMP) ## run all tests

@@ -69,7 +69,9 @@ def parse_fault(text: str) -> Fault:
 
 
 @dataclass(frozen=True, slots=True)
-class _Window:
+class Window:
+    """When a fault is on, in world seconds; ``end_s`` may be infinite."""
+
     fault: Fault
     start_s: float
     end_s: float
@@ -93,6 +95,22 @@ class FaultBoard:
         self._windows.append(_window(fault, self._now_s))
         self._next_change_s = -math.inf
 
+    def mend(self, device: str) -> bool:
+        """End what is wrong with ``device`` now, but for its death; False when there is nothing to end."""
+        mended = [window for window in self._windows if self._ends(window, device)]
+        self._windows = [replace(w, end_s=self._now_s) if w in mended else w for w in self._windows]
+        self._next_change_s = -math.inf
+        return bool(mended)
+
+    def _ends(self, window: Window, device: str) -> bool:
+        fault = window.fault
+        on = window.start_s <= self._now_s < window.end_s
+        return on and fault.device == device and fault.kind is not FaultKind.KILLED
+
+    def since(self, then_s: float) -> list[Window]:
+        """What has been wrong at some time after ``then_s`` up to now."""
+        return [w for w in self._windows if w.start_s <= self._now_s and w.end_s > then_s]
+
     def advance(self, now_s: float) -> bool:
         """Go to ``now_s``; True when the set of active faults may have changed."""
         self._now_s = now_s
@@ -108,6 +126,6 @@ class FaultBoard:
         return frozenset(fault.device for fault in self.active if fault.kind in kinds)
 
 
-def _window(fault: Fault, start_s: float) -> _Window:
+def _window(fault: Fault, start_s: float) -> Window:
     length_s = 1e-3 if fault.kind is FaultKind.SPIKE else fault.for_s
-    return _Window(fault, start_s, start_s + length_s)
+    return Window(fault, start_s, start_s + length_s)

@@ -17,7 +17,7 @@ from typing import Any
 from controller.clock import SystemClock
 from controller.shared_time import LeadingTime
 from simulators.endpoints import Endpoints
-from simulators.faults import Fault, FaultKind
+from simulators.faults import Fault, FaultKind, Window
 from simulators.status import StatusSocket
 from simulators.world import STEP_S_MAX, World
 
@@ -56,6 +56,7 @@ class Host:
         self._step_s = min(max(settings.speed * _PASS_S, _STEP_S_MIN), STEP_S_MAX)
         self._held_back_s = 0.0
         self._slipping = False
+        self._told_s = -math.inf
 
     def stop(self) -> None:
         """Ask for a clean end."""
@@ -85,16 +86,28 @@ class Host:
                 loop.remove_signal_handler(name)
         return final
 
-    def command(self, message: dict[str, Any]) -> None:
+    def command(self, message: dict[str, Any]) -> dict[str, Any]:
         """Take one command of the status socket; ValueError or KeyError says what is wrong with it."""
+        if "devices" in message:
+            return {"devices": [asdict(row) for row in self.endpoints.table()]}
+        if "mend" in message:
+            return {"device": self._mend(self._device(message["mend"]))}
         if "kill" in message:
             fault = Fault(FaultKind.KILLED, self._device(message["kill"]))
         elif "fault" in message:
             fault = self._fault(message)
         else:
-            raise ValueError(f"command has keys {sorted(message)}; expected 'fault' with 'device', or 'kill'")
+            expected = "expected 'fault' with 'device', 'kill', 'mend' or 'devices'"
+            raise ValueError(f"command has keys {sorted(message)}; {expected}")
         self.world.inject(fault)
         self._say(f"{fault.kind.value}: {fault.device} at {_clock(self._site_clock_s())}")
+        return {"device": fault.device}
+
+    def _mend(self, device: str) -> str:
+        if not self.world.mend(device):
+            raise ValueError(f"nothing is wrong with {device} that could be mended")
+        self._say(f"mended: {device} at {_clock(self._site_clock_s())}")
+        return device
 
     def _fault(self, message: dict[str, Any]) -> Fault:
         kinds = [kind.value for kind in FaultKind]
@@ -157,8 +170,16 @@ class Host:
 
     def _publish(self) -> None:
         if self._status is not None:
-            truth = asdict(self.world.truth())
-            self._status.publish({"t_s": self.world.now_s, "truth": truth, "score": self.world.score.to_dict()})
+            truth, faults = asdict(self.world.truth()), self.world.faults_since(self._told_s)
+            self._told_s = self.world.now_s
+            self._status.publish(
+                {
+                    "t_s": self.world.now_s,
+                    "truth": truth,
+                    "score": self.world.score.to_dict(),
+                    "faults": [_window(window) for window in faults],
+                }
+            )
 
     async def _wait(self, seconds: float) -> None:
         try:
@@ -169,6 +190,11 @@ class Host:
 
     def _site_clock_s(self) -> float:
         return self.world.scenario.start_s + self.world.now_s
+
+
+def _window(window: Window) -> dict[str, Any]:
+    fault = window.fault
+    return {"kind": fault.kind.value, "device": fault.device, "start_s": window.start_s, "end_s": window.end_s}
 
 
 def _clock(seconds: float) -> str:

@@ -13,13 +13,13 @@ from typing import Any
 _BACKLOG_BYTES_MAX = 1 << 20
 _LINE_BYTES_MAX = 1 << 16
 
-Handler = Callable[[dict[str, Any]], None]
+Handler = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 class StatusSocket:
     """Publishes to everybody who is connected; a reader that falls behind misses lines, it never slows the world.
 
-    ``handle`` gets every command and raises ValueError or KeyError to refuse it; the sender is told either way.
+    ``handle`` gets every command and says what the sender is told, or raises ValueError or KeyError to refuse it.
     """
 
     def __init__(self, path: str, handle: Handler) -> None:
@@ -74,10 +74,10 @@ class StatusSocket:
         if not isinstance(command, dict):
             return {"ok": False, "error": f"command is {command!r}; expected a JSON object"}
         try:
-            self._handle(command)
+            said = self._handle(command)
         except (ValueError, KeyError) as refused:
-            return {"ok": False, "error": str(refused)}
-        return {"ok": True}
+            return {"ok": False, "error": str(refused.args[0])}
+        return {"ok": True} | said
 
 
 def encode(message: dict[str, Any]) -> bytes:

@@ -16,7 +16,7 @@ from controller.domain.site import Site
 from controller.domain.unit import Unit, UnitKind
 from drivers.profile import Profile
 from simulators.exogenous import Exogenous
-from simulators.faults import Fault, FaultBoard, FaultKind
+from simulators.faults import Fault, FaultBoard, FaultKind, Window
 from simulators.field_device import PlantDevice
 from simulators.field_setup import build_devices
 from simulators.plant.heat import TransformerHeat
@@ -112,6 +112,18 @@ class World:
             raise KeyError(f"no device is called {fault.device!r}; expected one of {', '.join(self.devices)}")
         self._board.inject(fault)
         self._apply_faults()
+
+    def mend(self, device: str) -> bool:
+        """End what is wrong with a device, but for its death; False when nothing is. KeyError: no such device."""
+        if device not in self.devices:
+            raise KeyError(f"no device is called {device!r}; expected one of {', '.join(self.devices)}")
+        mended = self._board.mend(device)
+        self._apply_faults()
+        return mended
+
+    def faults_since(self, then_s: float) -> list[Window]:
+        """What has been wrong at some time after ``then_s``."""
+        return self._board.since(then_s)
 
     def truth(self) -> Truth:
         """The true state, by name."""

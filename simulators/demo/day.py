@@ -39,7 +39,7 @@ class Day:
         self.cycles = CycleStats()
         self.record: Mapping[str, Any] = {}
         self.flexible: Mapping[str, Availability] = {}
-        self._faults = FaultWatch(setting.scenario.faults, setting.start_s)
+        self._faults = FaultWatch()
         self._story = Story(setting.site) if setting.has_market else None
         self._heard_s = math.nan
         self._pace: deque[tuple[float, float]] = deque(maxlen=_PACE_LINES)
@@ -51,7 +51,7 @@ class Day:
         self._tell_broken(before)
         self._heard_s = heard_s
         self._pace.append((heard_s, self.course.t_s))
-        for at_s, fault, begins in self._faults.until(self.course.t_s):
+        for at_s, fault, begins in self._faults.take(line.get("faults", ()), self.course.t_s):
             self.journal.simulator(at_s, fault, begins)
         if self._story is not None and self.course.newest is not None:
             for name, text in self._story.told(self.course.newest, self.site_clock_s, self.flexible):

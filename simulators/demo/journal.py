@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -147,21 +147,22 @@ class Journal:
 
 
 class FaultWatch:
-    """Turns the scenario's list of faults into beginnings and endings as site time passes."""
+    """Turns what the simulator says to be wrong into beginnings and endings, each told once."""
 
-    def __init__(self, faults: Iterable[Fault], start_s: float) -> None:
-        """``start_s``: clock time of site second zero, seconds after midnight."""
-        edges: list[tuple[float, int, Fault, bool]] = []
-        for number, fault in enumerate(faults):
-            begins_s = 0.0 if math.isnan(fault.at_clock_s) else fault.at_clock_s - start_s
-            edges += [(begins_s, number, fault, True), (begins_s + fault.for_s, number, fault, False)]
-        self._edges = deque(sorted((edge for edge in edges if math.isfinite(edge[0])), key=lambda edge: edge[:2]))
+    def __init__(self) -> None:
+        self._begun: dict[tuple[str, str, float], Fault] = {}
+        self._over: set[tuple[str, str, float]] = set()
 
-    def until(self, t_s: float) -> list[tuple[float, Fault, bool]]:
-        """What happened up to site second ``t_s`` and was not given out before: when, which, begins."""
-        found = []
-        while self._edges and self._edges[0][0] <= t_s:
-            at_s, _, fault, begins = self._edges.popleft()
-            if at_s >= 0.0 or not begins:
-                found.append((at_s, fault, begins))
+    def take(self, faults: Iterable[Mapping[str, Any]], t_s: float) -> list[tuple[float, Fault, bool]]:
+        """What is new at site second ``t_s``: when, which, begins. ``faults`` are those of a status line."""
+        found: list[tuple[float, Fault, bool]] = []
+        for fault in faults:
+            key = (str(fault["kind"]), str(fault["device"]), float(fault["start_s"]))
+            end_s = math.inf if fault["end_s"] is None else float(fault["end_s"])
+            if key not in self._begun:
+                self._begun[key] = Fault(FaultKind(key[0]), key[1], for_s=end_s - key[2])
+                found += [(key[2], self._begun[key], True)] if key[2] >= 0.0 else []
+            if end_s <= t_s and key not in self._over:
+                self._over.add(key)
+                found.append((end_s, self._begun[key], False))
         return found

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner, Result
 
 from controller.config.loader import load_site
 from controller.domain.site import Device, Site
+from simulators.demo.unplug import unplug as unplug_command
 from simulators.host import Host, HostSettings
 from simulators.scenario import load_scenario
 from simulators.world import World
@@ -103,6 +105,36 @@ async def test_it_publishes_takes_faults_closes_a_killed_port_and_leaves_nothing
     writer.close()
     assert not path.exists()
     assert not listens(port_of(serving, "MT1"))
+
+
+async def test_a_plug_is_pulled_and_put_back_from_another_terminal(tmp_path: Path) -> None:
+    path = tmp_path / "status"
+    serving = host(path)
+    running = asyncio.create_task(serving.run())
+    reader, writer = await connect(path)
+
+    async def unplug(*arguments: str) -> Result:
+        return await asyncio.to_thread(CliRunner().invoke, unplug_command, [*arguments, "--socket", str(path)])
+
+    listed = await unplug()
+    assert "MT1" in listed.output
+    assert "PVA" in listed.output
+    assert (await unplug("PVA")).output == "PVA falls silent\n"
+    assert serving.world.devices["PVA"].silent
+    pulled = await message(reader, "faults")
+    while not pulled["faults"]:
+        pulled = await message(reader, "faults")
+    assert (pulled["faults"][0]["device"], pulled["faults"][0]["end_s"]) == ("PVA", None)
+    assert (await unplug("PVA", "--back")).output == "PVA is well again\n"
+    assert not serving.world.devices["PVA"].silent
+    again = await unplug("PVA", "--back")
+    assert (again.exit_code, again.output) == (1, "Error: nothing is wrong with PVA that could be mended\n")
+    unknown = await unplug("T9")
+    assert "no device or unit is called 'T9'; expected one of MT1, PVA" in unknown.output
+    serving.stop()
+    await running
+    writer.close()
+    assert "nobody listens at" in (await unplug("PVA")).output
 
 
 async def test_it_ends_exactly_when_its_duration_is_over(tmp_path: Path) -> None:

@@ -81,8 +81,10 @@ def score(t_s: float = NOON_S, over_s: float = 0.0, highest_frac: float = 0.991)
 
 
 def status(t_s: float = NOON_S, over_s: float = 0.0, **changed: Any) -> dict[str, Any]:
-    """One status line of the simulator."""
-    return {"t_s": t_s, "truth": truth(t_s, **changed), "score": score(t_s, over_s)}
+    """One status line of the simulator; a meter is silent from 12:20 to 12:30."""
+    silent = {"kind": "silent", "device": "MT1", "start_s": NOON_S - 600.0, "end_s": NOON_S}
+    faults = [silent] if t_s >= NOON_S - 600.0 else []
+    return {"t_s": t_s, "truth": truth(t_s, **changed), "score": score(t_s, over_s), "faults": faults}
 
 
 def uncontrolled(t_s: float = NOON_S) -> dict[str, Any]:

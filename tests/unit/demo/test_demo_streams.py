@@ -12,7 +12,6 @@ from simulators.demo.course import Course, limit_frac, limit_value
 from simulators.demo.cycle_stats import CycleStats
 from simulators.demo.day import Day
 from simulators.demo.journal import FaultWatch, Journal
-from simulators.faults import Fault, FaultKind
 
 SITE = setting().site
 
@@ -111,15 +110,32 @@ def test_units_lost_together_are_listed() -> None:
 
 
 def test_faults_begin_and_end_by_the_clock_and_are_told_once() -> None:
-    faults = (Fault(FaultKind.SILENT, "MT1", 12.0 * 3600.0, 600.0), Fault(FaultKind.KILLED, "MF1", 11.0 * 3600.0))
-    watch = FaultWatch(faults, start_s=11.5 * 3600.0)
-    assert watch.until(1700.0) == []
-    assert watch.until(1900.0) == [(1800.0, faults[0], True)]
-    assert watch.until(9000.0) == [(2400.0, faults[0], False)]
-    journal = Journal(SITE.limits)
-    journal.simulator(1800.0, faults[0], True)
-    journal.simulator(2400.0, faults[0], False)
-    assert [entry.text for entry in journal.entries] == ["MT1 falls silent for 10 min", "MT1 is well again"]
+    old = {"kind": "killed", "device": "MF1", "start_s": -1800.0, "end_s": None}
+    fault = {"kind": "silent", "device": "MT1", "start_s": 1800.0, "end_s": 2400.0}
+    watch, journal = FaultWatch(), Journal(SITE.limits)
+    for t_s, told in ((1700.0, [old]), (1900.0, [old, fault]), (2000.0, [old, fault]), (9000.0, [old, fault])):
+        for news in watch.take(told, t_s):
+            journal.simulator(*news)
+    assert [(entry.t_s, entry.text) for entry in journal.entries] == [
+        (1800.0, "MT1 falls silent for 10 min"),
+        (2400.0, "MT1 is well again"),
+    ]
+
+
+def test_a_fault_that_came_and_went_between_two_lines_is_told_too() -> None:
+    spike = {"kind": "spike", "device": "MT1", "start_s": 1800.0, "end_s": 1800.001}
+    assert [(at_s, begins) for at_s, _, begins in FaultWatch().take([spike], 1900.0)] == [
+        (1800.0, True),
+        (1800.001, False),
+    ]
+
+
+def test_a_plug_that_is_put_back_ends_when_it_was() -> None:
+    pulled = {"kind": "silent", "device": "PVA", "start_s": 100.0, "end_s": None}
+    watch = FaultWatch()
+    assert [begins for _, _, begins in watch.take([pulled], 200.0)] == [True]
+    assert watch.take([pulled], 300.0) == []
+    assert [(at_s, begins) for at_s, _, begins in watch.take([pulled | {"end_s": 350.0}], 400.0)] == [(350.0, False)]
 
 
 def test_a_limit_that_is_truly_broken_is_told() -> None:
