@@ -90,23 +90,28 @@ def _age_note(node: NodeValue, stale_s: float) -> str:
 
 
 class SourceOrder:
-    """Notices a sample that is older than the last one of its point by the source's own clock.
+    """Notices a sample that is older than the newest of its point by the source's own clock.
 
-    Such a sample was delivered twice or late: it is uncertain. A clock that was set back costs one sample.
+    Such a sample was delivered twice or late, or comes from a server that woke up with old values: it is uncertain
+    until its time moves on. A clock that was set back costs one sample.
     """
 
     def __init__(self) -> None:
-        self._last_utc_s: dict[str, float] = {}
+        self._seen_utc_s: dict[str, tuple[float, float]] = {}
 
     def judge(self, name: str, node: NodeValue, found: Measurement) -> Measurement:
         """``found`` as it is, or uncertain."""
-        if node.source_utc_s is None:
+        at_s = node.source_utc_s
+        if at_s is None:
             return found
-        back_s = self._last_utc_s.get(name, node.source_utc_s) - node.source_utc_s
-        self._last_utc_s[name] = node.source_utc_s
-        if back_s <= 0.0 or found.quality is not Quality.GOOD:
+        newest_s, last_s = self._seen_utc_s.get(name, (at_s, at_s))
+        if at_s >= newest_s or at_s > last_s:
+            self._seen_utc_s[name] = at_s, at_s
             return found
-        reason = f"source time went back by {back_s:.3f} s"
+        self._seen_utc_s[name] = newest_s, at_s
+        if found.quality is not Quality.GOOD:
+            return found
+        reason = f"source time went back by {newest_s - at_s:.3f} s"
         return Measurement(found.value, Quality.UNCERTAIN, found.measured_at_s, found.received_at_s, reason)
 
 

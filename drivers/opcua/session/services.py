@@ -95,6 +95,15 @@ def results_of(reader: Reader, expected: int, least_bytes: int, what: str) -> No
         raise WireError(f"server sent {found} {what}; expected {expected}")
 
 
+def finish(reader: Reader) -> None:
+    """Pass over the diagnostics at the end of an answer; nothing may follow them."""
+    for _ in range(reader.count(1)):
+        reader.diagnostic_info()
+    left = len(reader.data) - reader.at
+    if left:
+        raise WireError(f"{left} bytes follow the answer; expected none")
+
+
 def read_value_id(node: bytes, attribute: int = _VALUE) -> bytes:
     """ReadValueId: one attribute, the whole of it, in the default encoding."""
     return node + _U32.pack(attribute) + text(None) + qualified_name(0, None)
@@ -112,6 +121,7 @@ async def read_answer(reader: Reader, expected: int) -> list[NodeValue]:
     while len(found) < expected:
         found += [data_value(reader) for _ in range(min(SLICE_VALUES, expected - len(found)))]
         await asyncio.sleep(0)
+    finish(reader)
     return found
 
 
@@ -125,6 +135,7 @@ def write_answer(reader: Reader, expected: int) -> list[NodeValue]:
     """A status per write, as a :class:`NodeValue` without a value."""
     results_of(reader, expected, 4, "statuses")
     codes = [reader.u32() for _ in range(expected)]
+    finish(reader)
     return [NodeValue(code, status_name(code), "", None) for code in codes]
 
 
@@ -147,7 +158,9 @@ class PathTarget:
 def translate_answer(reader: Reader, expected: int) -> list[PathTarget]:
     """A target per path; none when there is none, more than one, or only part of the way."""
     results_of(reader, expected, 8, "browse results")
-    return [_path_target(reader) for _ in range(expected)]
+    targets = [_path_target(reader) for _ in range(expected)]
+    finish(reader)
+    return targets
 
 
 def _path_target(reader: Reader) -> PathTarget:
@@ -236,6 +249,7 @@ def monitor_answer(reader: Reader, expected: int) -> list[Monitored]:
         status, _, sampling_ms, _ = reader.unpack(_MONITORED)
         reader.extension_object()
         found.append(Monitored(status, sampling_ms / 1000.0))
+    finish(reader)
     return found
 
 
@@ -274,6 +288,8 @@ async def publish_answer(reader: Reader) -> Published:
         if type_id != DATA_CHANGE:
             raise WireError("a notification that nobody asked for")
         await _take_changes(Reader(body), changes)
+    reader.skip(4 * reader.count(4))  # what became of our acknowledgements
+    finish(reader)
     return Published(subscription, sequence, made_utc_s, more, notifications == 0, changes)
 
 

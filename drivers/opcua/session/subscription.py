@@ -35,6 +35,8 @@ LIFETIME_S = 10.0
 """How long the server keeps a subscription that we have abandoned."""
 QUEUE = 1
 """Of a monitored item: only the newest value counts."""
+PACE = 10.0
+"""Messages are taken at most this many times as often as wished: a server does not decide how busy we are."""
 _SEQUENCE_MAX = 0xFFFF_FFFF
 
 
@@ -71,13 +73,16 @@ class Subscription:
         now_s: Callable[[], float],
         cut: Callable[[LinkError], None],
         monitored: int,
+        pace_s: float,
     ) -> None:
+        """``pace_s`` (machine seconds) is the least time from one publish request to the next."""
         self.fault = ""
         self.values: dict[str, NodeValue] = {}
         self._ask = ask
         self._granted = granted
         self._names = names
         self._monitored = monitored
+        self._pace_s = pace_s
         self._now_s = now_s
         self._cut = cut
         self._acknowledge: list[tuple[int, int]] = []
@@ -120,6 +125,7 @@ class Subscription:
 
     async def _listen(self) -> None:
         """Send a publish request and take its answer; one at a time, so that its sending bounds the values' age."""
+        asked_s = asyncio.get_running_loop().time()
         sent_s, acknowledged = self._now_s(), self._acknowledge
         self._acknowledge = []
         with field_faults("publish", None):
@@ -132,6 +138,7 @@ class Subscription:
             message = await publish_answer(reader)
         self._check_lag(message, arrived_s)
         self._take(message, sent_s, received_s)
+        await asyncio.sleep(max(0.0, asked_s + self._pace_s - arrived_s))
 
     def _take(self, message: Published, sent_s: float, received_s: float) -> None:
         """One message, in the order of arrival."""
@@ -191,7 +198,8 @@ async def subscribe(
         problems |= await _monitor(ask, granted.id, batch, wish.interval_s)
     if problems.keys() == nodes.keys():
         raise RefusedError(f"monitor: the server monitors nothing: {next(iter(problems.values()), 'no points')}")
-    subscription = Subscription(ask, granted, list(nodes), now_s, cut, len(nodes) - len(problems))
+    monitored = len(nodes) - len(problems)
+    subscription = Subscription(ask, granted, list(nodes), now_s, cut, monitored, wish.interval_s / PACE)
     try:
         await subscription.first_values()
     except BaseException:

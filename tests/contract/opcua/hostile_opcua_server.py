@@ -10,7 +10,7 @@ import asyncio
 import socket
 import struct
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from asyncua import ua
@@ -42,6 +42,9 @@ METER = Profile(
 FIRST_NODE = 1000
 
 
+GONE = ua.DataValue(StatusCode=ua.StatusCode(ua.StatusCodes.BadNodeIdUnknown))
+
+
 class Last(bytes):
     """Sent, and then the connection is cut."""
 
@@ -67,6 +70,7 @@ class HostileServer:
         self.connections = 0
         self.writes: list[tuple[str, float]] = []
         self.obeys = True
+        self.publishes = 0
         self.publishing_s = 0.02
         self.keep_alive_count = 1
         self.next_sequence = 1
@@ -78,6 +82,7 @@ class HostileServer:
         """Honest again, showing the truth."""
         self.tamper = honest
         self.obeys = True
+        self.types = dict.fromkeys(TRUE, 11)  # Double
         self.numbers = {name: FIRST_NODE + at for at, name in enumerate(TRUE)}
         self.values = {name: shown(value) for name, value in TRUE.items()}
         self.namespaces = ["http://opcfoundation.org/UA/", "urn:maker:a", URI]
@@ -222,20 +227,23 @@ class _Connection:
         if item.NodeId.NamespaceIndex == 0:
             if item.NodeId.Identifier == ua.ObjectIds.Server_NamespaceArray:
                 return ua.DataValue(ua.Variant(self._server.namespaces, ua.VariantType.String))
-            return ua.DataValue(StatusCode=ua.StatusCode(ua.StatusCodes.BadNodeIdUnknown))
+            return GONE
         name = self._point(item.NodeId)
+        if name is None:
+            return GONE
         if item.AttributeId == ua.AttributeIds.BrowseName:
             return ua.DataValue(ua.Variant(ua.QualifiedName(name, 2), ua.VariantType.QualifiedName))
         if item.AttributeId == ua.AttributeIds.DataType:
-            return ua.DataValue(ua.Variant(ua.NodeId(11), ua.VariantType.NodeId))
+            return ua.DataValue(ua.Variant(ua.NodeId(self._server.types[name]), ua.VariantType.NodeId))
         return self._server.values[name]
 
-    def _point(self, node: ua.NodeId) -> str:
-        return next(name for name, number in self._server.numbers.items() if number == node.Identifier)
+    def _point(self, node: ua.NodeId) -> str | None:
+        return next((name for name, number in self._server.numbers.items() if number == node.Identifier), None)
 
     async def _write(self, request: Any, answer: Any) -> None:
         for item in request.Parameters.NodesToWrite:
             name, value = self._point(item.NodeId), item.Value.Value.Value
+            assert name is not None
             self._server.writes.append((name, value))
             if self._server.obeys:
                 self._server.values[name] = shown(value)
@@ -249,10 +257,13 @@ class _Connection:
 
     async def _createmonitoreditems(self, request: Any, answer: Any) -> None:
         for item in request.Parameters.ItemsToCreate:
-            self._watched[self._point(item.ItemToMonitor.NodeId)] = item.RequestedParameters.ClientHandle
+            name = self._point(item.ItemToMonitor.NodeId)
+            assert name is not None
+            self._watched[name] = item.RequestedParameters.ClientHandle
             answer.Results.append(ua.MonitoredItemCreateResult(ua.StatusCode(), 1, 20.0, 1))
 
     async def _publish(self, _request: Any, answer: Any) -> None:
+        self._server.publishes += 1
         await asyncio.sleep(self._server.publishing_s)
         values = self._server.values
         changed = {name: values[name] for name in self._watched if values[name] is not self._told.get(name)}
@@ -265,9 +276,11 @@ class _Connection:
         answer.Parameters = ua.PublishResult(9, [], False, message)
 
 
-def shown(value: float, status: int = 0, kind: ua.VariantType = ua.VariantType.Double) -> ua.DataValue:
-    """What a server shows of a value now."""
-    now = datetime.now(UTC)
+def shown(
+    value: float, status: int = 0, kind: ua.VariantType = ua.VariantType.Double, ahead_s: float = 0.0
+) -> ua.DataValue:
+    """What a server shows of a value now, by a source clock that is ``ahead_s``."""
+    now = datetime.now(UTC) + timedelta(seconds=ahead_s)
     return ua.DataValue(ua.Variant(value, kind), ua.StatusCode(status), now, now)
 
 

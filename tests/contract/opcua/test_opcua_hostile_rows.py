@@ -12,19 +12,16 @@ import random
 import struct
 import time
 import tracemalloc
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import pytest
-import pytest_asyncio
 from asyncua import ua
 from hostile_opcua_server import TRUE, Drip, HostileServer, Last, Tamper, opcua_device, shown
 
 from controller.domain.command import OutcomeState
 from controller.domain.measurement import Measurement, Quality
-from drivers.opcua import link
 from drivers.opcua.device import OpcUaDevice
-from drivers.opcua.session import subscription
 
 pytestmark = [pytest.mark.socket, pytest.mark.asyncio(loop_scope="module")]
 
@@ -33,24 +30,6 @@ POLL_S_MAX = TIMEOUT_S + 0.5  # the rest is for a busy machine
 HOT = ("Read", "Publish")
 HEAD_END = 52  # where the service's own fields begin: chunk 24, type 4, response header 24
 DELIVERIES = ("read", "subscription")
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def listening() -> AsyncIterator[HostileServer]:
-    built = HostileServer()
-    await built.start()
-    yield built
-    await built.stop()
-
-
-@pytest.fixture
-def server(listening: HostileServer, monkeypatch: pytest.MonkeyPatch) -> HostileServer:
-    monkeypatch.setattr(subscription, "QUIET_S", 0.3)
-    monkeypatch.setattr(link, "BACK_OFF_FIRST_S", 0.01)
-    monkeypatch.setattr(link, "BACK_OFF_MAX_S", 0.02)
-    monkeypatch.setattr(link, "CONNECT_S_MIN", 0.5)
-    listening.reset()
-    return listening
 
 
 def put(chunk: bytes, at: int, patch: bytes) -> bytes:
@@ -124,6 +103,15 @@ TAMPERED: dict[str, tuple[Tamper, str]] = {
     "diagnostics without end": (on(lambda c: resized(c[:44] + b"\x40" * 50_000)), "without end"),
     "a header on top": (on(lambda c: put(c, 50, b"\x05")), "additional header"),
     "an answer that ends early": (on(lambda c: resized(c[:-30])), "error"),
+    "the session is not known": (on(lambda c: more(c, 40, 0x8025_0000)), "BadSessionIdInvalid"),
+    "the channel is not known": (on(lambda c: more(c, 40, 0x8022_0000)), "BadSecureChannelIdInvalid"),
+    "too busy": (on(lambda c: more(c, 40, 0x8010_0000)), "BadTcpServerTooBusy|BadTooManyPublishRequests|server says"),
+    "a huge text in the header": (on(lambda c: resized(c[:45] + struct.pack("<ii", 1, 0x7FFF_FFFF) + c[49:])), ""),
+    "a thousand texts in the header": (
+        on(lambda c: resized(c[:45] + struct.pack("<i", 1000) + bytes(4000))),
+        "strings",
+    ),
+    "an answer twice as long": (on(lambda c: resized(c + c[24:])), "bytes follow the answer"),
     "an answer of zeros": (on(lambda c: put(c, 24, bytes(len(c) - 24))), ""),
 }
 
@@ -148,6 +136,8 @@ VALUES = {
     "a smaller type": Shown(shown(51.0, 0, ua.VariantType.Float), Quality.BAD, "expected Double"),
     "a text": Shown(ua.DataValue(ua.Variant("51", ua.VariantType.String)), Quality.BAD, "expected Double"),
     "an array": Shown(ua.DataValue(ua.Variant([51.0], ua.VariantType.Double)), Quality.BAD, "expected Double"),
+    "a long text": Shown(ua.DataValue(ua.Variant("x" * 50_000, ua.VariantType.String)), Quality.BAD, "expected Double"),
+    "older than what was known": Shown(shown(51.0, ahead_s=-7200.0), Quality.UNCERTAIN, "source time went back by 72"),
     "nothing": Shown(ua.DataValue(ua.Variant()), Quality.BAD, "expected Double"),
 }
 
@@ -231,10 +221,14 @@ async def test_a_doubtful_value_is_not_good_and_the_others_are(server: HostileSe
     await device.aclose()
 
 
-async def test_a_message_of_a_subscription_that_was_lost_ends_the_session(server: HostileServer) -> None:
+@pytest.mark.parametrize("step", [1, -1], ids=["lost", "come twice"])
+async def test_a_message_of_a_subscription_that_is_out_of_turn_ends_the_session(
+    server: HostileServer, step: int
+) -> None:
     device = opcua_device(server.port, "subscription", TIMEOUT_S)
     await good(device)
-    server.next_sequence += 1
+    server.next_sequence += step
+    server.values["u_v"] = shown(TRUE["u_v"])
     await reasons(device, "values were lost")
     await good(device)
     assert device.counts()["connects"] == 2

@@ -1,0 +1,107 @@
+"""OPC UA servers whose every message is well formed and whose behaviour over time is not."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+from asyncua import ua
+from hostile_opcua_server import TRUE, HostileServer, opcua_device, shown
+from test_opcua_hostile_rows import DELIVERIES, ERROR, HEAD_END, TIMEOUT_S, good, poll, put, reasons
+
+from drivers.opcua.session import session as session_module
+
+pytestmark = [pytest.mark.socket, pytest.mark.asyncio(loop_scope="module")]
+
+
+async def test_a_server_that_answers_at_once_does_not_decide_how_busy_we_are(server: HostileServer) -> None:
+    device = opcua_device(server.port, "subscription", TIMEOUT_S)
+    await good(device)
+    server.publishing_s, asked, started_s = 0.0, server.publishes, time.monotonic()
+    try:
+        await asyncio.sleep(0.4)
+        assert server.publishes - asked <= (time.monotonic() - started_s) / 0.01 + 2.0, "ten times as often as wished"
+        await good(device)
+    finally:
+        server.publishing_s = 0.02
+    await device.aclose()
+
+
+async def test_values_of_which_more_are_promised_for_ever_grow_old(server: HostileServer) -> None:
+    def more_to_come(service: str, chunk: bytes) -> bytes:
+        return put(chunk, HEAD_END + 8, b"\x01") if service == "Publish" else chunk
+
+    device = opcua_device(server.port, "subscription", TIMEOUT_S)
+    await good(device)
+    server.tamper = more_to_come
+    await asyncio.sleep(0.1)
+    first = (await poll(device))["p_w"].measured_at_s
+    await asyncio.sleep(0.2)
+    assert (await poll(device))["p_w"].measured_at_s == first
+    await device.aclose()
+
+
+@pytest.mark.parametrize("delivery", DELIVERIES)
+@pytest.mark.parametrize("ahead_s", [3600.0, -3600.0], ids=["on", "back"])
+async def test_a_clock_that_is_set_costs_a_sample_and_no_value(
+    server: HostileServer, delivery: str, ahead_s: float
+) -> None:
+    device = opcua_device(server.port, delivery, TIMEOUT_S)
+    await good(device)
+    for ahead in (ahead_s, 0.0):
+        for _ in range(8):
+            server.values = {name: shown(value, ahead_s=ahead) for name, value in TRUE.items()}
+            await asyncio.sleep(0.05)
+            points = await poll(device)
+        assert all(point.usable for point in points.values()), points["p_w"].reason
+    assert device.counts()["connects"] == 1
+    await device.aclose()
+
+
+async def test_a_channel_that_is_not_renewed_is_made_anew(server: HostileServer) -> None:
+    refused = ERROR.replace(b"over", b"none")
+    for refusal in (lambda _c: refused, lambda _c: b"", lambda _c: None, lambda c: c[:-5]):
+        device = opcua_device(server.port, "read", TIMEOUT_S)
+        await good(device)
+        session = device._link._session
+        assert session is not None
+        session._renew_at_s = 0.0
+        server.tamper = lambda service, chunk, refusal=refusal: (  # type: ignore[misc]
+            refusal(chunk) if service == "OpenSecureChannel" else chunk
+        )
+        await poll(device)
+        server.reset()
+        await good(device)
+        await device.aclose()
+
+
+async def test_a_point_that_comes_back_as_another_type_is_bad_and_says_so(server: HostileServer) -> None:
+    for delivery in DELIVERIES:
+        device = opcua_device(server.port, delivery, TIMEOUT_S)
+        await good(device)
+        server.types["p_w"] = 10  # Float
+        server.values["p_w"] = shown(51.0, 0, ua.VariantType.Float)
+        server.cut_everyone()
+        await reasons(device, "has DataType Float; expected Double")
+        assert (await poll(device))["u_v"].usable
+        server.reset()
+        server.cut_everyone()
+        await good(device)
+        await device.aclose()
+
+
+async def test_a_node_that_vanishes_is_bad_and_is_found_where_it_comes_back(
+    server: HostileServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session_module, "RESOLVE_AGAIN_S", 0.05)
+    device = opcua_device(server.port, "read", TIMEOUT_S)
+    await good(device)
+    gone = server.numbers.pop("p_w")
+    await reasons(device, "BadNodeIdUnknown")
+    assert (await poll(device))["u_v"].usable
+    await reasons(device, "p_w is not on the server")
+    server.numbers["p_w"] = gone + 100
+    await good(device)
+    assert device.counts()["connects"] == 1
+    await device.aclose()
