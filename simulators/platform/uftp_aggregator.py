@@ -1,7 +1,7 @@
 """An aggregator on the flexibility market (UFTP), made of the public Shapeshifter library's own service.
 
 It answers every request with one offer at its price, takes every order, and remembers all that it was told. It can be
-made to misbehave: offers that arrive twice, or more power than was asked for.
+made to misbehave: offers that arrive twice, more power than was asked for, or answers to orders that get lost.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ class Manners:
     min_activation: float = 0.1
     offers_twice: bool = False
     exaggerates: float = 1.0
+    loses_answers: int = 0
     currency: str = "EUR"
 
 
@@ -119,11 +120,16 @@ class Aggregator(ShapeshifterAgrService):  # type: ignore[misc]
         return round(size if limit > 0 else -size)
 
     def process_flex_order(self, message: Any) -> None:
-        """Take it."""
+        """Take it; a copy is answered as one (UFTP 3.1, "Message validation")."""
+        copies = sum(getattr(m, "message_id", "") == message.message_id for m in self.heard.messages)
         self.heard.add(message)
+        if copies < self.manners.loses_answers:
+            return
         taken = uftp.FlexOrderResponse(
             conversation_id=message.conversation_id, flex_order_message_id=message.message_id
         )
+        if copies:
+            taken.rejection_reason = "Already Submitted"
         self.send(message.sender_domain, taken)
 
     def send(self, recipient: str, message: Any) -> None:

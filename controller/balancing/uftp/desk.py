@@ -38,6 +38,7 @@ from controller.planning.settlement import OrderSettlement
 HOUR_S = 3600.0
 DELIVER_S = 3600.0  # UFTP 3.1, "Transmission": tried for at least an hour
 NAME_MAX = 80
+ALREADY_SUBMITTED = "Already Submitted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +160,7 @@ class Desk:
         with self._memory.transaction():
             self._memory.hear(heard)
             if isinstance(said, Answer) and not verdict.reason:
-                self._memory.answered(said.reference_id, "accepted" if said.accepted else f"rejected: {said.reason}")
+                self._memory.answered(said.reference_id, _verdict(said))
             if isinstance(said, Portfolio) and not verdict.reason:
                 self._memory.set_portfolio(said.participants)
             if head is not None and verdict.sender == head.sender:
@@ -168,7 +169,7 @@ class Desk:
     def _answer(self, verdict: Verdict, head: Head, at_utc_s: float) -> None:
         """The …Response; a copy of an accepted message is answered as accepted again and acted on no second time."""
         ours = self._head(head.sender, at_utc_s, head.conversation_id)
-        reason = "" if verdict.reason == "Already Submitted" else verdict.reason
+        reason = "" if verdict.reason == ALREADY_SUBMITTED else verdict.reason
         answer = writing.write_answer(ours, verdict.kind, head.message_id, reason)
         if answer is not None:
             self._queue(answer, ours, head.message_id, at_utc_s + DELIVER_S)
@@ -301,6 +302,12 @@ class Desk:
         value = read_payload(wire.parse(heard.payload))
         assert isinstance(value, Prognosis | MeterDay)
         return value
+
+
+def _verdict(said: Answer) -> str:
+    """A copy of what was accepted counts as accepted, whatever it is answered (UFTP 3.1, "Message validation")."""
+    accepted = said.accepted or said.reason.startswith(ALREADY_SUBMITTED)
+    return "accepted" if accepted else f"rejected: {said.reason}"
 
 
 def _revised(said: Prognosis | MeterDay) -> tuple[str, str]:

@@ -30,6 +30,7 @@ from controller.balancing.uftp.desk import Desk
 from controller.balancing.uftp.endpoint import Endpoint
 from controller.balancing.uftp.memory import Memory, Said
 from controller.balancing.uftp.planner import Moved, ask_who_is_active, move
+from controller.balancing.uftp.reminders import KINDS, Reminders
 from controller.balancing.uftp.rounds import Rounds
 from controller.balancing.uftp.sender import Sender
 from controller.balancing.uftp.values import day_of
@@ -86,6 +87,7 @@ class MarketLink:
         self._standing: _Standing | None = None
         self._troubles: dict[str, str] = {}
         self._short: dict[str, str] = {}
+        self._reminders = Reminders()
 
     async def open(self) -> None:
         """Open the memory, then listen. Raises OSError or sqlite3.Error."""
@@ -241,10 +243,19 @@ class MarketLink:
 
     async def _waiting(self) -> list[Said]:
         try:
+            for said in await self._ask(self._said_again):
+                _log.warning("market.unanswered", to=said.recipient, kind=said.kind, subject=said.message_id)
             return await self._ask(self._memory.waiting)
         except sqlite3.Error as error:
             self._tell("memory", str(error))
             return []
+
+    def _said_again(self) -> list[Said]:
+        """What arrived and was not answered goes out once more."""
+        due = self._reminders.due(self._memory.unanswered(KINDS, utc_s(self._clock)), self._clock.now_s())
+        for said in due:
+            self._memory.say_again(said.message_id)
+        return due
 
     async def _attempted(self, message_id: str, fate: str) -> None:
         try:

@@ -8,6 +8,7 @@ attempt and sent with the same id until it has arrived.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,7 @@ CREATE TABLE IF NOT EXISTS said (
   attempts INTEGER NOT NULL DEFAULT 0, answer TEXT NOT NULL DEFAULT ''
 );
 CREATE INDEX IF NOT EXISTS said_unsent ON said (fate) WHERE fate = '';
+CREATE INDEX IF NOT EXISTS said_unanswered ON said (answer, fate) WHERE answer = '';
 CREATE INDEX IF NOT EXISTS said_reference ON said (reference, kind);
 CREATE TABLE IF NOT EXISTS turned_away (
   status INTEGER NOT NULL, sender TEXT NOT NULL, count INTEGER NOT NULL, first_utc_s REAL NOT NULL,
@@ -227,6 +229,18 @@ class Memory:
     def waiting(self) -> list[Said]:
         """Our messages that have not arrived, in the order in which they were said, whatever the clock did."""
         return [Said(*row) for row in self._db.execute(f"SELECT {_SAID} FROM said WHERE fate = '' ORDER BY rowid")]
+
+    def unanswered(self, kinds: Sequence[str], now_utc_s: float) -> list[Said]:
+        """Our messages of these kinds that arrived, were not answered, and are not too late yet; oldest first."""
+        marks = ", ".join("?" * len(kinds))
+        query = f"SELECT {_SAID} FROM said WHERE fate = 'delivered' AND answer = '' AND until_utc_s > ?"
+        rows = self._db.execute(f"{query} AND kind IN ({marks}) ORDER BY rowid", (now_utc_s, *kinds))
+        return [Said(*row) for row in rows]
+
+    def say_again(self, message_id: str) -> None:
+        """Let a message that was delivered wait once more, as it is."""
+        with self.transaction():
+            self._db.execute("UPDATE said SET fate = '' WHERE message_id = ? AND answer = ''", (message_id,))
 
     def attempted(self, message_id: str, fate: str) -> None:
         """One more attempt; ``fate`` empty when it will be tried again."""

@@ -23,6 +23,7 @@ _log = structlog.get_logger()
 
 ATTEMPT_S = 10.0
 WAIT_FIRST_S, WAIT_MOST_S = 2.0, 300.0
+LOOK_S = 30.0  # at least so often: an answer may be overdue
 TRY_AGAIN = (404, 408, 429)
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
@@ -71,7 +72,7 @@ class Sender:
             await self.send_waiting(self._clock.utc().timestamp())
             wait_s = min((t.until_s for t in self._troubles.values()), default=float("inf")) - self._clock.now_s()
             try:
-                async with asyncio.timeout(self._clock.real_s(min(max(wait_s, 0.1), WAIT_MOST_S))):
+                async with asyncio.timeout(self._clock.real_s(min(max(wait_s, 0.1), LOOK_S))):
                     await self._more.wait()
             except TimeoutError:
                 continue
