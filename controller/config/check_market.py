@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
-from controller.config.convert_market import split_host
+from controller.config.convert_market import clock_s, split_host
 from controller.config.draft import Draft
 from controller.config.finding import Path, show
 from controller.config.schema import SiteFile
@@ -15,6 +16,7 @@ from controller.config.schema_market import MarketModel, ParticipantModel
 from controller.domain.market import DESK
 
 _HERE = ("localhost", "127.0.0.1", "::1")
+_ENTITY = re.compile(r"ea1\.[0-9]{4}-[0-9]{2}\..{1,244}:.{1,244}|ean\.[0-9]{12,34}")
 _KEY_BYTES = (32, 64)  # the signing key alone, or with the encryption key that the protocol puts behind it
 
 
@@ -25,6 +27,8 @@ def check_market(draft: Draft, file: SiteFile) -> None:
         return
     _check_files(draft, block)
     _check_zone(draft, block)
+    _check_contracts(draft, block)
+    _check_connections(draft, block)
     if block.by_portfolio and not any(one.role == "CRO" for one in block.participants):
         message = "nobody would ever be listed"
         draft.report(("market", "by_portfolio"), "true", "a participant of role CRO with it", message)
@@ -39,6 +43,38 @@ def check_market(draft: Draft, file: SiteFile) -> None:
         _check_participant(draft, file, path, one)
         for unit in one.units:
             _check_once(draft, (*path, "units"), f"unit {unit}", seen)
+
+
+def _check_contracts(draft: Draft, block: MarketModel) -> None:
+    aggregators = {one.domain for one in block.participants if one.role == "AGR"}
+    seen: dict[str, str] = {}
+    for index, one in enumerate(block.contracts):
+        path: Path = ("market", "contracts", index)
+        _check_once(draft, (*path, "id"), one.id, seen)
+        if one.participant not in aggregators:
+            draft.report(
+                (*path, "participant"), show(one.participant), "an aggregator of this market", "nobody else has"
+            )
+        if (one.more_kw or 0.0) * (one.less_kw or 0.0) != 0.0 or not (one.more_kw or one.less_kw):
+            draft.report(path, "none or both", "one of more_kw and less_kw above 0", "nobody knows what is reserved")
+        if not clock_s(one.begin) < clock_s(one.end):
+            draft.report((*path, "end"), show(one.end), f"later than {one.begin}", "it would reserve nothing")
+        ahead_h = (clock_s("24:00") - clock_s(one.release_by) + clock_s(one.begin)) / 3600.0
+        if block.horizon_h < ahead_h:
+            message = "nothing of it could be released: nobody looks so far ahead"
+            draft.report((*path, "release_by"), show(one.release_by), f"market.horizon_h above {ahead_h:g}", message)
+
+
+def _check_connections(draft: Draft, block: MarketModel) -> None:
+    for index, address in enumerate(block.connections):
+        if not _ENTITY.fullmatch(address):
+            path: Path = ("market", "connections", index)
+            draft.report(
+                path, show(address), "ean. and 12 to 34 digits, or ea1.…", "no reference operator would take it"
+            )
+    if block.connections and not any(one.role == "CRO" for one in block.participants):
+        expected = "a participant of role CRO with them"
+        draft.report(("market", "connections"), f"{len(block.connections)}", expected, "nobody would be told")
 
 
 def _check_files(draft: Draft, block: MarketModel) -> None:

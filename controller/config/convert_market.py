@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from controller.config.schema import SiteFile
-from controller.config.schema_market import MarketModel, ParticipantModel
+from controller.config.schema_market import ContractModel, MarketModel, ParticipantModel
 from controller.domain.budget import Allowance
-from controller.domain.market import Market, Marketplace, Participant, Timetable, Wire, desk_for
+from controller.domain.market import Contract, Market, Marketplace, Participant, Timetable, Wire, desk_for
 
 _MIN_S, _HOUR_S = 60.0, 3600.0
 
@@ -55,6 +55,28 @@ def _rules(block: MarketModel, site_zone: str) -> Market:
         by_portfolio=block.by_portfolio,
         penalty_factor=block.penalty_factor,
         participants={one.domain: _participant(one) for one in block.participants},
+        contracts=tuple(_contract(one) for one in block.contracts),
+        connections=block.connections,
+        redispatch_by=block.redispatch_by,
+    )
+
+
+def clock_s(text: str) -> float:
+    """Seconds since midnight of ``HH:MM``."""
+    hours, minutes = text.split(":")
+    return int(hours) * _HOUR_S + int(minutes) * _MIN_S
+
+
+def _contract(one: ContractModel) -> Contract:
+    return Contract(
+        id=one.id,
+        participant=one.participant,
+        change_w=((one.more_kw or 0.0) - (one.less_kw or 0.0)) * 1e3,
+        from_s=clock_s(one.begin),
+        to_s=clock_s(one.end),
+        release_s=clock_s(one.release_by),
+        working_days=one.days != "weekend",
+        weekends=one.days != "working",
     )
 
 

@@ -9,6 +9,8 @@ from controller.config.schema_platform import FILE_PATH
 
 _DOMAIN = ("a domain name", r"^([a-z0-9]+(-[a-z0-9]+)*\.)+[a-z]{2,}$")
 _KEY = ("base64, with or without cs1. before it", r"^(cs1\.)?[A-Za-z0-9+/]{43,86}={0,2}$")
+_CLOCK = ("HH:MM in quarter hours", r"^([01][0-9]|2[0-3]):(00|15|30|45)$")
+_CLOCK_END = ("HH:MM in quarter hours, up to 24:00", r"^(([01][0-9]|2[0-3]):(00|15|30|45)|24:00)$")
 _EA1 = ("ea1.year-month.reversed domain:name", r"^ea1\.[0-9]{4}-[0-9]{2}\.[a-z0-9.-]{1,244}:[a-z0-9.:_-]{1,244}$")
 
 
@@ -28,6 +30,19 @@ class ParticipantModel(Strict):
     )
     meters: tuple[str, ...] = series("a list of EANs", 500, "Meters that it may send readings of.")
     barred: bool = about("Known, but refused whatever it says.", False)
+
+
+class ContractModel(Strict):
+    """Flexibility that a participant keeps ready by a bilateral contract; what a day does not need is released."""
+
+    id: str = text("as agreed", r"^[^\s]{1,60}$", "ContractID.")
+    participant: str = text(*_DOMAIN, "Who keeps it ready.")
+    more_kw: float | None = number("kW", 0, 10_000_000, "Reserved: more consumption, or less generation.", None)
+    less_kw: float | None = number("kW", 0, 10_000_000, "Reserved: less consumption, or more generation.", None)
+    begin: str = text(*_CLOCK, "First quarter hour of the day that it is reserved in.")
+    end: str = text(*_CLOCK_END, "When the reservation of the day ends.")
+    days: Literal["all", "working", "weekend"] = about("Days that it is reserved on.", "all")
+    release_by: str = text(*_CLOCK, "Until when, on the day before, what is not needed may be released.")
 
 
 class MarketModel(Strict):
@@ -54,6 +69,11 @@ class MarketModel(Strict):
         *FILE_PATH, "Authorities that may vouch for participants (PEM); left out: the system's.", None
     )
     participants: tuple[ParticipantModel, ...] = about("Who takes part.")
+    contracts: tuple[ContractModel, ...] = about("Bilateral contracts.", ())
+    connections: tuple[str, ...] = series(
+        "a list of entity addresses", 5000, "Connections (ean.… or ea1.…) that reference operators are told of."
+    )
+    redispatch_by: Literal["AGR", "DSO"] = about("Who balances what is ordered, as the operators are told.", "AGR")
     by_portfolio: bool = about("Ask only those whom the reference operator lists at the congestion point.", False)
     price_max: float = number("of the currency", 0, 10_000_000, "Highest price of one offer; above: a mistake.", 1e6)
     shortfall_eur_per_mwh: float = number(

@@ -35,11 +35,30 @@ class Participant:
 
 
 @dataclass(frozen=True, slots=True)
+class Contract:
+    """Flexibility that a participant keeps ready for us by a bilateral contract (USEF: FlexOption).
+
+    ``change_w`` (load convention, against its baseline) from ``from_s`` to ``to_s`` of local days, seconds since
+    midnight; on the day before, until ``release_s``, what is not needed is released.
+    """
+
+    id: str
+    participant: str
+    change_w: float
+    from_s: float
+    to_s: float
+    release_s: float
+    working_days: bool = True
+    weekends: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Market:
     """The rules. Times in seconds; ``stale_s`` is how old a message may be, ``ahead_s`` how far its clock may be fast.
 
     With ``by_portfolio`` an aggregator takes part only while the common reference operator lists it at the congestion
-    point; otherwise being known is enough. ``price_max`` bounds the price of one option.
+    point; otherwise being known is enough. ``price_max`` bounds the price of one option. ``connections`` are what the
+    reference operators are told to be behind the congestion point, and that ``redispatch_by`` balances what is ordered.
     """
 
     domain: str
@@ -55,6 +74,9 @@ class Market:
     by_portfolio: bool = False
     penalty_factor: float = 1.5
     participants: Mapping[str, Participant] = field(default_factory=dict)
+    contracts: tuple[Contract, ...] = ()
+    connections: tuple[str, ...] = ()
+    redispatch_by: str = "AGR"
 
 
 @dataclass(frozen=True, slots=True)

@@ -132,6 +132,14 @@ class Aggregator(ShapeshifterAgrService):  # type: ignore[misc]
             taken.rejection_reason = "Already Submitted"
         self.send(message.sender_domain, taken)
 
+    def process_flex_reservation_update(self, message: Any) -> None:
+        """Be content with what stays reserved."""
+        self.heard.add(message)
+        taken = uftp.FlexReservationUpdateResponse(
+            conversation_id=message.conversation_id, flex_reservation_update_message_id=message.message_id
+        )
+        self.send(message.sender_domain, taken)
+
     def send(self, recipient: str, message: Any) -> None:
         """To the DSO, stamped with this world's time."""
         message.time_stamp = message.time_stamp or self._utc().isoformat()
@@ -141,7 +149,6 @@ class Aggregator(ShapeshifterAgrService):  # type: ignore[misc]
         """Remember."""
         self.heard.add(message)
 
-    process_flex_reservation_update = process_flex_settlement
     process_flex_offer_response = process_flex_settlement
     process_flex_offer_revocation_response = process_flex_settlement
     process_d_prognosis_response = process_flex_settlement

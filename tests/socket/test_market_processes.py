@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import signal
-import socket
 import subprocess
 import sys
 import time
-from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -15,9 +13,8 @@ from pathlib import Path
 
 import pytest
 from field_processes import SITE, SPEED, Bench, Lines, bench, end
-from nacl.bindings import crypto_sign_seed_keypair
+from uftp_wire_kit import AGR, DSO, KEYS, endpoint_on, free_port
 
-from controller.balancing.uftp.endpoint import PATH
 from controller.balancing.uftp.memory import Memory
 from controller.clock import SystemClock
 from controller.config.find import find_site
@@ -26,7 +23,6 @@ from simulators.platform.uftp_aggregator import Aggregator, Manners
 
 pytestmark = pytest.mark.socket
 
-DSO, AGR = "dso.example.com", "agr.example.com"
 STARTS = datetime(2026, 6, 15, 11, 40, tzinfo=UTC)  # five minutes before the quarter hour that is traded
 LAG = timedelta(minutes=3)  # of the aggregator's clock: processes take a while to start
 MARKET = """
@@ -42,19 +38,8 @@ market:
   horizon_h: 2
   shortfall_eur_per_mwh: 20000
   participants:
-    - {{domain: {agr}, endpoint: "http://127.0.0.1:{agr_port}{path}", public_key: {public}, max_kw: 150, units: [BAT]}}
+    - {{domain: {agr}, endpoint: "{agr_endpoint}", public_key: {public}, max_kw: 150, units: [BAT]}}
 """
-
-
-def keys(seed: int) -> tuple[str, str]:
-    public, secret = crypto_sign_seed_keypair(bytes([seed]) * 32)
-    return b64encode(public).decode(), b64encode(secret).decode()
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 class Trade:
@@ -64,9 +49,9 @@ class Trade:
         self.folder, self._port, self._agr_port = folder, port, agr_port
         self.site = folder / "site.yaml"
         key = folder / "market.key"
-        key.write_text(keys(1)[1], "ascii")
-        fields = {"dso": DSO, "agr": AGR, "port": port, "agr_port": agr_port, "path": PATH}
-        block = MARKET.format(**fields, key=key, public=keys(2)[0])
+        key.write_text(KEYS[DSO][1], "ascii")
+        fields = {"dso": DSO, "agr": AGR, "port": port, "agr_endpoint": endpoint_on(agr_port)}
+        block = MARKET.format(**fields, key=key, public=KEYS[AGR][0])
         # A limit far below what the roofs give at noon: nobody has to look closely to see the need.
         narrow = find_site(SITE).read_text("utf-8").replace("- branch: TX\n", "- {branch: TX, i_max_a: 450}\n", 1)
         self.site.write_text(narrow + block, "utf-8")
@@ -84,10 +69,10 @@ class Trade:
     def aggregator(self) -> Aggregator:
         return Aggregator(
             AGR,
-            keys(2)[1],
+            KEYS[AGR][1],
             Manners(50_000, 80.0),
-            key_of=lambda *_: keys(1)[0],
-            endpoint_of=lambda *_: f"http://127.0.0.1:{self._port}{PATH}",
+            key_of=lambda *_: KEYS[DSO][0],
+            endpoint_of=lambda *_: endpoint_on(self._port),
             port=self._agr_port,
             utc=lambda: self.clock.utc() - LAG,
         )

@@ -3,104 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import ssl
-from base64 import b64encode
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from nacl.bindings import crypto_sign_seed_keypair
+from uftp_wire_kit import AGR, CRO, DSO, KEYS, POINT, ZONE, Bench, bench, endpoint_on, free_port, market, until
 
-from controller.balancing.uftp import wire
-from controller.balancing.uftp.desk import Desk, Verdict
-from controller.balancing.uftp.endpoint import PATH, Endpoint
-from controller.balancing.uftp.market import Market, Participant
-from controller.balancing.uftp.memory import Memory
+from controller.balancing.uftp.endpoint import PATH
+from controller.balancing.uftp.planner import publish_portfolio
+from controller.balancing.uftp.reminders import FIRST_S, KINDS, Reminders
 from controller.balancing.uftp.sender import Sender
-from controller.balancing.uftp.values import Order, Request, Wanted, day_of
+from controller.balancing.uftp.values import Order, Request, Reservation, Wanted, day_of
 from controller.clock import SystemClock
 from controller.planning.settlement import Tariff, settle_order
 from simulators.platform.uftp_aggregator import Aggregator, Manners
+from simulators.platform.uftp_operator import Operator
 
 pytestmark = pytest.mark.socket
-
-DSO, AGR = "dso.example.com", "agr.example.com"
-POINT, ZONE = "ea1.2026-01.com.example:primary-1", "Europe/London"
-
-
-def keys(seed: int) -> tuple[str, str]:
-    public, secret = crypto_sign_seed_keypair(bytes([seed]) * 32)
-    return b64encode(public).decode(), b64encode(secret).decode()
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
-
-
-@dataclass
-class Bench:
-    """A desk with both ends of its wire, and what it thought of each message."""
-
-    desk: Desk
-    memory: Memory
-    sender: Sender
-    endpoint: Endpoint
-    verdicts: list[Verdict]
-    clock: SystemClock
-
-    def now_s(self) -> float:
-        return self.clock.utc().timestamp()
-
-
-@asynccontextmanager
-async def bench(folder: Path, agr_port: int) -> AsyncIterator[Bench]:
-    """Everything of the DSO's side on one loop, its memory too: a real one has a thread."""
-    clock, memory, verdicts = SystemClock(), Memory(folder), []
-    who = Participant(AGR, "AGR", f"http://127.0.0.1:{agr_port}{PATH}", keys(2)[0], 5e6)
-    desk = Desk(Market(DSO, POINT, 900, ZONE, participants={AGR: who}), memory)
-
-    async def receive(body: bytes) -> int:
-        try:
-            verdicts.append(desk.hear(body, clock.utc().timestamp()))
-        except wire.Unreadable as error:
-            return error.status
-        sender.wake()
-        return 200
-
-    async def waiting() -> list:
-        return memory.waiting()
-
-    async def attempted(message_id: str, fate: str) -> None:
-        memory.attempted(message_id, fate)
-
-    def seal(text: bytes) -> bytes:
-        return wire.seal(text, DSO, keys(1)[1])
-
-    sender = Sender(waiting, attempted, seal, lambda: desk.market.participants, clock)
-    endpoint = Endpoint("127.0.0.1", 0, receive)
-    await endpoint.open()
-    running = asyncio.create_task(sender.run())
-    try:
-        yield Bench(desk, memory, sender, endpoint, verdicts, clock)
-    finally:
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
-        await endpoint.aclose()
-        memory.close()
 
 
 def aggregator(dso_port: int, port: int, manners: Manners) -> Aggregator:
     return Aggregator(
         AGR,
-        keys(2)[1],
+        KEYS[AGR][1],
         manners,
-        key_of=lambda *_: keys(1)[0],
-        endpoint_of=lambda *_: f"http://127.0.0.1:{dso_port}{PATH}",
+        key_of=lambda *_: KEYS[DSO][0],
+        endpoint_of=lambda *_: endpoint_on(dso_port),
         port=port,
     )
 
@@ -109,12 +38,6 @@ def request_soon(now_s: float) -> Request:
     day = day_of(now_s + 86400.0, 900, ZONE, POINT)
     first = 48  # noon of tomorrow, at whatever time of the day this runs
     return Request(day, 1, now_s + 1800.0, tuple(Wanted(isp, True, 0, 800_000) for isp in (first, first + 1)))
-
-
-async def until(condition, timeout_s: float = 10.0) -> None:
-    async with asyncio.timeout(timeout_s):
-        while not condition():  # noqa: ASYNC110 - what is waited for is on the disk
-            await asyncio.sleep(0.02)
 
 
 async def test_request_offer_order_and_settlement_with_the_librarys_own_service(tmp_path: Path) -> None:
@@ -129,7 +52,8 @@ async def test_request_offer_order_and_settlement_with_the_librarys_own_service(
         assert ours.memory.verify() == ""
 
 
-async def a_whole_conversation(ours: Bench, agr: Aggregator) -> None:
+async def ordered(ours: Bench) -> tuple[str, Order]:
+    """Ask for tomorrow, and order what is offered; the order's message id."""
     asked = request_soon(ours.now_s())
     sent = ours.desk.ask(asked, ours.now_s())[AGR]
     ours.sender.wake()
@@ -142,9 +66,14 @@ async def a_whole_conversation(ours: Bench, agr: Aggregator) -> None:
     order = Order(offer.day, "O-1", offer.head.message_id, option.reference, option.price, "EUR", 1.0, option.power_w)
     order_id = ours.desk.order(offer, order, ours.now_s())
     ours.sender.wake()
+    return order_id, order
+
+
+async def a_whole_conversation(ours: Bench, agr: Aggregator) -> None:
+    order_id, order = await ordered(ours)
     (taken,) = await asyncio.to_thread(agr.heard.wait_for, "FlexOrder")
     assert (taken.message_id, taken.order_reference, taken.isps[0].power) == (order_id, "O-1", 500_000)
-    await until(lambda: ours.desk.orders(asked.day.period)[0][0].answer == "accepted")
+    await until(lambda: ours.desk.orders(order.day.period)[0][0].answer == "accepted")
     (answer,) = await asyncio.to_thread(agr.heard.wait_for, "FlexOfferResponse")
     assert answer.result == "Accepted"
     periods = [(isp, 0.0, w, w) for isp, w in sorted(order.ordered_w.items())]
@@ -183,6 +112,52 @@ async def test_a_message_waits_for_a_participant_that_is_away(tmp_path: Path) ->
             assert len(await asyncio.to_thread(agr.heard.wait_for, "FlexRequest")) == 1
         finally:
             await asyncio.to_thread(agr.stop)
+
+
+async def test_an_order_whose_answer_was_lost_is_said_again_and_answered_as_a_copy(tmp_path: Path) -> None:
+    port = free_port()
+    async with bench(tmp_path, port) as ours:
+        agr = aggregator(ours.endpoint.port, port, Manners(500_000, 80.0, loses_answers=1))
+        await asyncio.to_thread(agr.run_in_thread)
+        try:
+            order_id, order = await ordered(ours)
+            await asyncio.to_thread(agr.heard.wait_for, "FlexOrder")
+            await until(lambda: ours.memory.unanswered(KINDS, ours.now_s()))
+            reminders = Reminders()
+            assert reminders.due(ours.memory.unanswered(KINDS, ours.now_s()), 0.0) == []
+            for said in reminders.due(ours.memory.unanswered(KINDS, ours.now_s()), FIRST_S):
+                ours.memory.say_again(said.message_id)
+            ours.sender.wake()
+            copies = await asyncio.to_thread(agr.heard.wait_for, "FlexOrder", 2)
+            assert {copy.message_id for copy in copies} == {order_id}
+            await until(lambda: ours.desk.orders(order.day.period)[0][0].answer == "accepted")
+            assert ours.memory.unanswered(KINDS, ours.now_s()) == []
+        finally:
+            await asyncio.to_thread(agr.stop)
+
+
+async def test_a_reservation_and_a_portfolio_are_taken_by_the_librarys_own_services(tmp_path: Path) -> None:
+    port, cro_port = free_port(), free_port()
+    known = market(port, cro_port).participants
+    async with bench(tmp_path, port, participants=known, connections=("ean.871685900012636543",)) as ours:
+        agr = aggregator(ours.endpoint.port, port, Manners(500_000, 80.0))
+        cro = Operator(CRO, KEYS[CRO][1], lambda *_: KEYS[DSO][0], lambda *_: endpoint_on(ours.endpoint.port), cro_port)
+        for service in (agr, cro):
+            await asyncio.to_thread(service.run_in_thread)
+        try:
+            day = day_of(ours.now_s() + timedelta(days=1).total_seconds(), 900, ZONE, POINT)
+            ours.desk.reserve(AGR, Reservation(day, "C-7", f"C-7/{day.period}", {66: 400e3, 67: 0.0}), ours.now_s())
+            publish_portfolio(ours.desk, day.period, ours.now_s())
+            ours.sender.wake()
+            (kept,) = await asyncio.to_thread(agr.heard.wait_for, "FlexReservationUpdate")
+            assert [(isp.start, isp.power) for isp in kept.isps] == [(66, 400_000), (67, 0)]
+            (told,) = await asyncio.to_thread(cro.heard.wait_for, "DsoPortfolioUpdate")
+            assert told.congestion_points[0].connections[0].entity_address == "ean.871685900012636543"
+            both = (kept.message_id, told.message_id)
+            await until(lambda: [ours.memory.sent(x).answer for x in both] == ["accepted"] * 2)
+        finally:
+            for service in (agr, cro):
+                await asyncio.to_thread(service.stop)
 
 
 async def said_to(port: int, raw: bytes) -> bytes:

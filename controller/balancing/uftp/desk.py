@@ -10,7 +10,7 @@ import math
 import uuid
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
@@ -18,9 +18,18 @@ from controller.balancing.uftp import wire, writing
 from controller.balancing.uftp.guard import Arrived, Asked, Remembered, check, check_head
 from controller.balancing.uftp.market import Market, Participant
 from controller.balancing.uftp.memory import Heard, Memory, Said
-from controller.balancing.uftp.reading import ANSWERS, read_head, read_order, read_payload, read_request
+from controller.balancing.uftp.reading import (
+    ANSWERS,
+    read_head,
+    read_order,
+    read_payload,
+    read_request,
+    read_reservation,
+)
+from controller.balancing.uftp.reservations import reservation_of, reserved_w
 from controller.balancing.uftp.values import (
     Answer,
+    Day,
     Head,
     Incoming,
     MeterDay,
@@ -181,9 +190,17 @@ class Desk:
         with self._memory.transaction():
             for who in self.aggregators():
                 head = self._head(who.domain, at_utc_s, conversation)
-                self._queue(writing.write_request(head, asked), head, "", asked.expires_utc_s)
+                contract = self._contract_of(who.domain, asked)
+                payload = writing.write_request(head, replace(asked, contract=contract))
+                self._queue(payload, head, "", asked.expires_utc_s)
                 out[who.domain] = head.message_id
         return out
+
+    def _contract_of(self, who: str, asked: Request) -> str | None:
+        """The bilateral contract that what is asked falls under, which obliges to an offer; None without one."""
+        wanted = {isp.isp for isp in asked.isps if isp.requested}
+        held = (one for one in self.market.contracts if one.participant == who)
+        return next((one.id for one in held if wanted & set(reserved_w(one, asked.day))), asked.contract)
 
     def last_asked(self) -> tuple[Request, float] | None:
         """The newest FlexRequest, and when it was written; all that went out with it are alike."""
@@ -259,18 +276,35 @@ class Desk:
         whole = set.intersection(*(set(day) for day in days)) if days else set()
         return {isp: sum(day[isp] for day in days) for isp in sorted(whole)}
 
-    def reserve(self, who: str, kept: Reservation, at_utc_s: float) -> str:
-        """Say what stays reserved of a contract; id of the message."""
-        head = self._head(who, at_utc_s)
+    def reserve(self, who: str, kept: Reservation, at_utc_s: float, until_utc_s: float | None = None) -> str:
+        """Say what stays reserved of a contract, ``until_utc_s`` at the latest; id of the message."""
+        head, until_s = self._head(who, at_utc_s), at_utc_s + DELIVER_S if until_utc_s is None else until_utc_s
         with self._memory.transaction():
-            self._queue(writing.write_reservation(head, kept), head, kept.contract, at_utc_s + DELIVER_S)
+            self._queue(writing.write_reservation(head, kept), head, kept.reference, until_s)
         return head.message_id
+
+    def said_reservation(self, reference: str) -> bool:
+        """Whether a participant was told what stays reserved."""
+        return bool(self._memory.sent_about("FlexReservationUpdate", reference))
+
+    def reserved(self, who: str, day: Day) -> list[Reservation]:
+        """What each contract of a participant reserves of a day: what it accepted to release is taken out."""
+        out = []
+        for one in self.market.contracts:
+            power_w = reserved_w(one, day) if one.participant == who else {}
+            if power_w:
+                whole = Reservation(day, one.id, reservation_of(one, day.period), power_w)
+                said = self._memory.sent_about("FlexReservationUpdate", whole.reference)
+                taken = [x for x in said if x.answer == "accepted"]
+                out.append(read_reservation(wire.parse_own(taken[-1].payload)) if taken else whole)
+        return out
 
     def settle(self, who: str, settled: Sequence[tuple[Order, OrderSettlement]], at_utc_s: float) -> str:
         """Send the settlement of some orders to their participant; id of the message."""
         head = self._head(who, at_utc_s)
         with self._memory.transaction():
-            payload = writing.write_settlement(head, settled, self.market.currency)
+            reserved = self.reserved(who, settled[0][0].day)
+            payload = writing.write_settlement(head, settled, self.market.currency, reserved)
             self._queue(payload, head, settled[0][0].day.period.isoformat(), at_utc_s + 24.0 * DELIVER_S)
         return head.message_id
 
@@ -281,6 +315,24 @@ class Desk:
         with self._memory.transaction():
             payload = writing.write_portfolio_query(head, period, self.market.time_zone, point)
             self._queue(payload, head, "", at_utc_s + DELIVER_S)
+        return head.message_id
+
+    def publish_portfolio(self, operator: str, today: date, at_utc_s: float) -> str | None:
+        """Tell a reference operator our congestion point and its connections, once each time that they change.
+
+        What did not arrive is said again an hour later. The message's id; None when there is nothing to tell.
+        """
+        market = self.market
+        content = "\n".join((market.congestion_point, market.redispatch_by, *market.connections))
+        reference = wire.fingerprint(content.encode())
+        last = self._memory.newest_to(operator, "DsoPortfolioUpdate")
+        lost = last is not None and last.fate.startswith("given up") and at_utc_s - last.utc_s >= DELIVER_S
+        if not market.connections or (last is not None and last.reference == reference and not lost):
+            return None
+        head = self._head(operator, at_utc_s)
+        with self._memory.transaction():
+            payload = writing.write_portfolio_update(head, today, market)
+            self._queue(payload, head, reference, at_utc_s + DELIVER_S)
         return head.message_id
 
     def _head(self, recipient: str, at_utc_s: float, conversation: str | None = None) -> Head:

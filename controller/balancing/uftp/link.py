@@ -29,7 +29,7 @@ from controller.balancing.uftp.delivery import Delivery, baseline_of, deliveries
 from controller.balancing.uftp.desk import Desk
 from controller.balancing.uftp.endpoint import Endpoint
 from controller.balancing.uftp.memory import Memory, Said
-from controller.balancing.uftp.planner import Moved, ask_who_is_active, move
+from controller.balancing.uftp.planner import Moved, ask_who_is_active, move, publish_portfolio
 from controller.balancing.uftp.reminders import KINDS, Reminders
 from controller.balancing.uftp.rounds import Rounds
 from controller.balancing.uftp.sender import Sender
@@ -125,6 +125,7 @@ class MarketLink:
             return math.inf
         loop = asyncio.get_running_loop()
         try:
+            await self._ask(lambda: self._ask_operators(now_utc_s))
             projected = await loop.run_in_executor(self._thinking, self._lookout.look, now_utc_s)
             moved = await self._ask(lambda: self._move(projected, now_utc_s))
             await self._settle(now_utc_s)
@@ -174,9 +175,13 @@ class MarketLink:
         self._desk, self._book = Desk(self._place.rules, memory), OrderBook(self._files[1])
 
     def _move(self, projected: Projection, now_utc_s: float) -> Moved:
-        desk, _ = self._opened
-        ask_who_is_active(desk, self._today(now_utc_s), now_utc_s)
-        return move(desk, self._rounds(), self._place.timetable, projected, now_utc_s)
+        return move(self._opened[0], self._rounds(), self._place.timetable, projected, now_utc_s)
+
+    def _ask_operators(self, now_utc_s: float) -> None:
+        """The common reference operators need no projection."""
+        desk, today = self._opened[0], self._today(now_utc_s)
+        publish_portfolio(desk, today, now_utc_s)
+        ask_who_is_active(desk, today, now_utc_s)
 
     def _rounds(self) -> Rounds:
         lookout = self._lookout
@@ -274,6 +279,9 @@ class MarketLink:
             _log.info("market.ordered", subject=order.reference, w=round(most_w), price=order.price)
         for option, reason in sorted(moved.not_taken.items()):
             _log.info("market.not_taken", subject=option, reason=reason)
+        for kept in moved.released:
+            most_w = max(kept.power_w.values(), key=abs)
+            _log.info("market.reserved", subject=kept.contract, period=str(kept.day.period), w=round(most_w))
         for reference in sorted(moved.short.keys() - self._short.keys()):
             _log.warning("market.short", subject=reference, reason=moved.short[reference])
         for reference in sorted(self._short.keys() - moved.short.keys()):

@@ -212,6 +212,12 @@ class Memory:
         found = self._db.execute(query, (kind,)).fetchone()
         return None if found is None else Said(*found)
 
+    def newest_to(self, recipient: str, kind: str) -> Said | None:
+        """The message of a kind that we said to somebody last."""
+        query = f"SELECT {_SAID} FROM said WHERE recipient = ? AND kind = ? ORDER BY rowid DESC LIMIT 1"
+        found = self._db.execute(query, (recipient, kind)).fetchone()
+        return None if found is None else Said(*found)
+
     def choose(self, utc_s: float, option: str, share: float, reason: str) -> bool:
         """Keep what was decided about an option, inside the caller's transaction; False when that is known already."""
         last = "SELECT share, reason FROM choice WHERE option = ? ORDER BY seq DESC LIMIT 1"

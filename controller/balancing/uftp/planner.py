@@ -12,7 +12,7 @@ from datetime import date
 
 from controller.balancing.uftp.desk import Desk
 from controller.balancing.uftp.rounds import Rounds
-from controller.balancing.uftp.values import Order
+from controller.balancing.uftp.values import Order, Reservation
 from controller.domain.market import Timetable
 from controller.planning.projection import PROBABILITY_MIN, Projection
 
@@ -25,6 +25,7 @@ class Moved:
     """What one look brought: message ids of requests by recipient, orders, and newly why offers were not taken.
 
     ``need_w`` is the largest excess that nothing ordered covers; ``look_again_utc_s`` is when the next deadline is.
+    ``released`` is what contracts keep reserved for tomorrow from now on.
     ``short`` are orders that cannot be counted on any more, with what is missing: it is part of the need again.
     """
 
@@ -34,15 +35,17 @@ class Moved:
     not_taken: dict[str, str] = field(default_factory=dict)
     look_again_utc_s: float = math.inf
     short: dict[str, str] = field(default_factory=dict)
+    released: list[Reservation] = field(default_factory=list)
 
 
 def move(desk: Desk, rounds: Rounds, timetable: Timetable, projected: Projection, now_utc_s: float) -> Moved:
     """One look at the market, with a projection of this instant."""
     left, short = rounds.left(projected), rounds.short(projected)
+    released = rounds.release(left, now_utc_s)
     asked, asked_utc_s = desk.last_asked() or (None, -math.inf)
     # A request from the future was written by a wrong clock: nobody waits for it.
     if asked is not None and asked_utc_s <= now_utc_s < asked.expires_utc_s:
-        return Moved(need_of(left), look_again_utc_s=asked.expires_utc_s, short=short)
+        return Moved(need_of(left), look_again_utc_s=asked.expires_utc_s, short=short, released=released)
     chosen, orders = rounds.order(left, now_utc_s)
     left = rounds.left(projected)
     sent: list[dict[str, str]] = []
@@ -50,15 +53,24 @@ def move(desk: Desk, rounds: Rounds, timetable: Timetable, projected: Projection
         revision = 1 if asked is None else asked.revision + 1
         sent = rounds.ask(left, revision, now_utc_s + timetable.offer_s, now_utc_s, timetable.lead_s)
     again_utc_s = now_utc_s + timetable.offer_s if sent else math.inf
-    return Moved(need_of(left), sent, orders, chosen.left_out, again_utc_s, short)
+    return Moved(need_of(left), sent, orders, chosen.left_out, again_utc_s, short, released)
 
 
 def ask_who_is_active(desk: Desk, today: date, now_utc_s: float) -> list[str]:
     """Ask the common reference operators who takes part, where that counts and an hour after the last time."""
     if not desk.market.by_portfolio or 0.0 <= now_utc_s - desk.portfolio_asked_utc_s() < PORTFOLIO_S:
         return []
-    operators = [who.domain for who in desk.market.participants.values() if who.role == "CRO" and not who.barred]
-    return [desk.query_portfolio(operator, today, now_utc_s) for operator in sorted(operators)]
+    return [desk.query_portfolio(operator, today, now_utc_s) for operator in _operators(desk)]
+
+
+def publish_portfolio(desk: Desk, today: date, now_utc_s: float) -> list[str]:
+    """Tell the common reference operators what is connected here, where that has changed."""
+    said = [desk.publish_portfolio(operator, today, now_utc_s) for operator in _operators(desk)]
+    return [message_id for message_id in said if message_id is not None]
+
+
+def _operators(desk: Desk) -> list[str]:
+    return sorted(who.domain for who in desk.market.participants.values() if who.role == "CRO" and not who.barred)
 
 
 def need_of(projected: Projection) -> float:

@@ -32,6 +32,7 @@ from controller.balancing.uftp.values import (
     Prognosis,
     Refused,
     Request,
+    Reservation,
     Revocation,
     Runs,
     Wanted,
@@ -87,6 +88,11 @@ def read_request(payload: Any) -> Request:
     )
     expires_utc_s = _instant_s(payload.expiration_date_time, "ExpirationDateTime")
     return Request(_day(payload), payload.revision, expires_utc_s, isps, payload.service_type, payload.contract_id)
+
+
+def read_reservation(payload: Any) -> Reservation:
+    """Our own FlexReservationUpdate, as it was written."""
+    return Reservation(_day(payload), payload.contract_id, payload.reference, _powers(payload.isps))
 
 
 def read_order(payload: Any) -> Order:

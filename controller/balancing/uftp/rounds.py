@@ -10,7 +10,7 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from controller.balancing.uftp.delivery import baseline_of, units_of
 from controller.balancing.uftp.desk import Desk
 from controller.balancing.uftp.memory import Said
-from controller.balancing.uftp.values import Day, Offer, Option, Order, Request, Wanted, day_of
+from controller.balancing.uftp.reservations import deadline_utc_s, is_due, kept, reservation_of
+from controller.balancing.uftp.values import Day, Offer, Option, Order, Request, Reservation, Wanted, day_of
 from controller.domain.unit import Unit
 from controller.estimation.layout import Layout
 from controller.planning.calendar import QUARTER_S, Calendar
@@ -102,6 +103,23 @@ class Rounds:
                 counted_w = self._counted_w(projected, who, ordered_w)
                 known.append((reliefs[who], {first + k: w for k, w in enumerate(counted_w.tolist())}))
         return less_ordered(projected, known)
+
+    def release(self, projected: Projection, now_utc_s: float) -> list[Reservation]:
+        """Tell who keeps something ready for tomorrow, when it is time, how much of it tomorrow needs."""
+        market, reliefs, out = self._desk.market, self._reliefs(projected), []
+        today = day_of(now_utc_s, market.isp_s, market.time_zone, market.congestion_point)
+        day = replace(today, period=today.period + timedelta(days=1))
+        quarters = {isp: self._quarter(day, isp) for isp in range(1, day.isps + 1)}
+        for contract in market.contracts:
+            who = contract.participant
+            due = who in reliefs and is_due(contract, day.period, market.time_zone, now_utc_s)
+            if due and not self._desk.said_reservation(reservation_of(contract, day.period)):
+                found = kept(contract, day, projected, reliefs[who], quarters)
+                if found.power_w:
+                    until_utc_s = deadline_utc_s(contract, day.period, market.time_zone)
+                    self._desk.reserve(who, found, now_utc_s, until_utc_s)
+                    out.append(found)
+        return out
 
     def short(self, projected: Projection) -> dict[str, str]:
         """Orders that cannot be counted on any more, by reference, with when and how much is missing."""

@@ -61,11 +61,16 @@ INCOMING = {
     "FlexReservationUpdateResponse": uftp.FlexReservationUpdateResponse,
     "FlexSettlementResponse": uftp.FlexSettlementResponse,
     "DSOPortfolioQueryResponse": uftp.DsoPortfolioQueryResponse,
+    "DSOPortfolioUpdateResponse": uftp.DsoPortfolioUpdateResponse,
     "TestMessage": uftp.TestMessage,
     "TestMessageResponse": uftp.TestMessageResponse,
 }
 
-OWN = {"FlexRequest": uftp.FlexRequest, "FlexOrder": uftp.FlexOrder}
+OWN = {
+    "FlexRequest": uftp.FlexRequest,
+    "FlexOrder": uftp.FlexOrder,
+    "FlexReservationUpdate": uftp.FlexReservationUpdate,
+}
 
 DIGITS_MAX = 64
 

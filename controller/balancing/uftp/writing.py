@@ -10,6 +10,7 @@ from typing import Any
 from shapeshifter_uftp import uftp
 from xsdata.models.datatype import XmlDate, XmlDuration
 
+from controller.balancing.uftp.market import Market
 from controller.balancing.uftp.values import Day, Head, Order, Powers, Request, Reservation
 from controller.planning.settlement import OrderSettlement
 
@@ -73,13 +74,18 @@ def write_reservation(head: Head, kept: Reservation) -> Any:
     )
 
 
-def write_settlement(head: Head, settled: Sequence[tuple[Order, OrderSettlement]], currency: str) -> Any:
-    """FlexSettlement of some orders of one participant; no contract is settled with it."""
+def write_settlement(
+    head: Head,
+    settled: Sequence[tuple[Order, OrderSettlement]],
+    currency: str,
+    reserved: Sequence[Reservation] = (),
+) -> Any:
+    """FlexSettlement of some orders of one participant, with what contracts had reserved of the day."""
     days = [order.day.period for order, _ in settled]
     return uftp.FlexSettlement(
         **_head(head),
         flex_order_settlements=[_order_settlement(order, result) for order, result in settled],
-        contract_settlements=_contracts(settled),
+        contract_settlements=_reserved(reserved) or _nothing_reserved(settled),
         period_start=_date(min(days)),
         period_end=_date(max(days)),
         currency=currency,
@@ -91,6 +97,24 @@ def write_portfolio_query(head: Head, period: date, time_zone: str, congestion_p
     return uftp.DsoPortfolioQuery(
         **_head(head), time_zone=time_zone, period=_date(period), entity_address=congestion_point
     )
+
+
+def write_portfolio_update(head: Head, since: date, market: Market) -> Any:
+    """DSOPortfolioUpdate: our congestion point and everything that is connected behind it, from a day on."""
+    connections = [
+        uftp.DsoPortfolioUpdateConnection(entity_address=address, start_period=_date(since))
+        for address in market.connections
+    ]
+    by = uftp.RedispatchBy(market.redispatch_by)
+    point = uftp.DsoPortfolioUpdateCongestionPoint(
+        connections=connections,
+        entity_address=market.congestion_point,
+        start_period=_date(since),
+        mutex_offers_supported=True,
+        day_ahead_redispatch_by=by,
+        intraday_redispatch_by=by,
+    )
+    return uftp.DsoPortfolioUpdate(**_head(head), congestion_points=[point], time_zone=market.time_zone)
 
 
 def write_answer(head: Head, kind: str, message_id: str, reason: str) -> Any | None:
@@ -162,7 +186,16 @@ def _order_settlement(order: Order, result: OrderSettlement) -> Any:
     )
 
 
-def _contracts(settled: Sequence[tuple[Order, OrderSettlement]]) -> list[Any]:
+def _reserved(reserved: Sequence[Reservation]) -> list[Any]:
+    out = []
+    for one in reserved:
+        isps = [uftp.ContractSettlementISP(start=isp, reserved_power=w) for isp, w in _whole_watts(one.power_w)]
+        period = uftp.ContractSettlementPeriod(isps=isps, period=_date(one.day.period))
+        out.append(uftp.ContractSettlement(periods=[period], contract_id=one.contract))
+    return out
+
+
+def _nothing_reserved(settled: Sequence[tuple[Order, OrderSettlement]]) -> list[Any]:
     """The library's schema wants at least one; without contracts it says that nothing was reserved."""
     order, result = settled[0]
     isps = [uftp.ContractSettlementISP(start=p.isp, reserved_power=0) for p in result.periods]
