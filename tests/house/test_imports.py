@@ -19,6 +19,7 @@ ONE_HOME = {
         "controller.balancing.uftp.wire",
         "controller.balancing.uftp.writing",
         "simulators.platform.uftp_aggregator",
+        "simulators.platform.uftp_operator",
     ),
     "xsdata": (
         "controller.balancing.uftp.reading",
