@@ -7,7 +7,7 @@ more generation (load convention: falling power).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -58,13 +58,18 @@ class UnitArrays:
 
     def paced(self, latency: Array, tau: Array, ramp: Array) -> UnitArrays:
         """The same units with their dead times, lags and ramps multiplied; several models of each unit (…, n) too."""
-        return replace(
-            self,
-            latency_s=latency * self.latency_s,
-            tau_p_s=tau * self.tau_p_s,
-            ramp_up_w_per_s=ramp * self.ramp_up_w_per_s,
-            ramp_down_w_per_s=ramp * self.ramp_down_w_per_s,
-        )
+        paced = {
+            "latency_s": latency * self.latency_s,
+            "tau_p_s": tau * self.tau_p_s,
+            "ramp_up_w_per_s": ramp * self.ramp_up_w_per_s,
+            "ramp_down_w_per_s": ramp * self.ramp_down_w_per_s,
+            "rise_w_per_s": ramp * self.rise_w_per_s,
+            "fall_w_per_s": ramp * self.fall_w_per_s,
+            "way": self.way,
+        }
+        out = object.__new__(UnitArrays)  # what was derived stays with it: this is done twice in every cycle
+        out.__dict__.update(self.__dict__, **paced)
+        return out
 
     @staticmethod
     def of(site: Site) -> UnitArrays:
@@ -98,22 +103,23 @@ class CommandHistory:
 
     def append(self, now_s: float, p_w: Array, q_var: Array) -> CommandHistory:
         """With one more entry; bounded length."""
-        keep = slice(-HISTORY, None)
+        keep = slice(1 - HISTORY, None)
         return CommandHistory(
-            np.append(self.issued_s, now_s)[keep],
-            np.vstack([self.p_w, p_w])[keep],
-            np.vstack([self.q_var, q_var])[keep],
+            np.concatenate([self.issued_s[keep], [now_s]]),
+            np.concatenate([self.p_w[keep], p_w[None, :]]),
+            np.concatenate([self.q_var[keep], q_var[None, :]]),
         )
 
     def in_force(self, at_s: Array) -> tuple[Array, Array]:
         """The set points issued last before ``at_s`` (…, n): one instant per unit, or several of each."""
-        k = np.maximum(np.searchsorted(self.issued_s, at_s, side="right") - 1, 0)
-        n = np.arange(at_s.shape[-1])
-        return self.p_w[k, n], self.q_var[k, n]
+        n = at_s.shape[-1]
+        k = np.maximum(self.issued_s.searchsorted(at_s, side="right") - 1, 0)
+        place = k * n + np.arange(n)
+        return self.p_w.take(place), self.q_var.take(place)
 
     def span(self, from_s: Array, to_s: float) -> tuple[Array, Array]:
         """Per unit: lowest and highest P in force between its ``from_s`` and ``to_s`` (load convention, W)."""
-        first = np.maximum(np.searchsorted(self.issued_s, from_s, side="right") - 1, 0)
+        first = np.maximum(self.issued_s.searchsorted(from_s, side="right") - 1, 0)
         begin = int(first.min(initial=len(self.issued_s) - 1))
         k, p_w = np.arange(begin, len(self.issued_s))[:, None], self.p_w[begin:]
         inside = (k >= first) & (self.issued_s[begin:, None] <= to_s)
@@ -139,8 +145,9 @@ def advance(
     kq, p, q = 1.0 - np.exp(-dt / units.tau_q_s), state.p, state.q_var
     at_s = state.t_s + np.arange(1, SUBSTEPS + 1)[:, None] * dt - units.latency_s
     stride, holds_w = Stride.of(units, dt), held_w(units, output_w)
-    for cmd_p, cmd_q in zip(*history.in_force(at_s), strict=True):
-        p = follow(p, cmd_p * units.way, stride, holds_w)
+    told_p, told_q = history.in_force(at_s)
+    for target, cmd_q in zip(told_p * units.way, told_q, strict=True):
+        p = follow(p, target, stride, holds_w)
         q = q + (cmd_q - q) * kq
     return ActuatorState(to_s, p, q)
 
@@ -152,18 +159,17 @@ class Stride:
     share: Array
     rise_w: Array
     fall_w: Array
-    is_battery: BoolArray
 
     @staticmethod
     def of(units: UnitArrays, dt_s: float) -> Stride:
         """What ``dt_s`` allows."""
         rise_w, fall_w = units.rise_w_per_s * dt_s, units.fall_w_per_s * dt_s
-        return Stride(1.0 - np.exp(-dt_s / units.tau_p_s), rise_w, fall_w, units.is_battery)
+        return Stride(1.0 - np.exp(-dt_s / units.tau_p_s), rise_w, fall_w)
 
 
 def held_w(units: UnitArrays, output_w: Array) -> Array:
-    """The units' powers (load convention) as magnitudes that a cap holds; 0 for a battery, which has no cap."""
-    return np.where(units.is_battery, 0.0, output_w * units.sign)
+    """The units' powers (load convention) as magnitudes that a cap holds; without end for a battery, which has none."""
+    return np.where(units.is_battery, np.inf, output_w * units.sign)
 
 
 def follow(p: Array, target: Array, stride: Stride, holds_w: Array) -> Array:
@@ -171,7 +177,7 @@ def follow(p: Array, target: Array, stride: Stride, holds_w: Array) -> Array:
 
     ``holds_w`` is what the units give now (:func:`held_w`). Works on several models of each unit at once (…, n) too.
     """
-    start = np.where(stride.is_battery | (target >= p), p, np.minimum(p, np.maximum(holds_w, target)))
+    start = np.minimum(p, np.maximum(holds_w, target))  # p itself, unless the cap falls from above what it holds
     move = np.minimum(np.maximum((target - start) * stride.share, -stride.fall_w), stride.rise_w)
     out: Array = start + move
     return out

@@ -111,9 +111,10 @@ class DynamicsModels:
         p, dt_s = before.p, (to_s - before.t_s) / SUBSTEPS
         holds_w = held_w(self.units, np.where(np.isfinite(measured_w), measured_w, np.inf))
         stride = Stride.of(self.candidates, dt_s)
-        for k in range(1, SUBSTEPS + 1):
-            told, _ = history.in_force(before.t_s + k * dt_s - self._latencies_s)
-            p = follow(p, (told * self.units.way)[self._hears], stride, holds_w)
+        at_s = before.t_s + np.arange(1, SUBSTEPS + 1)[:, None, None] * dt_s - self._latencies_s
+        told, _ = history.in_force(at_s)
+        for target in (told * self.units.way).take(self._hears, axis=1):
+            p = follow(p, target, stride, holds_w)
         return p
 
     def _believed(self, now: Dynamics, rested: BoolArray) -> Dynamics:
