@@ -128,9 +128,9 @@ def _rows(site: Site, problem: Problem, plan: Plan, box: _Box, r: Resources, tun
     that no unit runs ahead of one that makes room for it. Rows that no move could reach are left out.
     """
     gq, main = problem.effects.by_unit_q * r.base_w, np.flatnonzero(problem.rows.main)
-    worse, better, k = problem.effects.worse, problem.effects.better, lead(r, problem.cycle_s, tuning)
-    done = problem.rows.room - POOLS * problem.row_pool - (worse - better) @ (plan.up_w - plan.down_w)
-    soon = problem.rows.room - worse @ (plan.up_w - k * plan.down_w) - better @ (plan.down_w - k * plan.up_w)
+    effect, k = problem.effects, lead(r, problem.cycle_s, tuning)
+    done = problem.rows.room - POOLS * problem.row_pool - effect.by_resource @ (plan.up_w - plan.down_w)
+    soon = problem.rows.room - effect.taken(plan.up_w - k * plan.down_w, plan.down_w - k * plan.up_w)
     relief = gq[main] * _lead_q(site, problem.cycle_s, tuning)
     a = np.vstack([np.hstack([gq, -gq]), np.hstack([np.maximum(gq[main], relief), np.maximum(-gq[main], -relief)])])
     planned = np.concatenate([np.maximum(box.planned, 0.0), np.maximum(-box.planned, 0.0)])

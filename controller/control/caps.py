@@ -22,6 +22,9 @@ def share_room(room: Array, worsening: Array, wish_w: Array) -> Array:
     level = np.zeros(len(wish_w))
     active = wish_w > 0.0
     left = np.maximum(room, 0.0)
+    # A row with room for every wish at once never decides.
+    short = (left < worsening @ np.where(active, wish_w, 0.0)).nonzero()[0]
+    left, worsening = left[short], worsening[short]
     filled = 0.0
     while active.any() and filled < 1.0:
         load = worsening @ np.where(active, wish_w, 0.0)

@@ -16,7 +16,7 @@ from controller.limits.base import as_lists
 from controller.limits.unit_ranges import UnitRange
 
 if TYPE_CHECKING:
-    from controller.control.decision import Decision
+    from controller.control.decision import Decision, Support
     from controller.control.engine import Engine
 
 Array = NDArray[np.float64]
@@ -44,21 +44,21 @@ def verdicts(
 ) -> list[Verdict]:
     """One verdict per unit, in the site's order."""
     by_weight = _limits_by_weight(engine, decision)
-    moved = np.abs(decision.plan.q_var) > 0.02 * np.maximum(engine.units.q_max_var, 1.0)
+    moved = np.abs(decision.plan.q_var) > engine.bands.q_reason_var
     out: list[Verdict] = []
     for k, (p_w, is_safe, shaped) in enumerate(as_lists(set_p_w, safe, held | moved)):
         if is_safe:
             out.append(Verdict(Owner.FAIL_SAFE, ("unit.lost",) if lost[k] else (f"mode.{mode.value}",)))
             continue
         names = tuple(by_weight[k])[:LIMITS_MAX] if shaped else ()
-        out.append(_with_support(_verdict(engine, decision, k, p_w, names), decision, k))
+        verdict = _verdict(engine, decision, k, p_w, names)
+        out.append(verdict if decision.support is None else _with_support(verdict, decision.support, k))
     return out
 
 
-def _with_support(verdict: Verdict, decision: Decision, k: int) -> Verdict:
+def _with_support(verdict: Verdict, support: Support, k: int) -> Verdict:
     """Who asks for a unit's reactive power is its last cause, and owns the set point that nobody else restricts."""
-    support = decision.support
-    if support is None or not support.assisting[k]:
+    if not support.assisting[k]:
         return verdict
     owner = support.standing.instruction.owner if verdict.owner is Owner.DISPATCH else verdict.owner
     return Verdict(owner, (*verdict.causes, support.standing.cause))
@@ -66,16 +66,15 @@ def _with_support(verdict: Verdict, decision: Decision, k: int) -> Verdict:
 
 def _limits_by_weight(engine: Engine, decision: Decision) -> list[dict[str, None]]:
     """Per unit: the limits that weigh on it, heaviest first, each once."""
-    r, limits = engine.resources, engine.site.limits
-    binding = np.flatnonzero(decision.plan.shadow > 0.0)
-    pull = np.maximum(decision.effects.by_resource[binding], 0.0)
-    by_unit = np.zeros((engine.layout.n_unit, len(binding)))
-    np.maximum.at(by_unit, r.unit, (decision.plan.shadow[binding, None] * pull * r.base_w).T)
-    unit, row = np.nonzero(by_unit > WEIGHT_MIN)
-    heaviest_first = np.lexsort((-by_unit[unit, row], unit))
-    out: list[dict[str, None]] = [{} for _ in by_unit]
-    for k, limit in zip(unit[heaviest_first], decision.rows.limit[binding[row[heaviest_first]]], strict=True):
-        out[k].setdefault(limits[limit].id)
+    r, ids = engine.resources, engine.limit_ids
+    binding = (decision.plan.shadow > 0.0).nonzero()[0]
+    by_unit = r.most_by_unit(decision.plan.shadow[binding, None] * decision.effects.worse[binding] * r.base_w)
+    row, unit = (by_unit > WEIGHT_MIN).nonzero()
+    heaviest_first = np.lexsort((row, -by_unit[row, unit], unit))
+    limit = decision.rows.limit[binding[row[heaviest_first]]]
+    out: list[dict[str, None]] = [{} for _ in engine.unit_ids]
+    for k, at in as_lists(unit[heaviest_first], limit):
+        out[k].setdefault(ids[at])
     return out
 
 

@@ -205,12 +205,12 @@ def _held(bound: Reach, plan: Plan, r: Resources, t: Tuning) -> BoolArray:
 def _slack(engine: Engine, r: Resources, problem: Problem, bound: Reach, plan: Plan, held: BoolArray) -> Array:
     """Room for free resources to rise by themselves, W: what every limit leaves after the moves just decided."""
     t = engine.tuning
-    worse, better, k = problem.effects.worse, problem.effects.better, lead(r, problem.cycle_s, t)
-    rise = worse @ (plan.up_w - k * plan.down_w) + better @ (plan.down_w - k * plan.up_w)
+    k = lead(r, problem.cycle_s, t)
+    rise = problem.effects.taken(plan.up_w - k * plan.down_w, plan.down_w - k * plan.up_w)
     reactive = problem.effects.by_unit_q @ (plan.q_var - problem.q_var)
     left = problem.rows.room - rise - reactive
     left = np.where(engine.is_voltage[problem.rows.limit], left + VOLTAGE_RISE_PU, left)
     wish = np.where(held | bound.fixed, 0.0, np.maximum(r.rated_w - plan.output_w, 0.0))
-    shared = share_room(left, worse, wish)
-    out: Array = np.where(held | bound.fixed, 0.0, np.minimum(np.maximum(shared, t.slack_min_frac * r.rated_w), wish))
+    shared = share_room(left, problem.effects.worse, wish)
+    out: Array = np.minimum(np.maximum(shared, engine.bands.smallest_w), wish)  # nothing where nothing is wished
     return out

@@ -23,6 +23,7 @@ from controller.limits.base import Rows
 Array = NDArray[np.float64]
 EFFECT_MIN_FRAC = 0.03
 BoolArray = NDArray[np.bool_]
+IndexArray = NDArray[np.intp]
 
 
 @dataclass(frozen=True)
@@ -42,10 +43,12 @@ class Effects:
         out: Array = np.maximum(self.by_resource, 0.0)
         return out
 
-    @cached_property
-    def better(self) -> Array:
-        """What a rise of each resource gives back to every row, ≥ 0."""
-        out: Array = self.worse - self.by_resource
+    def taken(self, up: Array, down: Array) -> Array:
+        """What every row loses where who harms it by rising counts with ``up``, and who relieves it with ``down``.
+
+        Σ max(g, 0)·up + max(−g, 0)·down, without a matrix for the other sign.
+        """
+        out: Array = self.worse @ (up + down) - self.by_resource @ down
         return out
 
 
@@ -153,19 +156,18 @@ class Problem:
 def dispatch(problem: Problem, resources: Resources, incidence: Array, q_max_var: Array, tuning: Tuning) -> Plan:
     """Solve one cycle. ``incidence`` (n_w, n_unit) places units at buses; prices follow ``resources.price_scale``."""
     base, n_r = resources.base_w, len(resources.unit)
-    by_resource, by_unit_q = problem.effects.by_resource * base, problem.effects.by_unit_q * base
-    keep = _reachable(problem, by_unit_q, base)
-    a, b, penalty = _assemble(problem, keep, by_resource, by_unit_q, resources, tuning)
+    keep = _reachable(problem).nonzero()[0]
+    main = keep[problem.rows.main[keep]]
+    a, b, penalty = _assemble(problem, keep, main, resources, tuning)
     a, b, penalty = _with_target(problem.target, a, b, penalty, incidence, resources)
     a, b, penalty = _with_wishes(problem.wishes, a, b, penalty)
     h, f = _objective(problem, resources, q_max_var, tuning)
     low, high = _box(problem, base)
-    solution = qp.solve(h, f, low, high, a, b, penalty, _families(problem, keep, len(b)))
+    solution = qp.solve(h, f, low, high, a, b, penalty, _families(problem, keep, main, len(b)))
     up, down, dq = (solution.x[:n_r] * base, solution.x[n_r : 2 * n_r] * base, solution.x[2 * n_r :] * base)
     up = _within_earned_room(problem, up, down, dq, lead(resources, problem.cycle_s, tuning))
-    n_keep = int(keep.sum())
-    violation, shadow = np.zeros(len(keep)), np.zeros(len(keep))
-    violation[keep], shadow[keep] = solution.violation[:n_keep], solution.multiplier[:n_keep]
+    violation, shadow = np.zeros((2, len(problem.rows.room)))
+    violation[keep], shadow[keep] = solution.violation[: len(keep)], solution.multiplier[: len(keep)]
     output = np.maximum(problem.output_w + up - down, 0.0)
     return Plan(output, problem.q_var + dq, up, down, violation, shadow, solution.ok)
 
@@ -174,32 +176,30 @@ def _within_earned_room(problem: Problem, up: Array, down: Array, dq: Array, k: 
     """Upward moves cut to the room that is there and that trusted units make within the lead horizon."""
     if (problem.lent_share >= 1.0).all():
         return up
-    rows = problem.rows.main & problem.is_current
-    worse, better, gq = problem.effects.worse[rows], problem.effects.better[rows], problem.effects.by_unit_q[rows]
     relied = k * problem.lent_share
-    room = np.maximum(problem.rows.room[rows], 0.0) + worse @ (relied * down) + better @ (relied * up) - gq @ dq
-    wanted = worse @ up
-    share = np.where(wanted > room, np.maximum(room, 0.0) / np.maximum(wanted, 1e-12), 1.0)
-    short = share < 1.0
-    out: Array = up * np.where(worse[short] > 0.0, share[short, None], 1.0).min(axis=0, initial=1.0)
+    earned = problem.effects.taken(relied * down, relied * up) - problem.effects.by_unit_q @ dq
+    room, wanted = np.maximum(problem.rows.room, 0.0) + earned, problem.effects.worse @ up
+    short = (problem.rows.main & problem.is_current & (wanted > room)).nonzero()[0]
+    share = np.maximum(room[short], 0.0) / np.maximum(wanted[short], 1e-12)
+    out: Array = up * np.where(problem.effects.worse[short] > 0.0, share[:, None], 1.0).min(axis=0, initial=1.0)
     return out
 
 
-def _reachable(problem: Problem, by_unit_q: Array, base: float) -> BoolArray:
+def _reachable(problem: Problem) -> BoolArray:
     """Rows that some allowed move could bring to their limit; the others need not be in the programme."""
-    bounds = problem.bounds
-    rise_q = np.maximum(bounds.q_high_var - problem.q_var, 0.0) / base
-    fall_q = np.maximum(problem.q_var - bounds.q_low_var, 0.0) / base
-    rise, worse_q = problem.effects, np.maximum(by_unit_q, 0.0)
-    worse = rise.worse @ bounds.up_w + rise.better @ bounds.down_w + worse_q @ rise_q + (worse_q - by_unit_q) @ fall_q
+    bounds, by_unit_q = problem.bounds, problem.effects.by_unit_q
+    rise_q = np.maximum(bounds.q_high_var - problem.q_var, 0.0)
+    fall_q = np.maximum(problem.q_var - bounds.q_low_var, 0.0)
+    by_q = np.maximum(by_unit_q, 0.0) @ (rise_q + fall_q) - by_unit_q @ fall_q
+    worse = problem.effects.taken(bounds.up_w, bounds.down_w) + by_q
     out: BoolArray = worse > problem.rows.room - problem.row_pool - 1e-9
     return out
 
 
-def _families(problem: Problem, keep: BoolArray, n_row: int) -> NDArray[np.intp]:
+def _families(problem: Problem, keep: IndexArray, main: IndexArray, n_row: int) -> IndexArray:
     """A number per row of the programme: steady rows by limit, transient ones by limit, every other one its own."""
-    limit, main = problem.rows.limit[keep], problem.rows.main[keep]
-    transient = limit[main] + limit.max(initial=0) + 1
+    limit = problem.rows.limit[keep]
+    transient = problem.rows.limit[main] + limit.max(initial=0) + 1
     alike = np.concatenate([limit, transient])
     others = alike.max(initial=0) + 1 + np.arange(n_row - len(alike))
     return np.concatenate([alike, others])
@@ -213,30 +213,30 @@ def lead(resources: Resources, cycle_s: float, tuning: Tuning) -> Array:
 
 
 def _assemble(
-    problem: Problem, keep: BoolArray, by_resource: Array, by_unit_q: Array, resources: Resources, tuning: Tuning
+    problem: Problem, keep: IndexArray, main: IndexArray, resources: Resources, tuning: Tuning
 ) -> tuple[Array, Array, Array]:
-    """Steady rows of all kept; transient rows of the main ones; of those that stay exceeded again with earned trust."""
-    g, gq = by_resource[keep], by_unit_q[keep]
-    room, main = problem.rows.room[keep], problem.rows.main[keep]
-    k = lead(resources, problem.cycle_s, tuning)
-    share = tuning.transient_penalty / tuning.thermal_penalty
-    penalty = problem.row_penalty[keep]
-    urgent = main & problem.insist[keep] & bool((problem.lent_share < 1.0).any())
-    ends = np.cumsum([len(g), main.sum(), urgent.sum()])
-    a = np.empty((ends[-1], 2 * g.shape[1] + gq.shape[1]))  # filled in place: it is the largest array of a cycle
-    _fill(a[: ends[0]], g, gq, np.ones(len(k)))
-    _fill(a[ends[0] : ends[1]], g[main], gq[main], k)
-    _fill(a[ends[1] :], g[urgent], gq[urgent], k * problem.lent_share)
-    b = np.concatenate([room - problem.row_pool[keep], room[main], room[urgent]])
-    return a, b, np.concatenate([penalty, share * penalty[main], share * penalty[urgent]])
+    """Steady rows of all kept; transient rows of the main ones; of those that stay exceeded again with earned trust.
 
-
-def _fill(out: Array, g: Array, gq: Array, k: Array) -> None:
-    """Rows in which a move for the worse counts in full and relief only by its share ``k`` (≤ 1)."""
-    n_r, relief = g.shape[1], g * k
-    np.maximum(g, relief, out=out[:, :n_r])
-    np.maximum(-g, -relief, out=out[:, n_r : 2 * n_r])
-    out[:, 2 * n_r :] = gq
+    In transient rows a move for the worse counts in full and relief only by its share ``k`` (≤ 1).
+    """
+    base, room, effect = resources.base_w, problem.rows.room, problem.effects
+    k, untrusted = lead(resources, problem.cycle_s, tuning), bool((problem.lent_share < 1.0).any())
+    urgent = main[problem.insist[main]] if untrusted else main[:0]
+    n_keep, n_main, n_r = len(keep), len(main), len(k)
+    rows = np.concatenate([keep, main, urgent])
+    a = np.empty((len(rows), 2 * n_r + effect.by_unit_q.shape[1]))  # filled in place: the largest array of a cycle
+    up, down, lent = a[:, :n_r], a[:, n_r : 2 * n_r], k * problem.lent_share
+    np.multiply(effect.by_resource[rows], base, out=up)
+    np.negative(up, out=down)
+    np.multiply(effect.by_unit_q[rows], base, out=a[:, 2 * n_r :])
+    for part, share in ((slice(n_keep, n_keep + n_main), k), (slice(n_keep + n_main, None), lent)):
+        relief = up[part] * share
+        np.maximum(up[part], relief, out=up[part])
+        np.maximum(down[part], -relief, out=down[part])
+    b = np.concatenate([room[keep] - problem.row_pool[keep], room[main], room[urgent]])
+    penalty = problem.row_penalty[rows]
+    penalty[n_keep:] *= tuning.transient_penalty / tuning.thermal_penalty
+    return a, b, penalty
 
 
 def _with_target(

@@ -8,11 +8,13 @@ import numpy as np
 
 from controller.control import modes
 from controller.control.access import access_prices
+from controller.control.bands import Bands
 from controller.control.explain import ranked
 from controller.control.pace import Paces
 from controller.control.reasons import reasons_of
 from controller.control.resources import Resources
 from controller.control.tuning import DEFAULT, Tuning
+from controller.domain.command import LEASE_S_MAX
 from controller.domain.limit import Limit, LimitKind
 from controller.domain.site import Site
 from controller.domain.unit import Unit
@@ -52,6 +54,8 @@ class Engine:
         self.layout = Layout(site, self.grid)
         self.units = UnitArrays.of(site)
         self.resources = Resources.of(site, self.units)
+        self.bands = Bands.of(self.resources, self.units, tuning)
+        self.lease_s = [min(u.fail_safe.lease_s, LEASE_S_MAX) for u in site.units]
         self.paces = Paces(site, self.resources)
         self.estimator = Estimator(self.layout, self.units)
         self.limits = (ThermalLimits(site), VoltageLimits(site), InterfaceLimits(site))

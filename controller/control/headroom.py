@@ -30,9 +30,8 @@ def uncovered(
     all_shed = shed.sum(axis=1)
     together = -all_shed
     if stray.any():
-        worse, better = effect.worse[:, stray], effect.better[:, stray]
-        rest_w = (r.rated_w - output_w)[stray]
-        together = np.maximum(worse * rest_w, better * output_w[stray]).sum(axis=1) - all_shed
+        g, rest_w = effect.by_resource[:, stray], (r.rated_w - output_w)[stray]
+        together = np.maximum(g * rest_w, -g * output_w[stray]).sum(axis=1) - all_shed
     falls_w = np.where(reverts & ~astray, safe_p_w - p_w, 0.0)
     # Of a unit with two directions either says the same of one more W (load convention).
     link_dies = np.maximum(effect.by_resource[:, r.first] * (r.sign[r.first] * falls_w), 0.0)

@@ -37,6 +37,8 @@ def lost_units(site: Site, estimate: Estimate) -> NDArray[np.bool_]:
     its last set point for ever stays in use as long as the grid's meters tell what it does.
     """
     silent: NDArray[np.bool_] = estimate.unit_age_s > stale_s(site)
+    if not silent.any():
+        return silent
     rated = np.array([u.p_rated_w for u in site.units])
     holds = np.array([math.isinf(u.fail_safe.lease_s) for u in site.units], dtype=bool)
     return silent & ~(holds & (estimate.unit_sigma_w < SEEN_SIGMA_FRAC * rated))

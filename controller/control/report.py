@@ -14,7 +14,7 @@ from controller.control.causes import Verdict, contested
 from controller.control.explain import curtailed_w
 from controller.control.guard import guard
 from controller.control.support_state import attained_in, support_state
-from controller.domain.command import LEASE_S_MAX, Setpoint
+from controller.domain.command import Setpoint
 from controller.domain.deferred import Deferred
 from controller.domain.instruction import INTERFACE
 from controller.domain.record import BusState, CycleRecord, Event, Mode
@@ -109,9 +109,9 @@ def _guarded(
     engine: Engine, now_s: float, set_p_w: Array, set_q_var: Array, decided: list[Verdict]
 ) -> tuple[tuple[Setpoint, ...], list[Event]]:
     setpoints, events = [], []
-    for unit, p, q, why in zip(engine.site.units, set_p_w.tolist(), set_q_var.tolist(), decided, strict=True):
-        expires_at_s = now_s + min(unit.fail_safe.lease_s, LEASE_S_MAX)
-        wanted = Setpoint(unit.id, p, q, now_s, expires_at_s, why.owner.value, why.causes)
+    columns = zip(engine.site.units, set_p_w.tolist(), set_q_var.tolist(), engine.lease_s, decided, strict=True)
+    for unit, p, q, lease_s, why in columns:
+        wanted = Setpoint(unit.id, p, q, now_s, now_s + lease_s, why.owner.value, why.causes)
         checked, event = guard(wanted, unit, now_s)
         setpoints.append(checked)
         if event is not None:

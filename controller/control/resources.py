@@ -7,6 +7,7 @@ discharging). A resource's output is a magnitude ≥ 0; ``sign`` turns it into l
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from controller.domain.site import Site
 from controller.estimation.actuator import UnitArrays
 
 Array = NDArray[np.float64]
+Number = TypeVar("Number", np.float64, np.bool_)
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,14 @@ class Resources:
             return values
         out: Array = values.take(self.first, axis=-1)
         out[..., self.twofold] += values[..., self.first[self.twofold] + 1]
+        return out
+
+    def most_by_unit(self, values: NDArray[Number]) -> NDArray[Number]:
+        """The larger of each unit's resources, along the last axis; of truth values, whether one of them is true."""
+        if not len(self.twofold):
+            return values
+        out = values.take(self.first, axis=-1)
+        out[..., self.twofold] = np.maximum(out[..., self.twofold], values[..., self.first[self.twofold] + 1])
         return out
 
     def paced(self, latency_s: Array, tau_s: Array) -> Resources:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controller.control import wishes
+from controller.control.bands import Bands
 from controller.control.causes import Verdict, verdicts
 from controller.control.decision import VOLTAGE_POOL_PU, Decision
 from controller.control.engine import Engine
@@ -39,52 +40,65 @@ def settle(
     engine: Engine, state: ControlState, estimate: Estimate, decision: Decision, mode: Mode, lost: BoolArray
 ) -> tuple[Array, Array, BoolArray, list[Verdict]]:
     """Set points from the decision: hysteresis for what need not change, fail-safe where the mode says so."""
-    r, t = engine.resources, engine.tuning
-    output, slack = decision.plan.output_w, decision.slack_w
-    cap = np.where(output + slack > 0.995 * r.rated_w, r.rated_w, output + slack)
-    previous = r.output_w(state.set_p_w)
-    smallest = t.slack_min_frac * r.rated_w
-    need, most = np.minimum(output + 0.3 * smallest, cap), np.maximum(cap, output + 1.6 * smallest)
-    keep_free = ~decision.held & (previous >= need) & (previous <= most)
-    band = t.deadband_p_frac * r.rated_w
-    keep_held = decision.held & (np.abs(previous - cap) < np.where(cap < previous, 0.3 * band, band))
-    value = np.where((keep_free | keep_held | decision.reach.fixed) & ~r.is_storage, previous, cap)
-    value = np.where(r.is_storage & decision.reach.fixed, 0.0, value)
-    quiet = _quiet(engine, decision)
-    share = np.where(r.is_storage, t.quiet_storage_frac, t.quiet_move_frac)
-    small = np.abs(value - previous) < share * r.rated_w
-    waits = np.where(r.is_storage, _quiet(engine, decision, STORAGE_QUIET), quiet)
-    value = np.where(waits & decision.held & small, previous, value)
+    r, bands = engine.resources, engine.bands
+    output, previous = decision.plan.output_w, r.output_w(state.set_p_w)
+    cap = output + decision.slack_w
+    cap = np.where(cap > bands.full_w, r.rated_w, cap)
+    keep = np.where(decision.held, _keep_held(previous, cap, bands), _keep_free(previous, cap, output, bands))
+    value = np.where((keep | decision.reach.fixed) & ~r.is_storage, previous, cap)
+    value[r.is_storage & decision.reach.fixed] = 0.0
+    quiet, storage_quiet = _quiet(engine, decision)
+    if quiet or storage_quiet:
+        waits = decision.held & np.where(r.is_storage, storage_quiet, quiet)
+        value = np.where(waits & (np.abs(value - previous) < bands.small_w), previous, value)
     value = engine.paces.at_most(value, state.pace, output)
     value = wishes.settle_within(value, cap, decision.plan, decision.span, decision.reach.fixed)
     set_p = np.minimum(np.maximum(r.unit_p_w(value), engine.p_low_w), engine.p_high_w)
-    still = engine.units.is_battery & (np.abs(set_p - state.set_p_w) < t.deadband_p_frac * engine.units.p_rated_w)
+    still = engine.units.is_battery & (np.abs(set_p - state.set_p_w) < bands.still_unit_w)
     set_p = np.where(still & (set_p != 0.0), state.set_p_w, set_p)
     set_q = _reactive(engine, state, decision, set_p, estimate, quiet and decision.support is None)
     set_q = np.where(estimate.deaf, state.set_q_var, set_q)
-    held_unit = r.by_unit(decision.held.astype(float)) > 0.0
-    kept_p = r.unit_p_w(np.minimum(r.output_w(state.set_p_w), decision.span.cap_w))
+    held_unit = r.most_by_unit(decision.held)
+    kept_p = r.unit_p_w(np.minimum(previous, decision.span.cap_w))
     if not decision.plan.ok:
         set_p, set_q, held_unit = kept_p, state.set_q_var, state.held
-    all_safe = mode in (Mode.FAIL_SAFE, Mode.BOOT, Mode.STOPPING)
-    set_p, set_q = np.where(lost, kept_p, set_p), np.where(lost, state.set_q_var, set_q)
-    safe = (lost & engine.reverts) | state.given_up | all_safe
-    capped_safe = r.unit_p_w(np.minimum(np.where(r.is_storage, np.inf, decision.span.cap_w), engine.safe_output_w))
-    set_p = np.where(safe, capped_safe, set_p)
-    set_q = np.where(safe, engine.safe_q_var, set_q)
-    held_unit = held_unit | safe
+    if lost.any():
+        set_p, set_q = np.where(lost, kept_p, set_p), np.where(lost, state.set_q_var, set_q)
+    safe = (lost & engine.reverts) | state.given_up | (mode in (Mode.FAIL_SAFE, Mode.BOOT, Mode.STOPPING))
+    if safe.any():
+        capped_safe = r.unit_p_w(np.minimum(np.where(r.is_storage, np.inf, decision.span.cap_w), engine.safe_output_w))
+        set_p, set_q = np.where(safe, capped_safe, set_p), np.where(safe, engine.safe_q_var, set_q)
+        held_unit = held_unit | safe
     return set_p, set_q, held_unit, verdicts(engine, decision, set_p, held_unit, safe, mode, lost)
 
 
-def _quiet(engine: Engine, decision: Decision, when: Quiet = QUIET) -> bool:
-    """True while every limit is kept and the nearest rating is used as well as noise allows: small moves can wait."""
-    t, rows = engine.tuning, decision.rows
-    pool = t.pool(engine.site.cycle.cycle_s)
-    voltage = engine.is_voltage[rows.limit]
+def _keep_free(previous: Array, cap: Array, output: Array, bands: Bands) -> BoolArray:
+    """Free resources whose cap leaves them what they need and not much more: it need not change."""
+    need, most = np.minimum(output + bands.kept_w, cap), np.maximum(cap, output + bands.more_w)
+    out: BoolArray = (previous >= need) & (previous <= most)
+    return out
+
+
+def _keep_held(previous: Array, cap: Array, bands: Bands) -> BoolArray:
+    """Held resources whose cap would change by less than the dead-band."""
+    out: BoolArray = np.abs(previous - cap) < np.where(cap < previous, bands.falls_w, bands.still_w)
+    return out
+
+
+def _quiet(engine: Engine, decision: Decision) -> tuple[bool, bool]:
+    """Whether every limit is kept and the nearest rating is used as well as noise allows, so that small moves of units,
+    and of storage, can wait."""
+    rows, cycle_s = decision.rows, engine.site.cycle.cycle_s
+    pool, voltage = engine.tuning.pool(cycle_s), engine.is_voltage[rows.limit]
     nearest = float(rows.room[rows.main & ~voltage].min(initial=np.inf))
-    kept = bool((rows.room[rows.main & voltage] > -when.voltage_pu).all())
-    from_frac = 1.0 - (1.0 - when.from_frac) / max(engine.site.cycle.cycle_s, 1.0)
-    return kept and from_frac * pool < nearest < pool + when.band_frac * t.quiet_frac
+    lowest = float(rows.room[rows.main & voltage].min(initial=np.inf))
+
+    def quiet(when: Quiet) -> bool:
+        from_frac = 1.0 - (1.0 - when.from_frac) / max(cycle_s, 1.0)
+        near = from_frac * pool < nearest < pool + when.band_frac * engine.tuning.quiet_frac
+        return near and lowest > -when.voltage_pu
+
+    return quiet(QUIET), quiet(STORAGE_QUIET)
 
 
 def _reactive(
@@ -96,7 +110,7 @@ def _reactive(
     """
     units, t, wanted_var = engine.units, engine.tuning, decision.plan.q_var
     band = t.quiet_q_frac if quiet else t.deadband_q_frac
-    still = np.abs(wanted_var - state.set_q_var) < band * np.maximum(units.q_max_var, 1.0)
+    still = np.abs(wanted_var - state.set_q_var) < band * engine.bands.q_var
     does_w = np.abs(estimate.unit_p_w) + P_MARGIN_FRAC * units.p_rated_w
     p_w = np.where(units.is_battery, np.abs(set_p_w), np.minimum(np.abs(set_p_w), does_w))
     limit = np.minimum(units.q_max_var, np.sqrt(np.maximum(units.s_rated_va**2 - p_w**2, 0.0)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -54,9 +54,9 @@ class Readings:
 
 def in_order(parts: Sequence[Readings]) -> Readings:
     """All of them in the site's order."""
-    columns = [np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(Readings)]
-    order = columns[0].argsort()
-    return Readings(*(x[order] for x in columns))
+    order = np.concatenate([p.limit for p in parts]).argsort()
+    columns = [[p.limit, p.value, p.worst, p.loading_frac, p.worst_frac, p.quality] for p in parts]
+    return Readings(*(np.concatenate(same)[order] for same in zip(*columns, strict=True)))
 
 
 def no_rows(n_injection: int) -> Rows:
@@ -88,6 +88,8 @@ def unseen_frac(age_s: Array, stale_s: float, sigma_frac: Array) -> Array:
     meters still pin it down it creeps to ``ESTIMATED_MAX_FRAC``; where nobody sees it, it runs ten times as fast to
     ``UNSEEN_MAX_FRAC``.
     """
+    if not (age_s > stale_s).any():
+        return np.zeros(len(age_s))
     unseen_s = np.where(np.isfinite(age_s), np.maximum(age_s - stale_s, 0.0), 0.0)
     pinned = sigma_frac < ESTIMATED_SIGMA_FRAC
     rate = np.where(pinned, CREEP_FRAC_PER_S, 10.0 * CREEP_FRAC_PER_S)
@@ -103,4 +105,7 @@ def loading_frac(value: Array, limit: Array, scale: Array) -> Array:
 
 def quality_of(age_s: Array, stale_s: float, sigma_frac: Array) -> NDArray[np.intp]:
     """``measured`` while fresh, ``estimated`` while the others still pin it down, ``worst_case`` after that."""
-    return np.where(age_s <= stale_s, 0, np.where(sigma_frac < ESTIMATED_SIGMA_FRAC, 1, 2))
+    fresh = age_s <= stale_s
+    if fresh.all():
+        return np.zeros(len(age_s), dtype=np.intp)
+    return np.where(fresh, 0, np.where(sigma_frac < ESTIMATED_SIGMA_FRAC, 1, 2))
