@@ -152,7 +152,7 @@ class EscalationReason:
         everybody = EVERYTHING in subjects
         freed = [k for k, u in enumerate(self.units) if everybody or u.id in subjects]
         tripped = tuple(k for k in memory.tripped if k not in freed)
-        conduct = tuple(Conduct(c.deaf) if k in freed else c for k, c in enumerate(memory.conduct))
+        conduct = tuple(Conduct(c.looks, c.since_s) if k in freed else c for k, c in enumerate(memory.conduct))
         trim = tuple(math.inf if k in freed else w for k, w in enumerate(memory.trim_w))
         new = replace(memory, tripped=tripped, conduct=conduct, trim_w=trim,
                       all_tripped=memory.all_tripped and bool(tripped))  # fmt: skip

@@ -19,7 +19,7 @@ from controller.domain.instruction import Action, Instruction, Standing
 from controller.domain.record import CycleRecord
 from controller.domain.site import Site
 from controller.limits.escalation.ladder import Watch, due, next_to_trip, trimmed, watch
-from controller.limits.escalation.offenders import ISOLATED_S, OFFENCES, Conduct, observe
+from controller.limits.escalation.offenders import ISOLATED_S, LASTING_S, OFFENCES, Conduct, observe
 from controller.limits.escalation.pushers import watched_limits
 from controller.limits.escalation.reason import EscalationReason
 
@@ -83,12 +83,18 @@ def test_the_deaf_are_disconnected_before_those_who_obey_and_the_large_before_th
     assert next_to_trip([0.0, 0.0], [True, True]) is None
 
 
+def deaf_for(conduct: Conduct, now_s: float, lasts_s: float, every_s: float = 1.0) -> tuple[Conduct, float]:
+    """Deaf from ``now_s`` on, looked at ``every_s``, then obeying for half a minute; the conduct and when that is."""
+    end_s = now_s + lasts_s
+    while now_s < end_s:
+        conduct, now_s = observe(conduct, True, now_s), now_s + every_s
+    return observe(conduct, False, end_s + 1.0), end_s + 30.0
+
+
 def test_who_turns_deaf_three_times_within_the_hour_is_isolated_for_an_hour() -> None:
     conduct, now_s = Conduct(), 0.0
     for _ in range(OFFENCES):
-        conduct = observe(conduct, True, now_s)
-        conduct = observe(conduct, False, now_s + 30.0)
-        now_s += 60.0
+        conduct, now_s = deaf_for(conduct, now_s, 30.0)
     assert conduct.isolated(now_s)
     assert not observe(conduct, False, now_s + ISOLATED_S).isolated(now_s + ISOLATED_S)
 
@@ -96,8 +102,24 @@ def test_who_turns_deaf_three_times_within_the_hour_is_isolated_for_an_hour() ->
 def test_three_times_in_three_hours_is_no_offence() -> None:
     conduct = Conduct()
     for k in range(OFFENCES):
-        conduct = observe(observe(conduct, True, 3700.0 * k), False, 3700.0 * k + 60.0)
+        conduct, _ = deaf_for(conduct, 3700.0 * k, 60.0)
     assert not conduct.isolated(3700.0 * OFFENCES)
+
+
+def test_who_is_late_for_a_moment_again_and_again_is_not_isolated() -> None:
+    conduct, now_s = Conduct(), 0.0
+    for _ in range(10 * OFFENCES):
+        conduct, now_s = deaf_for(conduct, now_s, LASTING_S - 1.0)
+    assert not conduct.isolated(now_s)
+    for _ in range(10 * OFFENCES):  # one cycle of a slow machine
+        conduct, now_s = deaf_for(conduct, now_s, 6.0, every_s=6.0)
+    assert not conduct.isolated(now_s)
+
+
+def test_a_unit_that_stays_deaf_has_offended_once() -> None:
+    conduct, now_s = deaf_for(Conduct(), 0.0, 1800.0)
+    assert not conduct.isolated(now_s)
+    assert len(conduct.turned_deaf_s) == 1
 
 
 def test_behind_a_transformer_is_everybody_and_behind_a_line_only_its_feeder() -> None:
