@@ -43,6 +43,7 @@ from simulators.world import World
     help="Folder with ca.pem, device.pem and device.key for modbus+tls; made, with gridedge.pem, where missing.",
 )
 @click.option("--scenario", "scenario_name", help="Scenario of another site, when SITE is a copy of it.")
+@click.option("--linger", is_flag=True, help="Keep the ports open when the day is over, until told to stop.")
 @click.option(
     "--time-page", type=click.Path(path_type=Path, dir_okay=False),
     help="Share the time on this page with `gridedge run --time-page`: it stands still while one gets no processor.",
@@ -59,6 +60,7 @@ def simulate(
     port_offset: int,
     certificates: Path | None,
     scenario_name: str | None,
+    linger: bool,
     time_page: Path | None,
     faults: tuple[str, ...],
 ) -> None:
@@ -77,7 +79,7 @@ def simulate(
             console.print(f"made certificates for 30 days in {certificates}", highlight=False)
         duration_s = world.scenario.duration_s if hours is None else hours * 3600.0
         shared = None if time_page is None else LeadingTime(time_page)
-        settings = HostSettings(speed, duration_s, port_offset, status_path, certificates, shared)
+        settings = HostSettings(speed, duration_s, port_offset, status_path, certificates, shared, linger)
         final = run_by(_run(world, settings, console), shared)
     except (SiteError, ScenarioError, ValueError, KeyError, OSError) as error:
         raise click.ClickException(str(error)) from error

@@ -32,7 +32,8 @@ _STEP_S_MIN = 0.05
 class HostSettings:
     """``duration_s`` in world seconds; ``status_path`` of a Unix socket, ``certificates`` a folder, or None.
 
-    ``shared`` is the time that the host hands out, where others follow it.
+    ``shared`` is the time that the host hands out, where others follow it. With ``linger`` the ports stay open when
+    the duration is over, until somebody stops the host: so that a controller can leave its units safe.
     """
 
     speed: float = 1.0
@@ -41,6 +42,7 @@ class HostSettings:
     status_path: str | None = None
     certificates: Path | None = None
     shared: LeadingTime | None = None
+    linger: bool = False
 
 
 class Host:
@@ -78,6 +80,8 @@ class Host:
             final = {"final": True, "t_s": self.world.now_s, "score": self.world.score.to_dict()}
             if self._status is not None:
                 self._status.publish(final)
+            if self._settings.linger:
+                await self._stopping.wait()
         finally:
             if self._status is not None:
                 await self._status.stop()

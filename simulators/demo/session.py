@@ -195,6 +195,7 @@ def simulator_arguments(setting: Setting, status: Path) -> list[str]:
     return [
         *("simulate", str(setting.path), "--speed", f"{setting.speed:g}", "--seed", str(setting.seed)),
         *("--duration", repr(hours), "--start", clock(setting.start_s), "--status-socket", str(status)),
+        "--linger",
         *("--port-offset", str(setting.port_offset), "--time-page", str(status.with_name(_TIME_PAGE))),
         *(() if setting.controlled else ("--no-control",)),
     ]
