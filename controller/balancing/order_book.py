@@ -115,6 +115,7 @@ def _dump_one(one: Told) -> dict[str, Any]:
         "until_utc_s": order.until_utc_s if math.isfinite(order.until_utc_s) else None,
         "command": order.command,
         "source": order.source,
+        "at_most": order.at_most,
         "id": one.id,
         "accepted": one.accepted,
         "earlier": one.earlier,
@@ -130,6 +131,7 @@ def _load_one(entry: Mapping[str, Any]) -> Told:
         until_utc_s,
         documents.text(entry, "command"),
         documents.text(entry, "source"),
+        at_most=entry.get("at_most") is True,  # a record from before this was known says nothing of it
     )
     accepted = entry["accepted"]
     if not isinstance(entry["earlier"], bool) or not (accepted is None or isinstance(accepted, bool)):

@@ -47,7 +47,7 @@ class Order:
     """``w`` for ``subject`` until ``until_utc_s``, because of ``command`` (its id) and in words of ``source``.
 
     For the interface ``w`` is var. ``until_s`` is the same end in monotonic time: a clock that is set back prolongs
-    nothing.
+    nothing. With ``at_most`` a unit may have up to ``w`` (a magnitude), and the fast loop says how much.
     """
 
     account: str
@@ -57,6 +57,7 @@ class Order:
     command: str
     source: str
     until_s: float = field(default=FOREVER, compare=False)
+    at_most: bool = False
 
     @property
     def key(self) -> Key:
@@ -210,7 +211,8 @@ def _instruction(desks: Desks, order: Order, now: Now, counter: int) -> Instruct
     issuer = _issuer(desks, order.account)
     lasts_s = min(order.until_utc_s - now.utc_s, order.until_s - now.now_s, issuer.lasts_s_max)
     about_q = order.subject == INTERFACE
-    action = Action.LIMIT if order.subject in DIRECTIONS else Action.REACTIVE if about_q else Action.OVERRIDE
+    narrows = order.at_most or order.subject in DIRECTIONS
+    action = Action.LIMIT if narrows else Action.REACTIVE if about_q else Action.OVERRIDE
     reason = f"{order.source} of {order.command}"[:200]
     return Instruction(
         id=f"{issuer.name}-{counter}",

@@ -15,7 +15,7 @@ def to_market(file: SiteFile) -> Marketplace | None:
     block = file.market
     if block is None:
         return None
-    commanded = [one for one in block.participants if one.delivery == "controller"]
+    commanded = [one for one in block.participants if one.delivery != "participant"]
     return Marketplace(
         rules=_rules(block, file.site.timezone),
         wire=_wire(block),
@@ -96,4 +96,5 @@ def _participant(one: ParticipantModel) -> Participant:
         meters=frozenset(one.meters),
         barred=one.barred,
         delivers_itself=one.delivery == "participant",
+        as_needed=one.delivery == "as_needed",
     )

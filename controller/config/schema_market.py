@@ -25,8 +25,10 @@ class ParticipantModel(Strict):
     public_key: str = text(*_KEY, "Its public signing key, as agreed; compare it over another channel.")
     max_kw: float = number("kW", 0, 10_000_000, "Most that it may offer; more is taken for a mistake.", 0.0)
     units: tuple[Name, ...] = about("Units that it stands for: where its flexibility is.", ())
-    delivery: Literal["controller", "participant"] = about(
-        "Who moves its units when an order is due: this controller, or the participant itself.", "controller"
+    delivery: Literal["controller", "as_needed", "participant"] = about(
+        "Who moves its units when an order is due: this controller, by all of it or by as much as is needed, or the "
+        "participant itself.",
+        "controller",
     )
     meters: tuple[str, ...] = series("a list of EANs", 500, "Meters that it may send readings of.")
     barred: bool = about("Known, but refused whatever it says.", False)

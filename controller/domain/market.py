@@ -20,7 +20,7 @@ class Participant:
 
     ``units`` are the site's units that it stands for (their bus gives the location), ``meters`` the EANs that it may
     report of. ``barred`` participants are refused whatever they say. What it delivers is done by this controller with
-    its units, unless it ``delivers_itself``.
+    its units, unless it ``delivers_itself``; ``as_needed``: an order is the most that the fast loop uses of it.
     """
 
     domain: str
@@ -32,6 +32,7 @@ class Participant:
     meters: frozenset[str] = frozenset()
     barred: bool = False
     delivers_itself: bool = False
+    as_needed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

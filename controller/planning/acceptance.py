@@ -118,7 +118,7 @@ def _add_coverage(model: _Model, problem: BidProblem, columns: list[_BidColumns]
     for c in range(constraints):
         for k in range(periods):
             terms = [
-                (where.fraction, bid.sensitivity_pu[c] * bid.power_w / W_PER_MW)
+                (where.fraction, bid.sensitivity_pu[c] * bid.power_w_at(k) / W_PER_MW)
                 for bid, where in zip(problem.bids, columns, strict=True)
                 if bid.start <= k < bid.end and bid.sensitivity_pu[c] != 0.0
             ]

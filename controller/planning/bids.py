@@ -20,7 +20,8 @@ class Bid:
 
     ``sensitivity_pu`` is the relief of each constraint per watt of the bid; negative makes the constraint worse. An
     indivisible bid is taken whole or not at all; ``activation_eur`` is due once when any part of it is taken. At most
-    one bid of an ``asset`` is taken per period, and one of a ``group`` in all.
+    one bid of an ``asset`` is taken per period, and one of a ``group`` in all. ``shape`` is the share of ``power_w``
+    in each of its periods (0…1); left out: all of it in every one.
     """
 
     id: str
@@ -33,6 +34,18 @@ class Bid:
     activation_eur: float
     divisible: bool
     sensitivity_pu: tuple[float, ...]
+    shape: tuple[float, ...] = ()
+
+    def power_w_at(self, period: int) -> float:
+        """Its power in a period, 0 outside its own."""
+        if not self.start <= period < self.end:
+            return 0.0
+        return self.power_w * (self.shape[period - self.start] if self.shape else 1.0)
+
+    @property
+    def powers_w(self) -> list[float]:
+        """Its power in each of its periods."""
+        return [self.power_w_at(period) for period in range(self.start, self.end)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +78,7 @@ def bid_cost_eur(problem: BidProblem, bid: Bid, taken_frac: float) -> float:
     """What taking ``taken_frac`` of a bid costs: its energy and, once, its activation."""
     if taken_frac <= 0.0:
         return 0.0
-    energy_mwh = taken_frac * bid.power_w * (bid.end - bid.start) * problem.period_mwh_per_w
+    energy_mwh = taken_frac * sum(bid.powers_w) * problem.period_mwh_per_w
     return bid.price_eur_per_mwh * energy_mwh + bid.activation_eur
 
 
@@ -75,8 +88,7 @@ def relief_w(problem: BidProblem, accepted: Mapping[str, float]) -> Grid:
     for bid in problem.bids:
         fraction = accepted.get(bid.id, 0.0)
         if fraction > 0.0:
-            relief = fraction * bid.power_w * np.asarray(bid.sensitivity_pu)
-            total[:, bid.start : bid.end] += relief[:, np.newaxis]
+            total[:, bid.start : bid.end] += np.outer(bid.sensitivity_pu, fraction * np.asarray(bid.powers_w))
     return total
 
 

@@ -114,8 +114,8 @@ def choose(
 ) -> Chosen:
     """The cheapest options that relieve what is needed; ``relief`` by participant (:func:`relief_of`).
 
-    What stays uncovered is counted at ``shortfall_eur_per_mwh``: what curtailing instead would cost. Options whose
-    power is not the same over consecutive quarter hours are left out. Shares are rounded up to what may be ordered.
+    What stays uncovered is counted at ``shortfall_eur_per_mwh``: what curtailing instead would cost. Options with gaps
+    between their quarter hours, or with both directions, are left out. Shares are rounded up to what may be ordered.
     """
     left_out = {o.id: reason for o in offered if (reason := _unusable(projected, o, relief))}
     usable = [o for o in offered if o.id not in left_out]
@@ -127,12 +127,14 @@ def choose(
 
 
 def _unusable(projected: Projection, offer: Offered, relief: Mapping[str, Array]) -> str:
-    quarters, powers = sorted(offer.power_w), set(offer.power_w.values())
+    quarters, powers = sorted(offer.power_w), list(offer.power_w.values())
     last = projected.first_quarter + (len(projected.limits[0].excess_w) if projected.limits else 0)
     if offer.participant not in relief:
         return "nobody knows where the participant is"
-    if not quarters or quarters[-1] - quarters[0] + 1 != len(quarters) or len(powers) != 1:
-        return "uneven: not one power over consecutive quarter hours"
+    if not quarters or quarters[-1] - quarters[0] + 1 != len(quarters):
+        return "uneven: its quarter hours are not consecutive"
+    if min(powers) < 0.0 < max(powers):
+        return "uneven: more consumption in some quarter hours, less in others"
     if quarters[0] < projected.first_quarter or quarters[-1] >= last:
         return "outside what is projected"
     numbers = (offer.price_eur, offer.share_min, *powers)
@@ -160,19 +162,21 @@ def _problem(
 def _bid(projected: Projection, offer: Offered, relief: Array) -> Bid:
     """As much of the offer as can be counted on; its price is that of the same share."""
     quarters = sorted(offer.power_w)
-    power_w = offer.power_w[quarters[0]]
-    energy_mwh = abs(power_w) * len(quarters) * QUARTER_S / 3.6e9
+    powers_w = [offer.power_w[quarter] for quarter in quarters]
+    most_w = max(powers_w, key=abs)
+    energy_mwh = sum(map(abs, powers_w)) * QUARTER_S / 3.6e9
     return Bid(
         id=offer.id,
         asset=offer.participant,
         group=offer.group,
         start=quarters[0] - projected.first_quarter,
         end=quarters[-1] + 1 - projected.first_quarter,
-        power_w=abs(power_w) * offer.share_max,
+        power_w=abs(most_w) * offer.share_max,
         price_eur_per_mwh=offer.price_eur / energy_mwh,
         activation_eur=0.0,
         divisible=offer.share_min < 1.0,
-        sensitivity_pu=tuple((math.copysign(1.0, power_w) * relief).tolist()),
+        sensitivity_pu=tuple((math.copysign(1.0, most_w) * relief).tolist()),
+        shape=() if len(set(powers_w)) == 1 else tuple(w / most_w for w in powers_w),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
+import json
 import os
 import signal
 import sys
@@ -34,15 +35,17 @@ class Child:
         self.log = log
 
     @classmethod
-    async def start(cls, name: str, module: str, arguments: Sequence[str], log: Path, piped: bool = False) -> Child:
-        """Run ``python -m module arguments``."""
+    async def start(
+        cls, name: str, module: str, arguments: Sequence[str], log: Path, piped: bool = False, waits: bool = False
+    ) -> Child:
+        """Run ``python -m module arguments``; with ``waits`` it is told more by :meth:`tell`."""
         with log.open("wb") as stream:
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-m",
                 module,
                 *arguments,
-                stdin=asyncio.subprocess.DEVNULL,
+                stdin=asyncio.subprocess.PIPE if waits else asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE if piped else stream,
                 stderr=stream,
                 process_group=0,
@@ -50,6 +53,17 @@ class Child:
                 limit=1 << 22,
             )
         return cls(name, process, log)
+
+    @classmethod
+    async def warm(cls, name: str, modules: Sequence[str], log: Path) -> Child:
+        """A ``gridedge`` process that waits for its command line, see :mod:`simulators.demo.warm`."""
+        return await cls.start(name, "simulators.demo.warm", modules, log, waits=True)
+
+    def tell(self, arguments: Sequence[str]) -> None:
+        """The command line that a warm process waits for."""
+        if self.process.stdin is not None:
+            self.process.stdin.write(json.dumps(list(arguments)).encode() + b"\n")
+            self.process.stdin.close()
 
     @property
     def running(self) -> bool:

@@ -58,6 +58,10 @@ class Output:
 @click.option("--hours", type=click.FloatRange(0, 48, min_open=True), default=24.0, show_default=True, help="How long.")
 @click.option("--start", help="Clock time to start at, HH:MM; left out: as the scenario has it.")
 @click.option("--no-control", is_flag=True, help="Nobody in control: every unit does what it likes.")
+@click.option(
+    "--market", type=click.Choice(("auctions", "uftp")), default="auctions", show_default=True,
+    help="Who buys: auctions inside the demo, or the station process from aggregators by UFTP (and OpenADR).",
+)  # fmt: skip
 @click.option("--no-market", is_flag=True, help="The same day, but nobody buys what belongs to others.")
 @click.option("--compare/--no-compare", default=True, help="Also compute the same day without control (background).")
 @click.option("--headless", is_flag=True, help="One line per hour instead of the screen.")
@@ -89,6 +93,7 @@ def demo(
     hours: float,
     start: str | None,
     no_control: bool,
+    market: str,
     no_market: bool,
     compare: bool,
     headless: bool,
@@ -113,6 +118,7 @@ def demo(
         setting = setting_of(
             site or SCENARIOS[scenario], speed=speed, seed=seed, hours=hours, start=start, cycle_ms=cycle_ms,
             controlled=not no_control, compared=compare and not no_control, trades=not no_market, data=data,
+            uftp=market == "uftp",
         )  # fmt: skip
         offset, taken = free_offset(setting.site)
         at_s = (parse_clock(snapshot_at) - setting.start_s) % 86400.0
@@ -156,7 +162,7 @@ def _finish(session: Session, output: Output, draw: Draw | None, console: Consol
     day = session.day
     if not day.course.score:
         return
-    report = report_of(day, completed=day.course.over, trade=session.trade)
+    report = report_of(day, completed=day.course.over, market=session.market())
     with contextlib.suppress(OSError):
         console.print(summary(report))
         if output.against is not None:

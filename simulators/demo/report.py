@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from simulators.demo.day import Day
-from simulators.demo.trade import Trade
 from simulators.demo.words import clock
 
 
-def report_of(day: Day, completed: bool, trade: Trade | None = None) -> dict[str, Any]:
+def report_of(day: Day, completed: bool, market: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """JSON-ready. Energies in Wh (``energy_wh`` in load convention), times in site s, cycles in ms of the machine.
 
     ``market`` is what was bought and told to the controller, or None where there is no market. ``uncontrolled`` is the
@@ -36,34 +35,8 @@ def report_of(day: Day, completed: bool, trade: Trade | None = None) -> dict[str
         "cycle_ms": day.cycles.to_dict(),
         "polls": {"ok": int(day.cycles.polls["ok"]), "failed": int(day.cycles.polls["failed"])},
         "events": {"counts": dict(sorted(day.journal.counts.items())), "told": _told(day)},
-        "market": None if trade is None else _market(trade),
+        "market": None if market is None else dict(market),
         "uncontrolled": {"limits": uncontrolled["limits"], "units": uncontrolled["units"]} if uncontrolled else None,
-    }
-
-
-def _market(trade: Trade) -> dict[str, Any]:
-    """Costs in EUR as the offers state them: capacity over their hours, and what an activation costs."""
-    auctions = [
-        {
-            "at_s": outcome.at_s,
-            "need_w": outcome.need_w,
-            "uncovered_w": outcome.uncovered_w,
-            "reactive": outcome.reactive,
-            "taken": {offer.id: round(frac, 6) for offer, frac in outcome.taken},
-            "refused": dict(outcome.refused),
-            "paid_eur": round(outcome.paid_eur, 2),
-        }
-        for outcome in trade.desk.outcomes
-    ]
-    paid_eur = round(sum(outcome.paid_eur for outcome in trade.desk.outcomes), 2)
-    return {
-        "auctions": auctions,
-        "orders": trade.orders,
-        "refused_orders": trade.refusals,
-        "sale": None if trade.sold is None else trade.sold.to_dict(),
-        "support": [support.to_dict() for support in trade.desk.supports],
-        "paid_eur": paid_eur,
-        "shortfall_eur_per_mwh": trade.desk.market.shortfall_eur_per_mwh,
     }
 
 

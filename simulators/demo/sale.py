@@ -14,6 +14,7 @@ from typing import Any
 
 from controller.domain.site import Site
 from controller.planning.service_bid import ServiceBid, service_bid
+from simulators.demo.words import minute, power
 from simulators.market.model import Sale
 from simulators.platform.national import NationalMarket
 
@@ -59,6 +60,19 @@ async def sell(
         finally:
             await market.aclose()
     return Sold(bid, answer.get("accepted") is True, str(answer.get("reason", "")))
+
+
+def sale_words(sale: Sale, sold: Sold) -> str:
+    """What was offered to the national market, and its answer, in one sentence."""
+    if sold.bid is None:
+        return f"nothing offered to the national market: {sold.reason}"
+    bid = sold.bid
+    verdict = "accepted" if sold.accepted else f"refused: {sold.reason}"
+    return (
+        f"feasible area at the boundary found ({len(bid.area.corners)} corners); national market offered "
+        f"{power(bid.up_w)} up, {power(bid.down_w)} down {minute(sale.start)}–{minute(sale.end)} "
+        f"at {bid.price_eur_per_mwh:.0f} EUR/MWh: {verdict}"
+    )
 
 
 def _post(port: int, ca_file: Path, bid: ServiceBid) -> dict[str, Any]:

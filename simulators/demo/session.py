@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from simulators.demo.children import Child, ChildDied
+from simulators.demo.counterparts import Counterparts, platform_arguments
 from simulators.demo.day import Day
 from simulators.demo.feed import Feed, Take, connect
+from simulators.demo.past import prepare
 from simulators.demo.setting import Setting
 from simulators.demo.trade import Trade
 from simulators.demo.words import clock
@@ -25,6 +27,9 @@ _LAST_WORDS_S = 5.0  # machine time for what an ending process still has to say
 
 _FOLDER_BYTES_MAX = 70
 _TIME_PAGE = "time"  # in the folder of the sockets; the simulator makes it
+
+WARM = {"station": ("controller.history.command", "controller.balancing.uftp.link"), "controller": ("controller.app",)}
+"""What the processes load that wait for their command line."""
 
 Look = Callable[[Day, float], None]
 """Shows the day; gets the site second."""
@@ -74,7 +79,14 @@ class Session:
         self._look = look
         self._taking = True
         self._trading: asyncio.Task[None] | None = None
-        self.trade = Trade(self.day, setting.trades) if setting.has_market else None
+        self._trade = Trade(self.day, setting.trades) if setting.has_market and not setting.uftp else None
+        self._counterparts = Counterparts(self.day) if setting.uftp else None
+        self._warm: dict[str, Child] = {}
+
+    def market(self) -> dict[str, Any] | None:
+        """What was bought, JSON-ready; None where there is no market."""
+        told = self._trade or self._counterparts
+        return None if told is None else told.report()
 
     async def run(self, stop: Stop) -> None:
         """Live through the day, or until somebody asks to stop.
@@ -83,12 +95,13 @@ class Session:
         """
         async with AsyncExitStack() as opened:
             sockets = opened.enter_context(_socket_folder())
+            watched = await self._other_side(opened, sockets, stop)
             # The controller comes second, so that it finds a field; it is ended first, while the field still listens.
-            watched = [await self._simulator(opened, sockets / "status", stop)]
+            watched.append(await self._simulator(opened, sockets / "status", stop))
             await self._check(watched)
             if self._setting.controlled and not stop.asked.is_set():
-                watched += await self._station(opened, sockets / "records")
-                watched.append(await self._controller(opened, sockets / "records", stop))
+                watched += await self._station(opened, sockets)
+                watched.append(await self._controller(opened, sockets, stop))
                 self._open_market(opened, sockets / "platform")
             other = await self._other_world(opened) if self._setting.compared else None
             while not self.day.course.over and not stop.asked.is_set():
@@ -103,31 +116,76 @@ class Session:
     async def _simulator(self, opened: AsyncExitStack, path: Path, stop: Stop) -> _Watched:
         return await self._child(opened, "simulator", simulator_arguments(self._setting, path), path, stop)
 
-    async def _controller(self, opened: AsyncExitStack, path: Path, stop: Stop) -> _Watched:
-        return await self._child(
-            opened, "controller", controller_arguments(self._setting, path, path.with_name("platform")), path, stop
-        )
-
-    async def _station(self, opened: AsyncExitStack, records: Path) -> list[_Watched]:
-        """The station process, where its history is wanted; it waits for the controller, so as to miss little."""
-        if self._setting.data is None:
+    async def _other_side(self, opened: AsyncExitStack, sockets: Path, stop: Stop) -> list[_Watched]:
+        """Platform and participants, where the station trades with them, and meanwhile a past for its forecast."""
+        if self._counterparts is None:
             return []
-        arguments = station_arguments(self._setting, records, self._setting.data)
-        station = await Child.start("station", "controller", arguments, self._logs / "station.log")
-        opened.push_async_callback(station.end)
-        return [_Watched(station, None)]
+        folder = sockets / "counterparts"
+        folder.mkdir()
+        arguments = platform_arguments(self._setting, folder, sockets / "status", sockets / _TIME_PAGE)
+        log = self._logs / "platform.log"
+        child = await Child.start("platform", "simulators.platform.day", arguments, log, piped=True)
+        opened.push_async_callback(child.end)
+        assert child.process.stdout is not None
+        watched = _Watched(child, _reading(opened, Feed(child.process.stdout), self._counterparts.take))
+        await self._warm_up(opened)
+        setting = self._setting
+        began = (setting.site, setting.scenario, setting.seed, setting.began_utc)
+        await asyncio.to_thread(prepare, self._data(sockets), *began)
+        while not self._counterparts.ready and not stop.asked.is_set():
+            await self._check([watched])
+            await _pause(stop)
+        return [watched]
+
+    async def _warm_up(self, opened: AsyncExitStack) -> None:
+        """Station and controller load what they need while nobody needs them yet."""
+        for name, modules in WARM.items():
+            self._warm[name] = child = await Child.warm(name, modules, self._logs / f"{name}.log")
+            opened.push_async_callback(child.end)
+
+    def _data(self, sockets: Path) -> Path:
+        """Folder of the station: the one asked for, or one that nobody keeps."""
+        return self._setting.data or sockets / "data"
+
+    def _site(self) -> Path:
+        """The site file that controller and station read."""
+        return self._setting.path if self._counterparts is None else self._counterparts.site
+
+    async def _controller(self, opened: AsyncExitStack, sockets: Path, stop: Stop) -> _Watched:
+        arguments = controller_arguments(self._setting, self._site(), sockets / "records", sockets / "platform")
+        return await self._child(opened, "controller", arguments, sockets / "records", stop)
+
+    async def _station(self, opened: AsyncExitStack, sockets: Path) -> list[_Watched]:
+        """The station process, where it is wanted; it waits for the controller, so as to miss little."""
+        if self._setting.data is None and self._counterparts is None:
+            return []
+        arguments = station_arguments(self._setting, self._site(), sockets, self._data(sockets))
+        return [_Watched(await self._started(opened, "station", arguments), None)]
+
+    async def _started(self, opened: AsyncExitStack, name: str, arguments: Sequence[str]) -> Child:
+        """The process of that name: the one that waits for its command line, or a new one."""
+        if name in self._warm:
+            child = self._warm[name]
+            child.tell(arguments)
+        else:
+            child = await Child.start(name, "controller", arguments, self._logs / f"{name}.log")
+        opened.push_async_callback(child.end)  # of a warm one too: it ends before what was started since
+        return child
 
     def _open_market(self, opened: AsyncExitStack, platform: Path) -> None:
-        if self.trade is not None:
-            self._trading = asyncio.create_task(self.trade.run(platform))
+        """What the demo itself does on the market."""
+        if self._trade is not None:
+            self._trading = asyncio.create_task(self._trade.run(platform))
+        elif self._counterparts is not None:
+            self._trading = asyncio.create_task(self._counterparts.sell_in_time())
+        if self._trading is not None:
             opened.push_async_callback(_ended, self._trading)
 
     async def _child(
         self, opened: AsyncExitStack, name: str, arguments: Sequence[str], socket: Path, stop: Stop
     ) -> _Watched:
         """Start a process and read its socket as soon as it listens."""
-        child = await Child.start(name, "controller", arguments, self._logs / f"{name}.log")
-        opened.push_async_callback(child.end)
+        child = await self._started(opened, name, arguments)
         feed = await connect(socket, lambda: child.running and not stop.asked.is_set())
         take = self._take_status if name == "simulator" else self._take_record
         return _Watched(child, None if feed is None else _reading(opened, feed, take))
@@ -201,16 +259,20 @@ def simulator_arguments(setting: Setting, status: Path) -> list[str]:
     ]
 
 
-def station_arguments(setting: Setting, records: Path, data: Path) -> list[str]:
+def station_arguments(setting: Setting, site: Path, sockets: Path, data: Path) -> list[str]:
     """Command line of the station process, after ``python -m controller``."""
-    page = str(records.with_name(_TIME_PAGE))
-    return ["station", str(setting.path), "--record-socket", str(records), "--data", str(data), "--time-page", page]
+    arguments = ["station", str(site), "--record-socket", str(sockets / "records"), "--data", str(data)]
+    arguments += ["--time-page", str(sockets / _TIME_PAGE)]
+    if setting.uftp:
+        arguments += ["--platform-socket", str(sockets / "platform"), "--speed", f"{setting.speed:g}"]
+        arguments += ["--start-utc", setting.began_utc.strftime("%Y-%m-%dT%H:%M:%SZ")]
+    return arguments
 
 
-def controller_arguments(setting: Setting, records: Path, platform: Path) -> list[str]:
+def controller_arguments(setting: Setting, site: Path, records: Path, platform: Path) -> list[str]:
     """Command line of the controller, after ``python -m controller``."""
     return [
-        *("run", str(setting.path), "--speed", f"{setting.speed:g}", "--cycle-ms", f"{setting.cycle_ms:g}"),
+        *("run", str(site), "--speed", f"{setting.speed:g}", "--cycle-ms", f"{setting.cycle_ms:g}"),
         *("--record-socket", str(records), "--port-offset", str(setting.port_offset)),
         *("--time-page", str(records.with_name(_TIME_PAGE))),
         *("--start-utc", setting.began_utc.strftime("%Y-%m-%dT%H:%M:%SZ")),

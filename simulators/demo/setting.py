@@ -25,7 +25,8 @@ class Setting:
 
     ``stretch``: factor on the controller's times so that this machine keeps up (1 = as configured). ``record`` is where
     the controller records its cycles, if at all, ``data`` the folder of the station's history. ``trades`` is False for
-    a day on which no platform buys anything.
+    a day on which no platform buys anything. ``uftp``: the station process buys it from participants in processes of
+    their own, by UFTP, and hears the platform by OpenADR; otherwise the demo holds auctions itself.
     """
 
     path: Path
@@ -43,6 +44,7 @@ class Setting:
     record: Path | None = None
     trades: bool = True
     data: Path | None = None
+    uftp: bool = False
 
     @property
     def start_s(self) -> float:
@@ -80,6 +82,7 @@ def setting_of(
     compared: bool,
     trades: bool = True,
     data: Path | None = None,
+    uftp: bool = False,
 ) -> Setting:
     """Read the site file and its scenario.
 
@@ -104,4 +107,5 @@ def setting_of(
         compared=compared,
         trades=trades,
         data=data,
+        uftp=uftp and controlled and bool(scenario.market.offers),
     )

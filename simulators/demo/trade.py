@@ -12,7 +12,7 @@ from typing import Any
 from controller.domain.instruction import Action
 from controller.runtime.instruction_wire import write_instruction
 from simulators.demo.day import Day
-from simulators.demo.sale import Sold, sell
+from simulators.demo.sale import Sold, sale_words, sell
 from simulators.demo.words import minute, power
 from simulators.market.auction import Outcome
 from simulators.market.desk import Looked, MarketDesk, Saying
@@ -47,6 +47,31 @@ class Trade:
             if looked.sale is not None:
                 await self._sell(looked.sale)
             await asyncio.sleep(_LOOK_S)
+
+    def report(self) -> dict[str, Any]:
+        """JSON-ready. Costs in EUR as offers state them: capacity over their hours, and what an activation costs."""
+        auctions = [
+            {
+                "at_s": outcome.at_s,
+                "need_w": outcome.need_w,
+                "uncovered_w": outcome.uncovered_w,
+                "reactive": outcome.reactive,
+                "taken": {offer.id: round(frac, 6) for offer, frac in outcome.taken},
+                "refused": dict(outcome.refused),
+                "paid_eur": round(outcome.paid_eur, 2),
+            }
+            for outcome in self.desk.outcomes
+        ]
+        paid_eur = round(sum(outcome.paid_eur for outcome in self.desk.outcomes), 2)
+        return {
+            "auctions": auctions,
+            "orders": self.orders,
+            "refused_orders": self.refusals,
+            "sale": None if self.sold is None else self.sold.to_dict(),
+            "support": [support.to_dict() for support in self.desk.supports],
+            "paid_eur": paid_eur,
+            "shortfall_eur_per_mwh": self.desk.market.shortfall_eur_per_mwh,
+        }
 
     async def _sell(self, sale: Sale) -> None:
         """Offer what is left to the national market; the bid is made of the controller's newest record."""
@@ -116,19 +141,6 @@ class Trade:
                 "market.need",
                 f"need {power(outcome.need_w)} {hours}: taken {taken}, {outcome.paid_eur:.0f} EUR{refused}",
             )
-
-
-def sale_words(sale: Sale, sold: Sold) -> str:
-    """What was offered to the national market, and its answer, in one sentence."""
-    if sold.bid is None:
-        return f"nothing offered to the national market: {sold.reason}"
-    bid = sold.bid
-    verdict = "accepted" if sold.accepted else f"refused: {sold.reason}"
-    return (
-        f"feasible area at the boundary found ({len(bid.area.corners)} corners); national market offered "
-        f"{power(bid.up_w)} up, {power(bid.down_w)} down {minute(sale.start)}–{minute(sale.end)} "
-        f"at {bid.price_eur_per_mwh:.0f} EUR/MWh: {verdict}"
-    )
 
 
 def _size(offer: Offer, frac: float) -> str:

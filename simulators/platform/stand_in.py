@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ class StandIn:
     """One platform in a folder of its own (certificates and credentials are written there).
 
     ``certificate`` may be another than that of the authority in ``folder / "ca.pem"``; with ``mutual`` it asks for one.
-    ``misbehave`` is one of :data:`MISBEHAVIOUR` or empty.
+    ``misbehave`` is one of :data:`MISBEHAVIOUR` or empty; ``utc`` is its clock.
     """
 
     folder: Path
@@ -32,6 +33,7 @@ class StandIn:
     late_s: float = 1.0
     misbehave: str = ""
     certificate: Identity | None = None
+    utc: Callable[[], datetime] = lambda: datetime.now(UTC)
     vtn: Vtn = field(init=False)
     authority: Authority = field(init=False)
     client: Identity = field(init=False)
@@ -39,7 +41,7 @@ class StandIn:
     _port: int = 0
 
     def __post_init__(self) -> None:
-        self.vtn = Vtn(dict([VEN, BUSINESS]), frozenset({BUSINESS[0]}))
+        self.vtn = Vtn(dict([VEN, BUSINESS]), frozenset({BUSINESS[0]}), utc=self.utc)
         self.authority = Authority(self.folder)
         self.client = self.authority.issue("gridedge")
         self.credentials_file.write_text("\n".join(VEN) + "\n", encoding="utf-8")

@@ -40,11 +40,18 @@ class Vtn:
     posted is in ``objects``, every request in ``seen`` (method, path, status).
     """
 
-    def __init__(self, clients: Mapping[str, str], business: frozenset[str], base: str = "/openadr3/3.1.0") -> None:
+    def __init__(
+        self,
+        clients: Mapping[str, str],
+        business: frozenset[str],
+        base: str = "/openadr3/3.1.0",
+        utc: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
         self.objects: dict[str, dict[str, Document]] = {kind: {} for kind in TYPES}
         self.seen: list[tuple[str, str, int]] = []
         self.url = ""
         self.base = base
+        self._utc = utc
         self._clients = dict(clients)
         self._business = business
         self._tokens: dict[str, str] = {}
@@ -59,7 +66,7 @@ class Vtn:
     def add(self, kind: str, document: Document) -> Document:
         """Post a document as business logic does, with nothing checked."""
         self._count += 1
-        stamp = _stamp()
+        stamp = _stamp(self._utc)
         made = {"id": f"{kind[:-1]}-{self._count}", "createdDateTime": stamp, "modificationDateTime": stamp}
         found = made | document | {"objectType": TYPES[kind]}
         self.objects[kind][found["id"]] = found
@@ -67,7 +74,7 @@ class Vtn:
 
     def change(self, kind: str, object_id: str, **changes: Any) -> Document:
         """Change a document as business logic does."""
-        found = self.objects[kind][object_id] | {"modificationDateTime": _stamp()} | changes
+        found = self.objects[kind][object_id] | {"modificationDateTime": _stamp(self._utc)} | changes
         self.objects[kind][object_id] = found
         return found
 
@@ -165,5 +172,5 @@ def _problem(status: int, detail: str) -> Response:
     return json_response(status, {"type": "about:blank", "title": "refused", "status": status, "detail": detail})
 
 
-def _stamp(now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> str:
+def _stamp(now: Callable[[], datetime]) -> str:
     return now().isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -18,6 +18,8 @@ ONE_HOME = {
         "controller.balancing.uftp.reading",
         "controller.balancing.uftp.wire",
         "controller.balancing.uftp.writing",
+        "simulators.platform.dealer",
+        "simulators.platform.reference_operator",
         "simulators.platform.uftp_aggregator",
         "simulators.platform.uftp_operator",
     ),

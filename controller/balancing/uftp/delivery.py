@@ -2,6 +2,7 @@
 
 An order is a change against the baseline: the participant's D-Prognosis, or rest where all its units are storage.
 Without a baseline nobody knows what the order means, and nothing is passed on. Several units share by their rating.
+Of a participant that delivers as needed the fast loop takes at most that much, of storage in either direction.
 """
 
 from __future__ import annotations
@@ -46,7 +47,9 @@ def deliveries(
             continue
         until_utc_s = _until(domain, slots, held.change_w, held.until_utc_s)
         for unit, p_w in _shared(site, who, baseline_w + held.change_w):
-            order = Order(account, unit.id, p_w, until_utc_s, held.source.removeprefix("order:"), "market order")
+            w = abs(p_w) if who.as_needed else p_w
+            reference = held.source.removeprefix("order:")
+            order = Order(account, unit.id, w, until_utc_s, reference, "market order", at_most=who.as_needed)
             orders[order.key] = order
     return Delivery(orders, obstacles)
 

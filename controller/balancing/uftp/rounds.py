@@ -186,7 +186,8 @@ class Rounds:
         """Settle every order of a day that its participant took, by D-Prognosis and metering, and tell them, once.
 
         What the controller curtailed itself is taken out of the baseline: nobody is paid for being held back. Where a
-        participant sends no metering, what we measured at its units counts. An order without baseline or metering of
+        participant sends no metering, what we measured at its units counts; who delivers as needed has delivered all
+        of it, for how much was used was not his choice. An order without baseline or metering of
         all its periods is not settled, nor are the participant's others of that day; the reason says what is missing.
         """
         due = self.unsettled(period)
@@ -213,6 +214,9 @@ class Rounds:
             end_s = start_s + order.day.isp_s
             baseline_w = baseline_of(self._layout.site, participant, prognosis_w, isp)
             actual_w = metered_w.get(isp, _sum_of(measured_w, participant.units, start_s, end_s))
+            if participant.as_needed and baseline_w is not None:
+                isps.append((isp, baseline_w, change_w, baseline_w + change_w))
+                continue
             if baseline_w is None or actual_w is None:
                 what = "D-Prognosis" if baseline_w is None else "metering"
                 return Settled(who, order, None, f"no {what} of ISP {isp}")

@@ -10,11 +10,14 @@ import pytest
 import uftp_kit as kit
 from shapeshifter_uftp import uftp
 
+from controller.balancing.admission import Now
+from controller.balancing.orders import due
 from controller.balancing.uftp.delivery import HANDOVER_S, deliveries
 from controller.balancing.uftp.desk import Desk
 from controller.balancing.uftp.memory import Memory
 from controller.balancing.uftp.planner import Moved, ask_who_is_active, move
 from controller.balancing.uftp.rounds import Rounds
+from controller.domain.instruction import Action
 from controller.domain.market import Timetable
 from controller.estimation.layout import Layout
 from controller.grid.model import GridModel
@@ -138,6 +141,28 @@ def test_who_delivers_itself_is_not_commanded() -> None:
     assert site.market is not None
     assert site.market.desk.subjects == frozenset()
     assert deliveries(site, ACCOUNT, slots(2e5), {kit.AGR: 0.0}, kit.NOON_S).orders == {}
+
+
+def test_who_delivers_as_needed_is_told_the_most_that_may_be_taken() -> None:
+    site = made.site_with(made.market_text(delivery="as_needed"))
+    (order,) = deliveries(site, ACCOUNT, slots(2e5), {kit.AGR: 0.0}, kit.NOON_S).orders.values()
+    assert (order.subject, order.w, order.at_most) == ("BAT1", 2e5, True)
+    assert site.market is not None
+    ((_, said),) = due(site.market, {order.key: order}, {}, Now(kit.NOON_S, 0.0), 1)
+    assert (said.action, said.value) == (Action.LIMIT, 2e5)
+    less = deliveries(site, ACCOUNT, slots(2e5), {kit.AGR: -1e6}, kit.NOON_S).orders.values()
+    assert [order.w for order in less] == [8e5]  # a generator that gives 1 MW unasked is capped at 0.8
+
+
+def test_who_delivers_as_needed_has_delivered_whatever_was_taken(tmp_path: Path, layout: Layout) -> None:
+    market = made.site_with(made.market_text(delivery="as_needed")).market
+    assert market is not None
+    with kit.desk_in(tmp_path, market.rules) as (desk, memory):
+        taken(desk, memory, layout)
+        rounds = Rounds(desk, layout, CALENDAR, 200.0)
+        (settled,) = rounds.settle(kit.TODAY, lambda *_: 3e5, kit.NOON_S + 14 * 3600.0, lambda *_: 0.0)
+        assert settled.result is not None
+        assert (settled.result.paid_eur, settled.result.penalty_eur) == (pytest.approx(30.0), 0.0)
 
 
 def taken(desk: Desk, memory: Memory, layout: Layout) -> None:

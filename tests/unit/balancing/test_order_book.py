@@ -66,6 +66,19 @@ def test_an_order_whose_answer_was_never_heard_is_said_again_and_taken_back_when
         assert (release.action, release.subject) == (Action.RELEASE, "export")
 
 
+def test_what_a_unit_may_have_at_most_is_still_that_after_a_restart(tmp_path: Path) -> None:
+    assert PLATFORM is not None
+    account = PLATFORM.issuers[0].account
+    most = Order(account, "BAT1", 2e5, kit.NOW.utc_s + HOUR_S, "order", "market order", at_most=True)
+    with order_book(tmp_path) as orders:
+        found = orders.due(PLATFORM, {most.key: most}, kit.NOW)
+        ((order, said),) = [(order, said) for order, said in found if order.command != FORGOTTEN]
+        assert said.action is Action.LIMIT
+        orders.saying(order, said, kit.NOW)
+    with order_book(tmp_path) as orders:
+        assert [order for order in orders.told() if order.command == "order"] == [most]
+
+
 def test_what_was_withdrawn_while_the_station_was_dead_is_released(tmp_path: Path) -> None:
     with order_book(tmp_path) as orders:
         told(orders, book_with(), accepted=True)

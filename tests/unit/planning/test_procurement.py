@@ -73,10 +73,20 @@ def test_a_share_is_never_below_what_may_be_taken() -> None:
     assert choose(projection([-1e6, 0.5e6, 0.5e6]), offers, RELIEF, SHORTFALL).shares == {"block": 0.9}
 
 
+def test_an_option_that_has_more_to_give_in_one_quarter_hour_than_in_another_is_counted_as_it_is() -> None:
+    """0.4 MW are missing first and 0.8 MW then; the even offer would give too much at first, and be paid for it."""
+    even = offer("even", "A", 0.8, 36.0)
+    rising = Offered("rising", "B", "g", 30.0, 0.1, {41: 0.8e6, 42: 1.6e6})  # half as effective: 0.4 and 0.8 MW
+    found = choose(projection([-1e6, 0.4e6, 0.8e6]), [even, rising], RELIEF, SHORTFALL)
+    assert found.shares == {"rising": 1.0}
+    assert found.total_eur == pytest.approx(30.0)
+    assert choose(projection([-1e6, 0.8e6, 0.8e6]), [even, rising], RELIEF, SHORTFALL).shares == {"even": 1.0}
+
+
 @pytest.mark.parametrize(
     ("bad", "reason"),
     [
-        (Offered("x", "A", "g", 1.0, 0.1, {41: 1e6, 42: 2e6}), "uneven"),
+        (Offered("x", "A", "g", 1.0, 0.1, {41: 1e6, 42: -1e6}), "uneven"),
         (Offered("x", "A", "g", 1.0, 0.1, {40: 1e6, 42: 1e6}), "uneven"),
         (Offered("x", "A", "g", 1.0, 0.1, {39: 1e6, 40: 1e6}), "outside"),
         (Offered("x", "A", "g", math.nan, 0.1, {41: 1e6}), "no power"),
