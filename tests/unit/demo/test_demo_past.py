@@ -7,8 +7,8 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from controller.balancing.lookout import Lookout
 
+from controller.balancing.lookout import Lookout
 from controller.history.store import known_until_s, open_to_read, samples
 from simulators.demo import past
 from simulators.demo.setting import Setting, setting_of
