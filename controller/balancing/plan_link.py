@@ -34,6 +34,24 @@ LEFT_S_MIN = 1.0
 """A plan that would end sooner is not said any more."""
 
 
+def worth_of(
+    price: StoredEnergyPrice, planning: Planning, counter: int, now_utc_s: float, lasts_s: float
+) -> Instruction:
+    """The price of one storage as the desk of the look-ahead says it."""
+    return Instruction(
+        id=f"worth-{counter}",
+        issuer=planning.desk.account,
+        counter=counter,
+        issued_utc_s=now_utc_s,
+        lasts_s=lasts_s,
+        action=Action.WORTH,
+        subject=price.unit,
+        reason="look-ahead",
+        owner=Owner.PLAN,
+        worth=price,
+    )
+
+
 class PlanLink:
     """One site's storages."""
 
@@ -81,20 +99,8 @@ class PlanLink:
             return f"{price.unit}: the plan was too late"
         # The instant of issue is that of receipt: both processes are on one machine, their clocks need not agree.
         self._counter = max(self._counter + 1, int(utc_s(self._clock) * 1e6))
-        accepted, text = await self._port.say(
-            Instruction(
-                id=f"worth-{self._counter}",
-                issuer=self._planning.desk.account,
-                counter=self._counter,
-                issued_utc_s=utc_s(self._clock),
-                lasts_s=lasts_s,
-                action=Action.WORTH,
-                subject=price.unit,
-                reason="look-ahead",
-                owner=Owner.PLAN,
-                worth=price,
-            )
-        )
+        said = worth_of(price, self._planning, self._counter, utc_s(self._clock), lasts_s)
+        accepted, text = await self._port.say(said)
         return "" if accepted else f"{price.unit}: {text}"
 
     def _tell(self, trouble: str) -> bool:
