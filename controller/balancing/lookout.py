@@ -16,7 +16,15 @@ from controller.grid.model import GridModel
 from controller.history.evidence import Evidence
 from controller.history.store import curtailments, known_until_s, means, open_to_read
 from controller.planning.calendar import QUARTER_S, Calendar
-from controller.planning.lookback import Learned, calendar_at, learn, nothing_learned, points_of, project_ahead
+from controller.planning.lookback import (
+    Learned,
+    calendar_at,
+    learn,
+    nothing_learned,
+    points_of,
+    present_points_of,
+    project_ahead,
+)
 from controller.planning.projection import Projection
 from controller.planning.storage_ahead import price_ahead
 
@@ -37,7 +45,7 @@ class Lookout:
     def __init__(self, site: Site, folder: Path, zone: str, horizon_s: float) -> None:
         self.layout = Layout(site, GridModel(site.topology))
         self.calendar = Calendar()
-        self._points = points_of(self.layout)
+        self._points, self._present = points_of(self.layout), present_points_of(self.layout)
         self._folder, self._zone = folder, zone
         self._quarters = round(horizon_s / QUARTER_S)
         self._learned: Learned | None = None
@@ -64,7 +72,7 @@ class Lookout:
             first = learned.next_quarter or self.calendar.quarter(until_s - LOOK_BACK_S)
             begin_s, end_s = self.calendar.start_s(first), self.calendar.start_s(complete)
             found = means(db, self._points, begin_s, end_s, QUARTER_S)
-            recent = means(db, self._points, until_s - RECENT_S, until_s, 2.0 * RECENT_S).get(0, {})
+            recent = means(db, self._present, until_s - RECENT_S, until_s, 2.0 * RECENT_S).get(0, {})
         self._learned = learn(self.layout, learned, {first + slot: values for slot, values in found.items()})
         return self._learned, recent
 

@@ -16,6 +16,17 @@ PERIOD_S = 60
 UNIT_FIELDS = ("p_w", "q_var", "p_avail_w", "p_set_w", "q_set_var", "curtailed_w", "soc_frac")
 SUPPORT_FIELDS = ("q_var", "asked_var", "tolerance_var", "before_var", "reached_var")
 BUS_FIELDS = ("p_w", "q_var")
+FACTS = (
+    "top_oil_c",
+    "hot_spot_c",
+    "rise_fast_k",
+    "rise_slow_k",
+    "ambient_c",
+    "hot_spot_c_max",
+    "proven",
+    "ageing_rate",
+)
+"""What is kept of the numbers behind a limit: how warm its transformer is."""
 LIMIT_FIELDS = ("value", "worst", "high", "low", "loading_frac", "worst_frac", "given_up_w")
 
 
@@ -135,6 +146,10 @@ def _values(record: Json) -> Iterator[tuple[str, float]]:
                 value = item.get(field)
                 if _is_number(value):
                     yield f"{kind}.{item['id']}.{field}", float(value)
+    for limit in record["limits"]:
+        facts = limit.get("facts") or {}
+        known = [fact for fact in FACTS if _is_number(facts.get(fact))]
+        yield from ((f"limit.{limit['id']}.{fact}", float(facts[fact])) for fact in known)
     support = record.get("support") or {}
     for field in SUPPORT_FIELDS:
         if _is_number(support.get(field)):

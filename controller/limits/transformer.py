@@ -151,6 +151,10 @@ class HotSpot:
         return {
             "hot_spot_c": warmth.state.hot_spot_c,
             "top_oil_c": warmth.state.top_oil_c,
+            "rise_fast_k": warmth.state.rise_fast_k,
+            "rise_slow_k": warmth.state.rise_slow_k,
+            "hot_spot_c_max": self._hot_spot_c_max(warmth),
+            "proven": float(self._trusted(warmth)),
             "ambient_c": seen.ambient_c,
             "ambient_measured": float(air.measured),
             "oil_measured": float(warmth.oil == "measured"),

@@ -26,6 +26,7 @@ from controller.planning.outlook import Offsets
 from controller.planning.priors import site_prior
 from controller.planning.projection import Projection, project
 from controller.planning.uptake import Hubs, Plugged, Uptake, learn_hubs, new_hubs, uptakes
+from controller.planning.warmth import points_of_warmth, warmth_of
 
 Array = NDArray[np.float64]
 Means = Mapping[str, float]
@@ -47,10 +48,16 @@ def calendar_at(now_utc_s: float, zone: str) -> Calendar:
 def points_of(layout: Layout) -> list[str]:
     """Every stored point that is read."""
     buses = [f"bus.{bus}.{field}" for bus in layout.grid.injection_buses for field in ("p_w", "q_var")]
-    fields = ("p_w", "q_var", "p_avail_w", "curtailed_w", "p_set_w", "soc_frac")
+    fields = ("p_w", "q_var", "p_avail_w", "curtailed_w", "p_set_w")
     units = [f"unit.{unit.id}.{field}" for unit in layout.site.units for field in fields]
     hubs = [f"unit.{unit.id}.{field}" for unit in _consumers(layout) for field in HUB_QUANTITIES]
     return [*buses, *units, *hubs, *(f"limit.{limit.id}.value" for limit in layout.site.limits)]
+
+
+def present_points_of(layout: Layout) -> list[str]:
+    """Every stored point that is read of the last minutes: contents of storages and temperatures are of now alone."""
+    contents = [f"unit.{unit.id}.soc_frac" for unit in layout.site.units if unit.storage is not None]
+    return [*points_of(layout), *contents, *points_of_warmth(layout.site)]
 
 
 def series_of(layout: Layout, means: Means) -> Array:
@@ -125,13 +132,14 @@ def learn(layout: Layout, learned: Learned, quarters: Mapping[int, Means]) -> Le
 
 
 def project_ahead(layout: Layout, learned: Learned, recent: Means, at_s: float, quarters: int) -> Projection:
-    """Every limit over ``quarters`` from ``at_s`` on, with ``recent`` means as what is now.
+    """Every limit over ``quarters`` from ``at_s`` (UTC) on, with ``recent`` means as what is now.
 
     Raises PowerFlowError when not even the middle future has a solution.
     """
     seen = forecast(see(learned.history, at_s, series_of(layout, recent)), quarters)
+    warm = warmth_of(layout.site, recent, at_s, quarters)
     return replace(
-        project(layout, seen, offsets_of(layout, recent)), uptake=_uptake(layout, learned, recent, at_s, seen)
+        project(layout, seen, offsets_of(layout, recent), warm), uptake=_uptake(layout, learned, recent, at_s, seen)
     )
 
 

@@ -42,10 +42,16 @@ EFFECT_MIN = 1e-9  # V per W: a bus where nothing helps
 
 @dataclass(frozen=True, slots=True)
 class Warm:
-    """A transformer at the beginning: its temperatures, and the ambient temperature of every period, °C."""
+    """A transformer at the beginning: its temperatures, and the ambient temperature of every period, °C.
+
+    ``hot_spot_c_max`` is what the paper's ageing leaves of the highest hot spot now; only with ``lifts`` is it known
+    well enough to carry more than its continuous rating.
+    """
 
     state: ThermalState
     ambient_c: Array
+    hot_spot_c_max: float = np.inf
+    lifts: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +183,9 @@ def _carried_warm(element: Transformer, limit: Limit, current_a: Array, warm: Wa
     thermal = element.thermal
     assert thermal is not None
     parameters = parameters_of(thermal)
-    most = LoadingLimits(thermal.hot_spot_c_max, thermal.top_oil_c_max, limit.high / element.i_rated_a)
+    cap_a = limit.high if warm.lifts else limit.rated_high
+    hot_spot_c_max = min(thermal.hot_spot_c_max, warm.hot_spot_c_max)
+    most = LoadingLimits(hot_spot_c_max, thermal.top_oil_c_max, cap_a / element.i_rated_a)
     state, out = warm.state, []
     for load_pu, ambient_c in zip(current_a / element.i_rated_a, warm.ambient_c, strict=True):
         ambient = float(ambient_c) + thermal.ambient_surcharge_k
