@@ -68,7 +68,7 @@ def reach(
     down = np.where(fixed, 0.0, output)
     down_min = np.where(r.is_storage, np.maximum(output - content, 0.0), 0.0)
     q_limit = np.minimum(units.q_max_var, np.sqrt(np.maximum(units.s_rated_va**2 - estimate.unit_p_w**2, 0.0)))
-    q_fixed = estimate.deaf | lost
+    q_fixed = estimate.deaf | estimate.deaf_q | lost
     low = np.where(q_fixed, estimate.unit_q_var, -q_limit)
     high = np.where(q_fixed, estimate.unit_q_var, q_limit)
     return Reach(Bounds(up, down, down_min, low, high), output, withheld, probing & ~fixed, probe, fixed)

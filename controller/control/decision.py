@@ -15,6 +15,7 @@ from controller.control.caps import share_room
 from controller.control.dispatch import Effects, Plan, Problem, Target, dispatch, effects, lead
 from controller.control.engine import Engine
 from controller.control.headroom import uncovered
+from controller.control.reactive_orders import without_sudden_q
 from controller.control.resources import Resources
 from controller.control.state import ControlState
 from controller.control.storage import Worth, prices_in_force, storage_marginal_price, stored_energy_value
@@ -80,6 +81,7 @@ def decide(
     bound = replace(bound, bounds=wishes.within_caps(bound.bounds, bound.output_w, span))
     rows = replace(rows, room=rows.room - engine.extra_scale[rows.limit] * state.persistence.extra_frac[rows.limit])
     rows = _without_trust_in_lost(rows, effect, bound.output_w, state.set_p_w, lost, r)
+    rows = without_sudden_q(rows, effect.by_unit_q, estimate, state.set_q_var)
     slowed = engine.paces.slowed(bound.bounds, state.pace, estimate, rows, effect, incidence)
     bound = replace(bound, bounds=slowed)
     voltage = engine.is_voltage[rows.limit]

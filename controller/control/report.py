@@ -39,6 +39,7 @@ TRANSITIONS = {
     "support.short": ("support.short", "support.met"),
     "unit.behind": ("unit.behind", "unit.follows"),
     "unit.deaf": ("unit.deaf", "unit.obeys"),
+    "unit.deaf_to_q": ("unit.deaf_to_q", "unit.gives_q"),
     "unit.slower_than_configured": ("unit.slower_than_configured", "unit.as_configured"),
     "unit.lost": ("unit.lost", "unit.back"),
     "unit.contested": ("unit.contested", "unit.settled"),
@@ -144,6 +145,7 @@ def _flags(
     out = _flagged("limit.bound", limits, now_s - bound_at_s < RELEASED_AFTER_S)
     out |= _flagged("limit.unseen", limits, engine.metered & (readings.quality > 0))
     out |= _flagged("unit.lost", units, lost) | _flagged("unit.deaf", units, estimate.deaf & ~lost)
+    out |= _flagged("unit.deaf_to_q", units, estimate.deaf_q & ~lost)
     out |= _flagged("unit.behind", units, estimate.behind)
     out |= _flagged("unit.slower_than_configured", units, estimate.slower)
     if sacrificed:

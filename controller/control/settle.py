@@ -12,6 +12,7 @@ from controller.control.bands import Bands
 from controller.control.causes import Verdict, verdicts
 from controller.control.decision import VOLTAGE_POOL_PU, Decision
 from controller.control.engine import Engine
+from controller.control.reactive_orders import standing_q
 from controller.control.state import ControlState
 from controller.domain.record import Mode
 from controller.estimation.estimate import Estimate
@@ -58,6 +59,9 @@ def settle(
     set_p = np.where(still & (set_p != 0.0), state.set_p_w, set_p)
     set_q = _reactive(engine, state, decision, set_p, estimate, quiet and decision.support is None)
     set_q = np.where(estimate.deaf, state.set_q_var, set_q)
+    if estimate.deaf_q.any():
+        standing = standing_q(decision, estimate, state.set_q_var, engine.units.q_max_var)
+        set_q = np.where(estimate.deaf_q & ~estimate.deaf, standing, set_q)
     held_unit = r.most_by_unit(decision.held)
     kept_p = r.unit_p_w(np.minimum(previous, decision.span.cap_w))
     if not decision.plan.ok:

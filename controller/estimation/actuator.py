@@ -119,11 +119,18 @@ class CommandHistory:
 
     def span(self, from_s: Array, to_s: float) -> tuple[Array, Array]:
         """Per unit: lowest and highest P in force between its ``from_s`` and ``to_s`` (load convention, W)."""
+        return self._span(self.p_w, from_s, to_s)
+
+    def span_q(self, from_s: Array, to_s: float) -> tuple[Array, Array]:
+        """The same of Q, var."""
+        return self._span(self.q_var, from_s, to_s)
+
+    def _span(self, told: Array, from_s: Array, to_s: float) -> tuple[Array, Array]:
         first = np.maximum(self.issued_s.searchsorted(from_s, side="right") - 1, 0)
         begin = int(first.min(initial=len(self.issued_s) - 1))
-        k, p_w = np.arange(begin, len(self.issued_s))[:, None], self.p_w[begin:]
+        k, told = np.arange(begin, len(self.issued_s))[:, None], told[begin:]
         inside = (k >= first) & (self.issued_s[begin:, None] <= to_s)
-        return np.where(inside, p_w, np.inf).min(axis=0), np.where(inside, p_w, -np.inf).max(axis=0)
+        return np.where(inside, told, np.inf).min(axis=0), np.where(inside, told, -np.inf).max(axis=0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,13 +19,13 @@ class Estimate:
     """What is known at ``sample_s``; arrays in the site's order, load convention.
 
     ``avail_w`` is the power that a unit could have without its cap (magnitude, NaN when unknown), ``modelled_p_w``
-    what its set point should have made of it; ``deaf`` and ``behind`` are the verdicts of ``response.py``;
-    ``latency_s`` and ``tau_s`` are dead time and lag as identified, ``slower`` marks units that miss their data sheet.
-    A ``*_sigma`` is one standard deviation, a ``*_age_s`` the time since a direct reading was used (infinite when there
-    never was one), ``branch_excess_a`` how far a fresh current reading lies above all that the estimate can explain,
-    ``limited_sign`` the direction in which a battery cannot give more. ``grid_solved`` is False while the power flow
-    at the present operating point has no solution and ``grid`` is an older one; ``meters`` says what is wrong with
-    meters, by event and subject.
+    what its set point should have made of it; ``deaf`` and ``behind`` are the verdicts of ``response.py``,
+    ``deaf_q`` that of ``reactive_response.py``; ``latency_s`` and ``tau_s`` are dead time and lag as identified,
+    ``slower`` marks units that miss their data sheet. A ``*_sigma`` is one standard deviation, a ``*_age_s`` the time
+    since a direct reading was used (infinite when there never was one), ``branch_excess_a`` how far a fresh current
+    reading lies above all that the estimate can explain, ``limited_sign`` the direction in which a battery cannot give
+    more. ``grid_solved`` is False while the power flow at the present operating point has no solution and ``grid`` is
+    an older one; ``meters`` says what is wrong with meters, by event and subject.
     """
 
     sample_s: float
@@ -34,6 +34,7 @@ class Estimate:
     unit_sigma_w: Array
     unit_age_s: Array
     deaf: BoolArray
+    deaf_q: BoolArray
     behind: BoolArray
     limited_sign: Array
     avail_w: Array

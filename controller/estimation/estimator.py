@@ -16,6 +16,7 @@ from controller.estimation.estimate import Estimate
 from controller.estimation.flows import FlowModel
 from controller.estimation.layout import LOAD_RATE_FRAC, Layout
 from controller.estimation.plausibility import FreezeWatch
+from controller.estimation.reactive_response import ReactiveResponse, initial_reactive, observe_reactive, owed
 from controller.estimation.readings import Reading, Sample, SitePoints, sample
 from controller.estimation.response import LAG_ALLOWANCE, Look, Response, initial_response, observe
 from controller.estimation.sensitivities import Sensitivities, first_sensitivities, refreshed
@@ -29,6 +30,7 @@ from controller.estimation.state_filter import (
     variance,
     widened,
 )
+from controller.estimation.unit_view import MATCH_FRAC, UnitView, settled
 from controller.estimation.voltage import VoltageOffsets
 from controller.estimation.voltage_gain import VoltageGain, VoltageGains
 from controller.grid.model import LinearGrid
@@ -42,8 +44,6 @@ MOVING_FRAC, MOVING_RATE_FRAC = 0.005, 0.03  # a commanded move this large, and 
 HELD_SIGMA_FRAC = 0.002  # how exactly a settled unit obeys
 UNIT_JUMP_FRAC, HELD_JUMP_FRAC = 0.5, 0.05  # how far units may have jumped, one sigma
 LOAD_SPREAD_P_FRAC, LOAD_SPREAD_Q_FRAC = 0.3, 0.1  # how far unseen demand strays from what is expected, one sigma
-SETTLED_FRAC = 0.005  # model this close to its target counts as settled
-MATCH_FRAC = 0.025  # measurement this close to the model confirms it
 STALE_CYCLES = 3.0  # a unit that was not heard for this long is not known to sit on its set point
 WRITE_CYCLES = 1.5  # what a set point may take from the decision to the device
 
@@ -58,6 +58,7 @@ class EstimatorState:
     actuator: ActuatorState
     dynamics: Dynamics
     response: Response
+    reactive: ReactiveResponse
     sensitivities: Sensitivities
     gain: VoltageGain
     offset_v: Array
@@ -71,22 +72,6 @@ class EstimatorState:
     apparent: Apparent
     now_s: float
     started_at_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class UnitView:
-    """What the units do against what they were told.
-
-    ``settled`` marks units whose P (then Q) is known to sit on its set point, ``step`` how far each P (then Q) moved
-    by command since the last cycle.
-    """
-
-    actuator: ActuatorState
-    dynamics: Dynamics
-    model_p_w: Array
-    response: Response
-    settled: BoolArray
-    step: Array
 
 
 class Estimator:
@@ -135,6 +120,7 @@ class Estimator:
             actuator=ActuatorState(now_s, open_p, np.zeros(n)),
             dynamics=self.dynamics.initial(now_s),
             response=initial_response(self.units),
+            reactive=initial_reactive(self.units),
             sensitivities=first_sensitivities(lay, lay.injection(x0), now_s),
             gain=self.gains.initial(),
             offset_v=np.zeros(lay.grid.n_bus),
@@ -194,6 +180,7 @@ class Estimator:
             actuator=view.actuator,
             dynamics=view.dynamics,
             response=view.response,
+            reactive=view.reactive,
             sensitivities=sensitivities,
             gain=self.gains.update(state.gain, voltages.value, injection, grid, now_s),
             offset_v=offset_v,
@@ -269,21 +256,24 @@ class Estimator:
         low, high = history.span(sample_s - on_the_way_s, now_s)
         look = Look(measured_p, low, high, available, sample_s - state.actuator.t_s, now_s)
         response = observe(state.response, look, slowest)
+        does_w = np.where(np.isfinite(measured_p), measured_p, output_w)
+        told_q = owed(*history.span_q(sample_s - on_the_way_s, now_s), does_w, units)
+        reactive = observe_reactive(state.reactive, measured_q, *told_q, look.dt_s, slowest)
         target_p, target_q = history.in_force(sample_s - units.latency_s)
-        settled_p = held & _settled(target_p, model_p, measured_p, units.p_rated_w, units.p_rated_w)
-        settled_q = _settled(target_q, actuator.q_var, measured_q, self._q_scale, self._q_match)
+        settled_p = held & settled(target_p, model_p, measured_p, units.p_rated_w, units.p_rated_w)
+        settled_q = settled(target_q, actuator.q_var, measured_q, self._q_scale, self._q_match)
         seen_s = np.where(np.isfinite(measured_p), now_s, state.unit_seen_at_s)
         heard = now_s - seen_s <= STALE_CYCLES * lay.site.cycle.cycle_s
         able = heard & ~response.deaf & (response.limited(now_s) == 0.0)
-        both_able = np.concatenate([able, able])
-        settled = np.concatenate([settled_p, settled_q]) & both_able
+        both_able = np.concatenate([able, able & ~reactive.deaf])
+        at_rest = np.concatenate([settled_p, settled_q]) & both_able
         before_p = modelled_output_w(state.actuator, units)
         follows = held & (np.abs(output_w - before_p) < MATCH_FRAC * units.p_rated_w)
         step = np.concatenate([np.where(follows, model_p - before_p, 0.0), actuator.q_var - state.actuator.q_var])
         dynamics = self.dynamics.update(
             state.dynamics, sample_s, history, measured_p, np.where(response.behind, np.nan, available), able
         )
-        return UnitView(actuator, dynamics, model_p, response, settled, np.where(both_able, step, 0.0))
+        return UnitView(actuator, dynamics, model_p, response, reactive, at_rest, np.where(both_able, step, 0.0))
 
     def _with_currents(
         self, grid: LinearGrid, rows: Reading, currents: Reading, stacked: Array, waiting: BoolArray
@@ -350,6 +340,7 @@ class Estimator:
             unit_sigma_w=np.sqrt(variance(state.filter, lay.partition)[2 * lay.n_w : 2 * lay.n_w + n]),
             unit_age_s=state.now_s - state.unit_seen_at_s,
             deaf=view.response.deaf,
+            deaf_q=view.reactive.deaf,
             behind=view.response.behind,
             limited_sign=view.response.limited(state.now_s),
             avail_w=state.avail_w,
@@ -388,10 +379,3 @@ def _moved_by_command(state: FilterState, step: Array) -> FilterState:
     x = state.x.copy()
     x[len(x) - len(step) :] += step
     return replace(state, x=x)
-
-
-def _settled(target: Array, model: Array, measured: Array, scale: Array, match_scale: Array) -> BoolArray:
-    """True where the model has arrived at its target and no reading contradicts it (NaN does not)."""
-    arrived = np.abs(target - model) < SETTLED_FRAC * scale
-    out: BoolArray = arrived & ~(np.abs(measured - model) > MATCH_FRAC * match_scale)
-    return out

@@ -35,6 +35,7 @@ WORRYING = frozenset(
         "unit.behind",
         "unit.contested",
         "unit.deaf",
+        "unit.deaf_to_q",
         "unit.isolated",
         "unit.lost",
         "voltage.mean_left",

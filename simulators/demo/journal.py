@@ -23,6 +23,7 @@ PHRASES = {
     "limit.unseen": "{} no longer measured",
     "limit.seen": "{} measured again",
     "unit.deaf": "{} not obeying: no credit given",
+    "unit.deaf_to_q": "{} gives no reactive power as told: no credit for it",
     "unit.obeys": "{} obeying again",
     "unit.lost": "{} lost, told to be safe",
     "unit.back": "{} back again",

@@ -108,8 +108,8 @@ def site(units: Iterable[Unit] | None = None, **changes: object) -> Site:
 class Plant:
     """Exact first-order units behind the kit's network, read with a last digit that moves.
 
-    ``available_w`` per unit (magnitude; a battery has none); ``deaf`` names units that obey nobody; ``lag`` stretches
-    dead times and time constants of all.
+    ``available_w`` per unit (magnitude; a battery has none); ``deaf`` names units that obey nobody, ``deaf_to_q`` those
+    that take orders for Q and keep the Q they have; ``lag`` stretches dead times and time constants of all.
     """
 
     SUBSTEP_S = 0.1
@@ -121,6 +121,7 @@ class Plant:
         self.lag = lag
         self.now_s = 0.0
         self.deaf: set[str] = set()
+        self.deaf_to_q: set[str] = set()
         self.soc_frac = 0.5
         self.cap = {u.id: 0.0 if u.storage else u.p_rated_w for u in of.units}
         self.q_var = {u.id: 0.0 for u in of.units}
@@ -167,7 +168,8 @@ class Plant:
         rise, fall = (down, up) if made.storage is not None else (up, down)
         change = (target - p) * (1.0 - math.exp(-dt / (self.lag * act.tau_p_s)))
         self.cap[made.id] = p + min(max(change, -fall * dt), rise * dt)
-        self.q_var[made.id] += (q - self.q_var[made.id]) * (1.0 - math.exp(-dt / (self.lag * act.tau_q_s)))
+        if made.id not in self.deaf_to_q:
+            self.q_var[made.id] += (q - self.q_var[made.id]) * (1.0 - math.exp(-dt / (self.lag * act.tau_q_s)))
 
     def truth(self) -> dict[str, float]:
         """Every point of the network and the units, exactly."""
