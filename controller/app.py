@@ -195,7 +195,7 @@ def move_port(endpoint: str, offset: int) -> str:
 
 
 def open_devices(devices: tuple[Device, ...], clock: Clock, tape: Tape | None = None) -> dict[str, FieldDevice]:
-    """The driver of every device, by id; nothing is connected yet. ``tape`` records what goes over Modbus."""
+    """The driver of every device, by id; nothing is connected yet. ``tape`` records what goes over the connections."""
     return open_drivers(devices, clock, tape)
 
 

@@ -20,7 +20,7 @@ Take = Callable[[Mapping[str, Mapping[str, Measurement]]], None]
 def open_devices(devices: Iterable[Device], clock: Clock, tape: Tape | None = None) -> dict[str, FieldDevice]:
     """The drivers of all devices of a site, by id; Modbus units behind one endpoint share its one connection.
 
-    ``tape`` records what goes over the Modbus connections. Raises like :func:`open_device`.
+    ``tape`` records what goes over the connections. Raises like :func:`open_device`.
     """
     from drivers.modbus.lines import Lines
 
@@ -51,7 +51,8 @@ def open_device(device: Device, clock: Clock, lines: Lines | None = None) -> Fie
     from drivers.opcua.device import OpcUaDevice
     from drivers.opcua.security import load_security
 
-    return OpcUaDevice(device, profile, clock, load_security(device.options))
+    tape = lines.tape if lines is not None else None
+    return OpcUaDevice(device, profile, clock, load_security(device.options), tape)
 
 
 def can_group(link: FieldDevice) -> bool:

@@ -13,11 +13,12 @@ from controller.domain.measurement import Measurement, Quality, missing
 from controller.domain.site import Device
 from controller.ports import Clock
 from drivers.opcua.commands import UnsupportedError, Writes, plan_writes, read_backs
-from drivers.opcua.link import Link
+from drivers.opcua.link import Link, LinkTo
 from drivers.opcua.security import OpcUaSecurity
-from drivers.opcua.session import LinkError, OpcUaSession, Terms, UnresolvedError
+from drivers.opcua.session import LinkError, OpcUaSession, Points, Terms, UnresolvedError, unrecorded
 from drivers.opcua.values import TYPES, EncodeError, NodeValue, SourceOrder, derive, measure
 from drivers.profile import Profile
+from drivers.tape.tape import Tape
 
 DEADLINE_S_MIN = 0.25
 """Machine seconds that a request always gets: a simulated site may run faster than the machine can answer."""
@@ -35,14 +36,26 @@ class OpcUaDevice:
     answers carry the number of their request. Raises ValueError for an endpoint or a profile that is not for OPC UA.
     """
 
-    def __init__(self, device: Device, profile: Profile, clock: Clock, security: OpcUaSecurity | None = None) -> None:
+    def __init__(
+        self,
+        device: Device,
+        profile: Profile,
+        clock: Clock,
+        security: OpcUaSecurity | None = None,
+        tape: Tape | None = None,
+        link: LinkTo | None = None,
+    ) -> None:
+        """``tape`` records the services of its sessions; ``link`` is used instead of a connection to the endpoint."""
         _check(device, profile)
         self._device = device
         self._profile = profile
         self._clock = clock
         self._security = security
         self._readable = tuple(spec for spec in profile.points if "r" in spec.access)
-        self._link = Link(self._open)
+        self._tape = tape
+        self._note = unrecorded if tape is None else tape.noter(device.endpoint, device=device.id)
+        self._link: LinkTo = link or Link(self._open)
+        self._sessions = 0
         self._last: Mapping[str, Measurement] = {}
         self._order = SourceOrder()
         self._heard: Mapping[str, NodeValue] = {}
@@ -64,6 +77,8 @@ class OpcUaDevice:
         points |= {spec.name: derive(spec, points) for spec in self._profile.derived}
         points |= read_backs(self._profile, points)
         self._last = points
+        if self._tape is not None:
+            self._tape.published(self._device, points)
         return points
 
     async def write(self, values: Mapping[str, float], lease_s: float, revert: Mapping[str, float]) -> Outcome:
@@ -102,10 +117,12 @@ class OpcUaDevice:
         period_s = self._clock.real_s(self._device.poll_s)
         stale_s = self._clock.real_s(self._device.stale_s)
         session_s = max(SESSION_S_MIN, SESSION_POLLS * period_s)
-        terms = Terms(within_s, session_s, period_s, stale_s, self._clock.now_s, self._device.delivery)
+        self._sessions += 1
+        ours = (self._clock.now_s, self._device.delivery, self._note, self._sessions)
+        terms = Terms(within_s, session_s, period_s, stale_s, *ours)
         return await OpcUaSession.open(self._device.endpoint, self._profile, terms, self._security)
 
-    async def _read(self, session: OpcUaSession) -> dict[str, Measurement]:
+    async def _read(self, session: Points) -> dict[str, Measurement]:
         heard = await session.read()
         values = dict(heard.values)
         points: dict[str, Measurement] = {}
@@ -135,7 +152,7 @@ class OpcUaDevice:
                 }
         return points
 
-    async def _send(self, session: OpcUaSession, calls: list[Writes]) -> Outcome:
+    async def _send(self, session: Points, calls: list[Writes]) -> Outcome:
         """Call after call, up to the first refusal."""
         remarks: list[str] = []
         for call in calls:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from drivers.opcua.deadline import deadline
-from drivers.opcua.session import LinkError, OpcUaSession
+from drivers.opcua.session import LinkError, OpcUaSession, Points
 
 BACK_OFF_FIRST_S = 0.1
 BACK_OFF_MAX_S = 1.0
@@ -15,6 +15,23 @@ CONNECT_S_MIN = 2.0
 """A new connection may take longer than one request: it is several round trips and, secured, two RSA operations."""
 
 _T = TypeVar("_T")
+
+
+class LinkTo(Protocol):
+    """What a device needs of its connection."""
+
+    connects: int
+    faults: int
+
+    @property
+    def subscribed(self) -> bool:
+        """True while a server reports changes by itself."""
+
+    async def call(self, request: Callable[[Points], Awaitable[_T]], within_s: float) -> _T:
+        """Run ``request`` on the session. Raises :class:`LinkError`."""
+
+    async def aclose(self) -> None:
+        """Close for good; safe to call twice."""
 
 
 class Link:
@@ -34,7 +51,7 @@ class Link:
         self._not_before_s = 0.0
         self._closed = False
 
-    async def call(self, request: Callable[[OpcUaSession], Awaitable[_T]], within_s: float) -> _T:
+    async def call(self, request: Callable[[Points], Awaitable[_T]], within_s: float) -> _T:
         """Run ``request`` on the session, connecting first when there is none.
 
         Raises :class:`LinkError` after a fault or ``within_s``; a session that was late or faulty is cut at once.
@@ -102,7 +119,7 @@ class Link:
             self._connecting = None
 
     def _drop(self, session: OpcUaSession, fault: str) -> None:
-        session.abort()
+        session.abort(fault)
         if session is self._session:
             self._session = None
             self._failed(fault)

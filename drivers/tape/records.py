@@ -35,7 +35,7 @@ class Kind(IntEnum):
     LINE = 1
     """JSON: a connection: its endpoint, and the longest gap in a frame where there is one."""
     OPENED = 2
-    """The connection stands; one byte: how many requests may be outstanding."""
+    """The connection stands; one byte: how many requests may be outstanding (OPC UA, 4 bytes: which session it is)."""
     SENT = 3
     GOT = 4
     DISCARDED = 5
@@ -50,6 +50,14 @@ class Kind(IntEnum):
     """What a poll of a device gave the controller: values (doubles), then qualities (bytes)."""
     LOST = 10
     """4 bytes: so many records were not written, because the disk was slow or refused."""
+    ASKED = 11
+    """An OPC UA request: its number and handle (4 bytes each), the type of the service, its parameters."""
+    ANSWERED = 12
+    """The answer to an OPC UA request: the number (4 bytes), the decrypted message before any of it is believed."""
+    TAKEN = 13
+    """The oldest message of a subscription that was not taken yet is what counts from now on."""
+    LOOKED = 14
+    """A poll of an OPC UA device saw what there was at this moment; PUBLISHED follows."""
 
 
 _KINDS = frozenset(kind.value for kind in Kind)

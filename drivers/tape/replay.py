@@ -12,7 +12,8 @@ from drivers.modbus.codec import ExceptionAnswer
 from drivers.modbus.endpoint import Endpoint
 from drivers.profile import PointSpec
 from drivers.tape.records import DamagedError, Kind, Record, unpack_values
-from drivers.tape.told import Difference, RecordedClock, ToldDevice, ToldLines
+from drivers.tape.told import Difference, RecordedClock, Told, ToldDevice, ToldLines, ToldServer
+from drivers.tape.told_opcua import Channel
 from drivers.tape.wire import Exchange, Wire
 
 
@@ -34,19 +35,24 @@ class Played:
     faults: list[Exchange] = field(default_factory=list)
     differences: list[Difference] = field(default_factory=list)
     wires: dict[int, Wire] = field(default_factory=dict)
-    devices: dict[int, ToldDevice] = field(default_factory=dict)
+    channels: dict[int, Channel] = field(default_factory=dict)
+    devices: dict[int, Told] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
 
     @property
     def exact(self) -> bool:
         """True when this version makes of every byte what was made of it."""
-        return not self.differing and not self.remarks and not any(wire.remarks for wire in self.wires.values())
+        of_wires = (wire.remarks for wire in self.wires.values())
+        of_channels = (channel.remarks for channel in self.channels.values())
+        return not self.differing and not self.remarks and not any((*of_wires, *of_channels))
 
     def points_on(self, exchange: Exchange) -> Iterator[PointSpec]:
         """The points of the devices that the exchange was for."""
         where = self.wires[exchange.line].endpoint
         for told in self.devices.values():
-            if told.link.unit_address == exchange.request.unit and told.session.endpoint == where:
+            if not isinstance(told, ToldDevice) or told.session.endpoint != where:
+                continue
+            if told.link.unit_address == exchange.request.unit:
                 yield from told.link.profile.points
 
 
@@ -89,11 +95,12 @@ class _Player:
         self._each = each
         self._clock = RecordedClock()
         self._lines = ToldLines(self._clock)
+        self._part: int | None = None
 
     async def take(self, record: Record) -> None:
         """Play one record."""
         played = self._played
-        if record.kind in (Kind.SENT, Kind.GOT, Kind.PUBLISHED):
+        if record.kind in (Kind.SENT, Kind.GOT, Kind.PUBLISHED, Kind.ASKED, Kind.ANSWERED):
             self._clock.at_s = record.at_s
             played.first_s = played.first_s or record.at_s
             played.last_s = record.at_s
@@ -111,26 +118,37 @@ class _Player:
             wire = played.wires[record.who]
             wire.take(record)
             self._lines.session(wire.endpoint).standing = wire.standing
+        elif record.who in played.channels:
+            channel = played.channels[record.who]
+            channel.take(record, begun_before=bool(self._part) and not played.first_s)
 
     def _header(self, record: Record) -> None:
         found = record.document
-        self._played.speed = float(found["speed"])
+        self._part = found["part"] if self._part is None else self._part
+        self._played.speed = self._clock.speed = float(found["speed"])
         self._played.utc = None if found["utc"] is None else datetime.fromisoformat(found["utc"])
         self._played.utc_at_s = float(found["utc_at_s"])
 
     def _line(self, record: Record) -> None:
-        if record.who not in self._played.wires:
-            found = record.document
+        found = record.document
+        if record.who in self._played.wires or record.who in self._played.channels:
+            return
+        if found["endpoint"].startswith("opc.tcp"):
+            self._played.channels[record.who] = Channel(record.who, found["endpoint"], found["device"])
+        else:
             wire = Wire(record.who, Endpoint.parse(found["endpoint"]), found["gap_s"], self._over)
             self._played.wires[record.who] = wire
 
     def _device(self, record: Record) -> None:
         document = record.document
         known = self._played.devices.get(record.who)
-        if known is None:
-            self._played.devices[record.who] = ToldDevice(document, self._clock, self._lines)
-        else:
+        if known is not None:
             known.names = document["names"]
+        elif document["protocol"] == "opcua":
+            channel = next(found for found in self._played.channels.values() if found.device == document["id"])
+            self._played.devices[record.who] = ToldServer(document, self._clock, channel)
+        else:
+            self._played.devices[record.who] = ToldDevice(document, self._clock, self._lines)
 
     async def _published(self, record: Record) -> None:
         told = self._played.devices.get(record.who)

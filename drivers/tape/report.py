@@ -10,7 +10,8 @@ from typing import Any
 from controller.domain.measurement import Quality
 from drivers.tape.explain import Field, answered, asked, fields
 from drivers.tape.replay import Played
-from drivers.tape.told import Difference, ToldDevice
+from drivers.tape.told import Difference, Told
+from drivers.tape.told_opcua import Channel
 from drivers.tape.wire import Exchange, Wire
 
 FIELDS_BYTES_MAX = 600
@@ -55,6 +56,10 @@ def _summary(played: Played) -> Iterator[str]:
         ends = ", ".join(f"{reason} {number}" for reason, number in wire.ends.items()) or "none"
         opened = f"opened {wire.generation}"
         yield f"connection {wire.number} {wire.endpoint.text}: {wire.exchanges} requests, {opened}, ended: {ends}"
+    for channel in played.channels.values():
+        ends = "; ".join(f"{number} x {text}" for text, number in channel.ends.items()) or "none"
+        asked_for = f"{channel.requests} requests, {channel.answered} answered, opened {channel.opened}"
+        yield f"connection {channel.number} {channel.endpoint} ({channel.device}): {asked_for}, ended: {ends}"
     if played.lost:
         yield f"{played.lost} records are missing: the disk was too slow or refused"
 
@@ -77,14 +82,15 @@ def _field_line(item: Field) -> str:
 def _last_values(played: Played) -> Iterator[str]:
     for told in played.devices.values():
         device = told.device
-        yield f"\n{device.id} ({device.profile}, unit {device.unit_address}), {told.polls} polls; the last said:"
+        unit = f", unit {device.unit_address}" if device.protocol == "modbus" else ""
+        yield f"\n{device.id} ({device.profile}{unit}), {told.polls} polls; the last said:"
         raw = told.link.raw()
         for name, value, quality, reason in _rows(told):
             shown = "" if math.isnan(value) else f"{value:g}"
             yield f"    {name:<28} {shown:>14}  {quality.name.lower():<9} {raw.get(name, ''):<20} {reason}".rstrip()
 
 
-def _rows(told: ToldDevice) -> Iterator[tuple[str, float, Quality, str]]:
+def _rows(told: Told) -> Iterator[tuple[str, float, Quality, str]]:
     for name, value, quality in zip(told.names, *told.published, strict=True):
         now = told.points.get(name)
         yield name, value, Quality(quality), now.reason if now is not None else ""
@@ -97,6 +103,11 @@ def _verdict(played: Played, show: int) -> Iterator[str]:
         yield from (_question_line(played, wire, *question) for question in wire.questions[:show])
     for wire in played.wires.values():
         yield from (f"note: {remark}" for remark in wire.remarks[:show])
+    for channel in played.channels.values():
+        yield from (f"note: {channel.endpoint}: {remark}" for remark in channel.remarks[:show])
+        if channel.uncompared:
+            when_open = "the connection in use was opened before the recording begins"
+            yield f"{channel.uncompared} polls of {channel.device} are not compared: {when_open}."
     yield from (_difference_line(played, item) for item in played.differences[:show])
     if not values:
         yield "Nothing was published to compare with."
@@ -125,7 +136,10 @@ def as_json(played: Played) -> dict[str, Any]:
         "exact": played.exact,
         "requests": {"answered": played.answered, "refused": played.refused, "failed": played.failed},
         "lost_records": played.lost,
-        "connections": [_wire(wire) for wire in played.wires.values()],
+        "connections": [
+            *(_wire(wire) for wire in played.wires.values()),
+            *(_channel(channel) for channel in played.channels.values()),
+        ],
         "devices": [_told(told) for told in played.devices.values()],
         "faults": [_fault_json(exchange) for exchange in played.faults],
         "differing": played.differing,
@@ -139,7 +153,12 @@ def _wire(wire: Wire) -> dict[str, Any]:
     return {**said, "ended": wire.ends, "remarks": wire.remarks}
 
 
-def _told(told: ToldDevice) -> dict[str, Any]:
+def _channel(channel: Channel) -> dict[str, Any]:
+    said = {"endpoint": channel.endpoint, "opened": channel.opened, "requests": channel.requests}
+    return {**said, "ended": channel.ends, "remarks": channel.remarks, "polls_not_compared": channel.uncompared}
+
+
+def _told(told: Told) -> dict[str, Any]:
     raw = told.link.raw()
     points = {
         name: {

@@ -69,11 +69,14 @@ class Tape:
         """Records that are in no file."""
         return self._refused + self._file.unwritten
 
-    def noter(self, endpoint: str, gap_s: float | None = None) -> Note:
-        """Who takes what happens on a new line to ``endpoint``; ``gap_s`` as in :class:`~drivers.modbus.link.Link`."""
+    def noter(self, endpoint: str, gap_s: float | None = None, device: str = "") -> Note:
+        """Who takes what happens on a new line to ``endpoint``; ``gap_s`` as in :class:`~drivers.modbus.link.Link`.
+
+        ``device`` is the id of the one device that the line belongs to, if there is but one (OPC UA).
+        """
         self._lines += 1
         number = self._lines
-        self._define(Kind.LINE, number, {"endpoint": endpoint, "gap_s": gap_s})
+        self._define(Kind.LINE, number, {"endpoint": endpoint, "gap_s": gap_s, "device": device})
 
         def note(kind: Kind, content: bytes) -> None:
             self.note(kind, number, content)
@@ -211,5 +214,5 @@ def _write_whole(stream: FileIO, data: bytes) -> None:
 
 def _described(device: Device, names: tuple[str, ...]) -> dict[str, Any]:
     """What decoding needs of a device; its options, which say where secrets lie, are left out."""
-    kept = ("id", "protocol", "endpoint", "unit_address", "profile", "poll_s", "stale_s", "timeout_s")
+    kept = ("id", "protocol", "endpoint", "unit_address", "profile", "poll_s", "stale_s", "timeout_s", "delivery")
     return {**{key: getattr(device, key) for key in kept}, "names": names}

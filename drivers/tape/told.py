@@ -18,7 +18,9 @@ from drivers.modbus.lines import Lines
 from drivers.modbus.link import LinkError
 from drivers.modbus.session import Reply, Session
 from drivers.modbus.unit_health import is_proof
+from drivers.opcua.device import OpcUaDevice
 from drivers.registry import open_device
+from drivers.tape.told_opcua import Channel, told_device
 from drivers.tape.wire import Exchange
 
 _ALMOST_FOR_EVER_S = 1e9
@@ -28,6 +30,7 @@ class RecordedClock:
     """The site's time as the recording tells it, at ``at_s``."""
 
     speed = 1.0
+    """Site seconds in one of the machine that recorded."""
     at_s = 0.0
 
     def now_s(self) -> float:
@@ -39,8 +42,8 @@ class RecordedClock:
         return datetime.min.replace(tzinfo=UTC)
 
     def real_s(self, site_s: float) -> float:
-        """Nobody waits."""
-        return site_s
+        """Machine seconds; nobody waits for them."""
+        return site_s / self.speed
 
 
 class ToldSession(Session):
@@ -142,33 +145,21 @@ class Difference:
     registers: str
 
 
-class ToldDevice:
-    """One device of the recording."""
+class Told:
+    """One device of the recording; ``link`` is its real driver."""
 
-    def __init__(self, document: Mapping[str, Any], clock: Clock, lines: ToldLines) -> None:
-        """Raises ValueError (also ProfileError) when this version has no table for it."""
+    link: ModbusDevice | OpcUaDevice
+
+    def __init__(self, document: Mapping[str, Any], device: Device) -> None:
         self.names = [str(name) for name in document["names"]]
-        self.device = _device(document)
+        self.device = device
         self.points: Mapping[str, Measurement] = {}
         self.published: tuple[tuple[float, ...], tuple[int, ...]] = ((), ())
         self.polls = self.values = 0
-        link = open_device(self.device, clock, lines)
-        if not isinstance(link, ModbusDevice):
-            raise TypeError(f"device {self.device.id}: protocol {self.device.protocol}; expected modbus")
-        self.link = link
-        self.session = lines.session(link.session.endpoint)
-        self._since = 0
 
     async def compare(self, at_s: float, values: tuple[float, ...], qualities: tuple[int, ...]) -> list[Difference]:
-        """Poll again and compare with what the poll that ended at ``at_s`` published.
-
-        What proves the identity is the same number for ever; whether a poll showed it in the moment in which the
-        connection was lost is not worth a word.
-        """
-        session = self.session
-        session.device, session.since = self.link, self._since
-        self.points = await self.link.poll()
-        self._since = session.heard
+        """Poll again and compare with what the poll that ended at ``at_s`` published."""
+        self.points = await self._poll()
         self.published = values, qualities
         self.polls += 1
         self.values += len(self.names)
@@ -176,15 +167,65 @@ class ToldDevice:
         return [
             self._difference(name, at_s, value, Quality(quality))
             for name, value, quality in told
-            if not _same(value, Quality(quality), self.points.get(name))
-            and value != self.link.profile.identity.get(name)
+            if not _same(value, Quality(quality), self.points.get(name)) and not self._beside_the_point(name, value)
         ]
+
+    async def _poll(self) -> Mapping[str, Measurement]:
+        return await self.link.poll()
+
+    def _beside_the_point(self, name: str, value: float) -> bool:
+        return False
 
     def _difference(self, name: str, at_s: float, value: float, quality: Quality) -> Difference:
         now = self.points.get(
             name, Measurement(math.nan, Quality.MISSING, at_s, at_s, "this version has no such point")
         )
         return Difference(self.device.id, name, at_s, value, quality, now, self.link.raw().get(name, ""))
+
+
+class ToldDevice(Told):
+    """A Modbus device of the recording."""
+
+    def __init__(self, document: Mapping[str, Any], clock: Clock, lines: ToldLines) -> None:
+        """Raises ValueError (also ProfileError) when this version has no table for it."""
+        super().__init__(document, _device(document, _ALMOST_FOR_EVER_S))
+        link = open_device(self.device, clock, lines)
+        if not isinstance(link, ModbusDevice):
+            raise TypeError(f"device {self.device.id}: protocol {self.device.protocol}; expected modbus")
+        self.link: ModbusDevice = link
+        self.session = lines.session(link.session.endpoint)
+        self._since = 0
+
+    async def _poll(self) -> Mapping[str, Measurement]:
+        session = self.session
+        session.device, session.since = self.link, self._since
+        points = await self.link.poll()
+        self._since = session.heard
+        return points
+
+    def _beside_the_point(self, name: str, value: float) -> bool:
+        """What proves the identity is the same number for ever; whether a poll showed it in the moment in which the
+        connection was lost is not worth a word."""
+        return value == self.link.profile.identity.get(name)
+
+
+class ToldServer(Told):
+    """An OPC UA device of the recording."""
+
+    def __init__(self, document: Mapping[str, Any], clock: Clock, channel: Channel) -> None:
+        """Raises ValueError (also ProfileError) when this version has no table for it."""
+        super().__init__(document, _device(document, 0.0))
+        self.link: OpcUaDevice = told_device(self.device, clock, channel)
+        self._channel = channel
+
+    async def compare(self, at_s: float, values: tuple[float, ...], qualities: tuple[int, ...]) -> list[Difference]:
+        """Poll again and compare; nothing before the first connection that is in the recording from its beginning."""
+        differences = await super().compare(at_s, values, qualities)
+        if self._channel.midway:
+            self._channel.uncompared += 1
+            self.values -= len(self.names)
+            return []
+        return differences
 
 
 def _same(value: float, quality: Quality, now: Measurement | None) -> bool:
@@ -196,8 +237,9 @@ def _same(value: float, quality: Quality, now: Measurement | None) -> bool:
     return quality is not Quality.GOOD and now.quality is not Quality.GOOD
 
 
-def _device(document: Mapping[str, Any]) -> Device:
-    """The device of the site file; nothing is fed and nobody is commanded."""
+def _device(document: Mapping[str, Any], durations_s: float) -> Device:
+    """The device of the site file; nothing is fed and nobody is commanded. ``durations_s`` replaces its own."""
+    poll_s, stale_s, timeout_s = (durations_s or float(document[key]) for key in ("poll_s", "stale_s", "timeout_s"))
     return Device(
         id=str(document["id"]),
         protocol=str(document["protocol"]),
@@ -206,7 +248,8 @@ def _device(document: Mapping[str, Any]) -> Device:
         profile=str(document["profile"]),
         feeds={},
         unit=None,
-        poll_s=_ALMOST_FOR_EVER_S,
-        stale_s=_ALMOST_FOR_EVER_S,
-        timeout_s=_ALMOST_FOR_EVER_S,
+        poll_s=poll_s,
+        stale_s=stale_s,
+        timeout_s=timeout_s,
+        delivery=str(document.get("delivery", "auto")),
     )

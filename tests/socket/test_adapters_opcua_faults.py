@@ -19,7 +19,8 @@ from asyncua import Node, Server, ua
 
 from controller.domain.command import OutcomeState
 from controller.domain.measurement import Quality
-from drivers.opcua.session import protocol, session
+from drivers.opcua.session import points as points_module
+from drivers.opcua.session import protocol
 from drivers.opcua.session.protocol import CHUNK_BYTES_MAX, CHUNKS_MAX, MESSAGE_BYTES_MAX
 from drivers.profile import FailBehaviour, PointSpec, Profile
 from simulators.adapters.gate import Gate
@@ -138,7 +139,7 @@ async def test_a_quantity_that_is_gone_ambiguous_or_changed_is_bad(foreign: Fore
 async def test_a_node_that_appears_later_is_found_in_the_same_session(
     foreign: ForeignServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session, "RESOLVE_AGAIN_S", 0.0)
+    monkeypatch.setattr(points_module, "RESOLVE_AGAIN_S", 0.0)
     await foreign.number(2, ["p_w"])
     device = opcua_device(foreign.port, METER)
     assert not (await device.poll())["u_v"].usable

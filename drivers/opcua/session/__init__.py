@@ -5,7 +5,8 @@ health probes and subscriptions are not used: they re-use NodeIds (a renumbered 
 with Good quality), and some of their failures are only logged.
 """
 
-from drivers.opcua.session.protocol import LinkError
-from drivers.opcua.session.session import OpcUaSession, Terms, UnresolvedError
+from drivers.opcua.session.points import Points, Terms, UnresolvedError
+from drivers.opcua.session.protocol import LinkError, unrecorded
+from drivers.opcua.session.session import OpcUaSession
 
-__all__ = ["LinkError", "OpcUaSession", "Terms", "UnresolvedError"]
+__all__ = ["LinkError", "OpcUaSession", "Points", "Terms", "UnresolvedError", "unrecorded"]

@@ -22,6 +22,8 @@ from drivers.opcua.session.protocol import (
     Caps,
     GuardedProtocol,
     LinkError,
+    Note,
+    unrecorded,
 )
 
 CHANNEL_LIFETIME_S = 3600.0
@@ -37,20 +39,25 @@ for _name in ("asyncua.client", "asyncua.common", "asyncua.crypto", "asyncua.uap
 
 
 class _GuardedUaClient(UaClient):
+    note: Note = staticmethod(unrecorded)
+
     def _make_protocol(self) -> UASocketProtocol:
         caps = Caps(CHUNK_BYTES_MAX, CHUNK_BYTES_MAX, CHUNKS_MAX, MESSAGE_BYTES_MAX)
         self.protocol = GuardedProtocol(self._timeout, self.security_policy, caps)
         self.protocol.on_connection_lost = self._on_transport_lost
         self.protocol.is_session_closing = lambda: True
+        self.protocol.note = self.note
         return self.protocol
 
 
 class GuardedClient(Client):
     """A client that only runs the steps it is told to."""
 
-    def __init__(self, url: str, timeout_s: float) -> None:
+    def __init__(self, url: str, timeout_s: float, note: Note = unrecorded) -> None:
+        """``note`` records the services of the session."""
         super().__init__(url, timeout=timeout_s)
         self.uaclient = _GuardedUaClient(timeout_s)
+        self.uaclient.note = note
         self.nodes = Shortcuts(self.uaclient.session)
         self.name = self.description = "gridedge"
         self.max_messagesize = ANNOUNCED_BYTES_MAX

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import struct
+from collections.abc import Callable
 from typing import Any
 
 from asyncua import ua
@@ -17,6 +18,7 @@ from cryptography.exceptions import InvalidSignature
 from drivers.opcua.session.binary import Reader
 from drivers.opcua.session.datavalue import status_name
 from drivers.opcua.session.services import FAULT, Service, answer_head
+from drivers.tape.records import Kind
 
 CHUNK_BYTES_MAX = 65_535
 """Largest chunk that we negotiate; a peer that announces a larger one is cut off before it is buffered."""
@@ -34,6 +36,14 @@ class LinkError(UaError):
 
 class RefusedError(LinkError):
     """The server turned a request down; the connection itself is well."""
+
+
+Note = Callable[[Kind, bytes], None]
+"""Takes what goes over a connection, to be recorded."""
+
+
+def unrecorded(_kind: Kind, _content: bytes) -> None:
+    """Nobody records."""
 
 
 FAULTS = (
@@ -92,7 +102,10 @@ class GuardedProtocol(UASocketProtocol):
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self._pending = bytearray()
+        self._noted: set[int] = set()
         self.fault = ""
+        self.note: Note = unrecorded
+        """Who records the requests of :meth:`ask` and their answers; never what makes a channel or a session."""
 
     def data_received(self, data: bytes) -> None:
         """Take every whole chunk; cut the connection when one is not what may come now."""
@@ -122,13 +135,12 @@ class GuardedProtocol(UASocketProtocol):
         header = ua.RequestHeader()
         self._setup_request_header(header, self.timeout)
         body = service.request + ua_binary.struct_to_binary(header) + parameters
-        answer = await self._post(body)
-        type_id, handle, result, reader = answer_head(answer.read(len(answer)))
-        if result >> 30 or type_id == FAULT:
-            raise RefusedError(f"{service.name}: server says {status_name(result)}")
-        if type_id != service.answer or handle != header.RequestHandle:
-            raise LinkError(f"{service.name}: server sent the answer to another request")
-        return reader
+        asked = self._post(body)
+        self._noted.add(self._request_id)
+        number, handle = self._request_id.to_bytes(4, "little"), header.RequestHandle
+        self.note(Kind.ASKED, number + handle.to_bytes(4, "little") + service.request + parameters)
+        answer = await asked
+        return checked(service, handle, answer.read(len(answer)))
 
     def _post(self, body: bytes) -> asyncio.Future[Any]:
         if self.transport is None or self.transport.is_closing():
@@ -172,10 +184,16 @@ class GuardedProtocol(UASocketProtocol):
             self._answer(0, message)
         elif isinstance(message, ua.Message):
             body: Buffer = message.body()  # type: ignore[no-untyped-call]
+            self._heard(message.request_id(), body)  # type: ignore[no-untyped-call]
             answer_head(body.copy().read(len(body)))
             if chunk[:3] == b"OPN":
                 self._opened(body.copy())
             self._answer(message.request_id(), body)  # type: ignore[no-untyped-call]
+
+    def _heard(self, request_id: int, body: Buffer) -> None:
+        if request_id in self._noted:
+            self._noted.discard(request_id)
+            self.note(Kind.ANSWERED, request_id.to_bytes(4, "little") + body.copy().read(len(body)))
 
     def _answer(self, request_id: int, answer: object) -> None:
         future = self._callbackmap.pop(request_id, None)
@@ -193,6 +211,20 @@ class GuardedProtocol(UASocketProtocol):
         response.ResponseHeader.ServiceResult.check()
         self._open_secure_channel_exchange = response
         self._connection.set_channel(response.Parameters, asked.RequestType, asked.ClientNonce)
+
+
+def checked(service: Service, handle: int, answer: bytes) -> Reader:
+    """What follows the head of an answer.
+
+    Raises :class:`RefusedError` for a service result that is not good, :class:`LinkError` for the answer to another
+    request.
+    """
+    type_id, told, result, reader = answer_head(answer)
+    if result >> 30 or type_id == FAULT:
+        raise RefusedError(f"{service.name}: server says {status_name(result)}")
+    if type_id != service.answer or told != handle:
+        raise LinkError(f"{service.name}: server sent the answer to another request")
+    return reader
 
 
 _KINDS = (b"ACK", b"ERR", b"OPN", b"MSG")

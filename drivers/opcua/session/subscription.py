@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from drivers.opcua.deadline import deadline
 from drivers.opcua.session.guard import field_faults
 from drivers.opcua.session.limits import Ask, ServerLimits, batches
-from drivers.opcua.session.protocol import LinkError, RefusedError
+from drivers.opcua.session.protocol import LinkError, Note, RefusedError
 from drivers.opcua.session.services import (
     CREATE_ITEMS,
     CREATE_SUBSCRIPTION,
@@ -24,6 +25,7 @@ from drivers.opcua.session.services import (
     publish_request,
 )
 from drivers.opcua.values import NodeValue
+from drivers.tape.records import Kind
 
 KEEP_ALIVE_S = 0.75
 """Wanted between two messages when nothing changes."""
@@ -57,38 +59,86 @@ class Heard:
     received_s: float
 
 
-class Subscription:
-    """One subscription of one session; ends at the first doubt, and then ``fault`` says why.
+class Messages:
+    """What the messages of one subscription say, taken in the order in which they come.
 
     A value is as old as the publish request whose answer last spoke for it: the server can have made that answer only
     after the request was sent, and a message without the value says that it has not changed. Neither needs a clock of
     the server's.
     """
 
-    def __init__(
-        self,
-        ask: Ask,
-        granted: Granted,
-        names: list[str],
-        now_s: Callable[[], float],
-        cut: Callable[[LinkError], None],
-        monitored: int,
-        pace_s: float,
-    ) -> None:
-        """``pace_s`` (machine seconds) is the least time from one publish request to the next."""
-        self.fault = ""
+    def __init__(self, granted: Granted, names: list[str], monitored: int, now_s: float) -> None:
+        """``names`` are the points by handle, of which the server monitors so many; ``now_s`` in site seconds."""
         self.values: dict[str, NodeValue] = {}
-        self._ask = ask
         self._granted = granted
         self._names = names
         self._monitored = monitored
-        self._pace_s = pace_s
-        self._now_s = now_s
-        self._cut = cut
-        self._acknowledge: list[tuple[int, int]] = []
         self._expected = 1
+        self._as_of_s = self._received_s = now_s
+
+    @property
+    def complete(self) -> bool:
+        """True when every monitored point has had a value."""
+        return len(self.values) >= self._monitored
+
+    @property
+    def absent(self) -> list[str]:
+        """Points that have no value yet."""
+        return [name for name in self._names if name not in self.values]
+
+    def heard(self) -> Heard:
+        """What is known now."""
+        return Heard(self.values, self._as_of_s, self._received_s)
+
+    def take(self, message: Published, sent_s: float, received_s: float) -> None:
+        """One message, to a request sent at ``sent_s`` (site seconds). Raises :class:`LinkError` at any doubt."""
+        if message.subscription != self._granted.id:
+            raise LinkError(f"message of subscription {message.subscription}; expected {self._granted.id}")
+        self._check_sequence(message)
+        for handle, value in message.changes.items():
+            if handle >= len(self._names):
+                raise LinkError(f"value of item {handle}, which nobody asked for")
+            self.values[self._names[handle]] = value
+        if not message.more:
+            self._as_of_s, self._received_s = max(self._as_of_s, sent_s), received_s
+
+    def _check_sequence(self, message: Published) -> None:
+        """Every message takes the next number; a keep-alive names the next one (some servers: the last)."""
+        last = _SEQUENCE_MAX if self._expected == 1 else self._expected - 1
+        right = (self._expected, last, 0) if message.keep_alive else (self._expected,)
+        if message.sequence not in right:
+            raise LinkError(f"message {message.sequence} came; expected {self._expected}: values were lost")
+        if not message.keep_alive:
+            self._expected = 1 if message.sequence == _SEQUENCE_MAX else message.sequence + 1
+
+
+class Listening(Protocol):
+    """What a subscription needs of the terms of its session."""
+
+    @property
+    def now_s(self) -> Callable[[], float]:
+        """Tells site seconds."""
+
+    @property
+    def note(self) -> Note:
+        """Who records."""
+
+
+class Subscription:
+    """One subscription of one session; ends at the first doubt, and then ``fault`` says why."""
+
+    def __init__(
+        self, ask: Ask, messages: Messages, terms: Listening, cut: Callable[[LinkError], None], wish: Wish
+    ) -> None:
+        """``messages`` gets what comes; ``cut`` ends the connection."""
+        self.fault = ""
+        self._ask = ask
+        self._messages = messages
+        self._terms = terms
+        self._cut = cut
+        self._pace_s = wish.interval_s / PACE
+        self._acknowledge: list[tuple[int, int]] = []
         self._least_offset_s: float | None = None
-        self._as_of_s = self._received_s = now_s()
         self._complete = asyncio.Event()
         self._task = asyncio.get_running_loop().create_task(self._run())
 
@@ -100,16 +150,15 @@ class Subscription:
         finally:
             ended.cancel()
         if not self._complete.is_set():
-            absent = [name for name in self._names if name not in self.values]
-            raise LinkError(self.fault or f"no first value of {', '.join(absent[:5])} within {QUIET_S:g} s")
+            absent = ", ".join(self._messages.absent[:5])
+            raise LinkError(self.fault or f"no first value of {absent} within {QUIET_S:g} s")
 
-    def heard(self) -> Heard:
-        """What is known now. Raises :class:`LinkError` when the subscription has ended."""
+    def check(self) -> None:
+        """Raises :class:`LinkError` when the subscription has ended."""
         if self._task.done():
             if not self._task.cancelled():
                 self._task.result()
             raise LinkError(self.fault or "the subscription has ended")
-        return Heard(self.values, self._as_of_s, self._received_s)
 
     def end(self) -> None:
         """Stop listening; safe to call twice."""
@@ -126,7 +175,7 @@ class Subscription:
     async def _listen(self) -> None:
         """Send a publish request and take its answer; one at a time, so that its sending bounds the values' age."""
         asked_s = asyncio.get_running_loop().time()
-        sent_s, acknowledged = self._now_s(), self._acknowledge
+        sent_s, acknowledged = self._terms.now_s(), self._acknowledge
         self._acknowledge = []
         with field_faults("publish", None):
             try:
@@ -134,35 +183,19 @@ class Subscription:
                     reader = await self._ask(PUBLISH, publish_request(acknowledged))
             except TimeoutError:
                 raise LinkError(f"the subscription has been quiet for {QUIET_S:g} s") from None
-            received_s, arrived_s = self._now_s(), asyncio.get_running_loop().time()
+            received_s, arrived_s = self._terms.now_s(), asyncio.get_running_loop().time()
             message = await publish_answer(reader)
         self._check_lag(message, arrived_s)
         self._take(message, sent_s, received_s)
         await asyncio.sleep(max(0.0, asked_s + self._pace_s - arrived_s))
 
     def _take(self, message: Published, sent_s: float, received_s: float) -> None:
-        """One message, in the order of arrival."""
-        if message.subscription != self._granted.id:
-            raise LinkError(f"message of subscription {message.subscription}; expected {self._granted.id}")
-        self._check_sequence(message)
-        for handle, value in message.changes.items():
-            if handle >= len(self._names):
-                raise LinkError(f"value of item {handle}, which nobody asked for")
-            self.values[self._names[handle]] = value
-        if not message.more:
-            self._as_of_s, self._received_s = max(self._as_of_s, sent_s), received_s
-        if len(self.values) >= self._monitored:
-            self._complete.set()
-
-    def _check_sequence(self, message: Published) -> None:
-        """Every message takes the next number; a keep-alive names the next one (some servers: the last)."""
-        last = _SEQUENCE_MAX if self._expected == 1 else self._expected - 1
-        right = (self._expected, last, 0) if message.keep_alive else (self._expected,)
-        if message.sequence not in right:
-            raise LinkError(f"message {message.sequence} came; expected {self._expected}: values were lost")
+        self._messages.take(message, sent_s, received_s)
+        self._terms.note(Kind.TAKEN, b"")
         if not message.keep_alive:
             self._acknowledge.append((message.subscription, message.sequence))
-            self._expected = 1 if message.sequence == _SEQUENCE_MAX else message.sequence + 1
+        if self._messages.complete:
+            self._complete.set()
 
     def _check_lag(self, message: Published, arrived_s: float) -> None:
         """Messages that come ever later than they were made say that somebody between us and the server stores them."""
@@ -175,15 +208,10 @@ class Subscription:
             raise LinkError(f"messages come {offset_s - least_s:.1f} s late (or the server's clock was set)")
 
 
-async def subscribe(
-    ask: Ask,
-    nodes: Mapping[str, bytes],
-    wish: Wish,
-    limits: ServerLimits,
-    now_s: Callable[[], float],
-    cut: Callable[[LinkError], None],
-) -> tuple[Subscription, dict[str, str]]:
-    """A subscription to every node with its first values, and the points that the server does not monitor, with why.
+async def arrange(
+    ask: Ask, nodes: Mapping[str, bytes], wish: Wish, limits: ServerLimits
+) -> tuple[Granted, dict[str, str]]:
+    """A subscription to every node, and the points that the server does not monitor, with why.
 
     Raises :class:`RefusedError` when the server turns it down or makes too little
     of it: there is another way to read, and the session is still good.
@@ -198,14 +226,7 @@ async def subscribe(
         problems |= await _monitor(ask, granted.id, batch, wish.interval_s)
     if problems.keys() == nodes.keys():
         raise RefusedError(f"monitor: the server monitors nothing: {next(iter(problems.values()), 'no points')}")
-    monitored = len(nodes) - len(problems)
-    subscription = Subscription(ask, granted, list(nodes), now_s, cut, monitored, wish.interval_s / PACE)
-    try:
-        await subscription.first_values()
-    except BaseException:
-        subscription.end()
-        raise
-    return subscription, problems
+    return granted, problems
 
 
 async def _monitor(

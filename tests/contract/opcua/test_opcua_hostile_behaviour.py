@@ -10,7 +10,7 @@ from asyncua import ua
 from hostile_opcua_server import TRUE, HostileServer, opcua_device, shown
 from test_opcua_hostile_rows import DELIVERIES, ERROR, HEAD_END, TIMEOUT_S, good, poll, put, reasons
 
-from drivers.opcua.session import session as session_module
+from drivers.opcua.session import points as points_module
 
 pytestmark = [pytest.mark.socket, pytest.mark.asyncio(loop_scope="module")]
 
@@ -94,7 +94,7 @@ async def test_a_point_that_comes_back_as_another_type_is_bad_and_says_so(server
 async def test_a_node_that_vanishes_is_bad_and_is_found_where_it_comes_back(
     server: HostileServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session_module, "RESOLVE_AGAIN_S", 0.05)
+    monkeypatch.setattr(points_module, "RESOLVE_AGAIN_S", 0.05)
     device = opcua_device(server.port, "read", TIMEOUT_S)
     await good(device)
     gone = server.numbers.pop("p_w")
