@@ -12,28 +12,36 @@ import contextlib
 import http.client
 import logging
 import socket
-import sqlite3
 import time
 import uuid
 from base64 import b64encode
 from collections import deque
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from nacl.bindings import crypto_sign_seed_keypair
 from shapeshifter_uftp import uftp
 from shapeshifter_uftp.transport import from_xml, seal_message, to_xml, unseal_message
 
-from controller.balancing.uftp import wire
+from controller.balancing.order_port import OrderPort
 from controller.balancing.uftp.desk import Desk
-from controller.balancing.uftp.endpoint import PATH, Endpoint
+from controller.balancing.uftp.endpoint import PATH
+from controller.balancing.uftp.link import FOLDER, MarketLink
 from controller.balancing.uftp.market import Market, Participant
-from controller.balancing.uftp.memory import Memory, Said
-from controller.balancing.uftp.sender import Sender
-from controller.balancing.uftp.values import Order, Request, Wanted, day_of
+from controller.balancing.uftp.memory import Memory
+from controller.balancing.uftp.values import day_of, midnight_utc_s
 from controller.balancing.uftp.writing import instant
+from controller.config.find import find_site
+from controller.config.loader import parse_site
+from controller.domain.market import Marketplace, Timetable, Wire
+from controller.estimation.layout import Layout
+from controller.grid.model import GridModel
+from controller.planning.calendar import Calendar
+from controller.planning.projection import LimitOutlook, Projection
 from orders.mortal import Reaper, Skew, SkewedClock, hush, until
 from simulators.platform.http_server import HttpServer
 from simulators.platform.http_server import Request as HttpRequest
@@ -44,8 +52,10 @@ logging.getLogger("shapeshifter-uftp").setLevel(logging.CRITICAL)  # whole messa
 DSO, AGR = "dso.example.com", "agr.example.com"
 POINT, ZONE = "ea1.2026-01.com.example:primary-1", "Europe/London"
 SPEED = 50.0
-OPEN_MAX = 2  # orders without an answer at a time
-ASK_AGAIN_S = 0.2  # a request whose offers were lost
+HURRY = Timetable(plan_s=0.5, offer_s=0.06, lead_s=0.0, again_s=0.1)
+NEED_STEP_W, NEED_STEP_S = 10e3, 0.1
+FIRST_ISP = 48
+ROUNDING_FRAC = 0.02  # a share has two decimals, rounded up
 DAY_S, HOUR_S = 86_400.0, 3600.0
 
 
@@ -55,98 +65,77 @@ def keys(seed: int) -> tuple[str, str]:
     return b64encode(public).decode(), b64encode(secret).decode()
 
 
+SITE = parse_site(
+    find_site("demo_primary").read_text("utf-8")
+    + f"""
+market:
+  domain: {DSO}
+  congestion_point: {POINT}
+  listen: 127.0.0.1:8443
+  signing_key: /dev/null
+  participants:
+    - {{domain: {AGR}, endpoint: "http://127.0.0.1:9/", public_key: {keys(2)[0]}, max_kw: 5000, units: [BAT1]}}
+""",
+    "demo_primary with a market",
+)
+LAYOUT = Layout(SITE, GridModel(SITE.topology))
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where the two find each other, and the day that they trade."""
+    """Where the two find each other, the day that they trade, and when it all began."""
 
     folder: Path
     dso_port: int
     agr_port: int
     period: date
+    began_s: float
 
-    def market(self) -> Market:
-        """The rules, with one participant."""
-        who = Participant(AGR, "AGR", f"http://127.0.0.1:{self.agr_port}{PATH}", keys(2)[0], 5e6)
-        return Market(DSO, POINT, 900, ZONE, messages_per_hour=1_000_000, participants={AGR: who})
+    def market(self) -> Marketplace:
+        """The rules, with one participant, and a planner in a hurry."""
+        assert SITE.market is not None
+        who = Participant(AGR, "AGR", f"http://127.0.0.1:{self.agr_port}{PATH}", keys(2)[0], 5e6, ("BAT1",))
+        rules = Market(DSO, POINT, 900, ZONE, messages_per_hour=1_000_000, participants={AGR: who})
+        wire = Wire("127.0.0.1", self.dso_port, str(self.folder / "market.key"))
+        return replace(SITE.market, rules=rules, wire=wire, timetable=HURRY)
+
+    def need_w(self) -> float:
+        """What is too much by now: ever more, so that there is always something to buy."""
+        return NEED_STEP_W * (1.0 + (time.time() - self.began_s) // NEED_STEP_S)
 
 
-def dso(place: Place) -> None:
-    """The part of the DSO that is killed."""
-    hush(entirely=True)
-    asyncio.run(_Dso(place).run())
-
-
-class _Dso:
-    """Desk, endpoint and sender on one loop; asks and orders for ever."""
+class Sight:
+    """Sees the need of tomorrow's two quarter hours, and room around it."""
 
     def __init__(self, place: Place) -> None:
         self._place = place
-        self._clock = SkewedClock(Skew(place.folder / "skew"), SPEED)
-        self._memory = Memory(place.folder)
-        self._desk = Desk(place.market(), self._memory)
-        self._sender = Sender(
-            self._waiting, self._attempted, _seal, lambda: self._desk.market.participants, self._clock
-        )
-        self._asked_s = -ASK_AGAIN_S
+        self.layout = LAYOUT
+        self.calendar = Calendar(midnight_utc_s(place.period, ZONE))
 
-    async def run(self) -> None:
-        """Until killed."""
-        endpoint = Endpoint("127.0.0.1", self._place.dso_port, self._receive)
-        await endpoint.open()
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._sender.run())
-            tasks.create_task(self._trade())
+    def look(self, now_utc_s: float) -> Projection:
+        """The same at any time of day."""
+        excess_w = np.full(2, self._place.need_w())
+        return Projection(FIRST_ISP - 1, (LimitOutlook("export", "high", np.ones(2), excess_w, np.ones(LAYOUT.n_w)),))
 
-    async def _trade(self) -> None:
-        while True:
-            with contextlib.suppress(sqlite3.Error):  # a full disk: nothing is kept, so nothing is said
-                self._round(self._now_s())
-            self._sender.wake()
-            await asyncio.sleep(0.005)
-
-    def _round(self, now_s: float) -> None:
-        ordered = self._desk.orders(self._place.period)
-        if sum(not said.answer and said.fate in ("", "delivered") for said, _ in ordered) >= OPEN_MAX:
-            return
-        offers = self._desk.offers(self._place.period, now_s)
-        if offers:
-            offer, option = offers[0], offers[0].options[0]
-            name = f"O-{len(ordered) + 1}"
-            order = Order(
-                offer.day, name, offer.head.message_id, option.reference, option.price, "EUR", 1.0, option.power_w
-            )
-            self._desk.order(offer, order, now_s)
-        elif time.monotonic() - self._asked_s >= ASK_AGAIN_S:
-            self._asked_s = time.monotonic()
-            day = day_of(now_s + DAY_S, 900, ZONE, POINT)
-            wanted = tuple(Wanted(isp, True, 0, 800_000) for isp in (48, 49))
-            asked = Request(
-                type(day)(self._place.period, 900, ZONE, POINT), len(ordered) + 1, now_s + HOUR_S / 2.0, wanted
-            )
-            self._desk.ask(asked, now_s)
-
-    async def _receive(self, body: bytes) -> int:
-        try:
-            self._desk.hear(body, self._now_s())
-        except wire.Unreadable as error:
-            return error.status
-        except sqlite3.Error:
-            return 503
-        return 200
-
-    async def _waiting(self) -> list[Said]:
-        return self._memory.waiting()
-
-    async def _attempted(self, message_id: str, fate: str) -> None:
-        with contextlib.suppress(sqlite3.Error):
-            self._memory.attempted(message_id, fate)
-
-    def _now_s(self) -> float:
-        return self._clock.utc().timestamp()
+    def proof(self) -> tuple[Callable[[str, float, float], float], Callable[[str, float, float], float | None]]:
+        """Nothing is settled here."""
+        return lambda *_: 0.0, lambda *_: None
 
 
-def _seal(text: bytes) -> bytes:
-    return wire.seal(text, DSO, keys(1)[1])
+def dso(place: Place) -> None:
+    """The part of the DSO that is killed: all of the station's link to its market, on a need of its own."""
+    hush(entirely=True)
+    asyncio.run(_trade(place))
+
+
+async def _trade(place: Place) -> None:
+    clock = SkewedClock(Skew(place.folder / "skew"), SPEED)
+    nobody = OrderPort(place.folder / "nobody")
+    link = MarketLink(SITE, place.market(), clock, place.folder, nobody, Sight(place))
+    await link.open()
+    async with asyncio.TaskGroup() as tasks:
+        for work in link.tasks().values():
+            tasks.create_task(work())
 
 
 @dataclass
@@ -160,6 +149,11 @@ class Aggregator:
     repeated: int = 0
     faults: list[str] = field(default_factory=list)
     outgoing: deque[tuple[str, bytes]] = field(default_factory=deque)
+
+    @property
+    def bought_w(self) -> float:
+        """What all orders together change in the first period."""
+        return sum(o.isps[0].power * float(o.activation_factor) for o in self.orders.values())
 
     def handle(self, request: HttpRequest) -> HttpResponse:
         """One message of the DSO."""
@@ -189,8 +183,9 @@ class Aggregator:
         self._say(uftp.FlexOrderResponse(flex_order_message_id=order.message_id), order)
 
     def _offer(self, request: Any) -> Any:
-        isps = [uftp.FlexOfferOptionISP(power=500_000, start=isp.start) for isp in request.isps]
-        option = uftp.FlexOfferOption(isps=isps, option_reference="all", price=10.0, min_activation_factor=0.5)
+        power = min(500_000, *(isp.max_power for isp in request.isps))
+        isps = [uftp.FlexOfferOptionISP(power=power, start=isp.start) for isp in request.isps]
+        option = uftp.FlexOfferOption(isps=isps, option_reference="all", price=0.01, min_activation_factor=0.1)
         return uftp.FlexOffer(
             isp_duration=request.isp_duration,
             time_zone=request.time_zone,
@@ -240,10 +235,11 @@ async def kill_uftp(folder: Path, kills: int, seed: int) -> tuple[str, list[str]
     """Kill that often; what happened in a line, and what was wrong."""
     skew = Skew(folder / "skew")
     period = day_of(time.time() + DAY_S, 900, ZONE, POINT).period
-    aggregator = Aggregator(Place(folder, 0, 0, period))
+    (folder / "market.key").write_text(keys(1)[1], "ascii")
+    aggregator = Aggregator(Place(folder, 0, 0, period, time.time()))
     server = HttpServer(aggregator.handle, None)
     await server.open()
-    aggregator.place = place = Place(folder, _free_port(), server.port, period)
+    aggregator.place = place = Place(folder, _free_port(), server.port, period, time.time())
     sending = asyncio.create_task(aggregator.run())
     reaper = Reaper(skew, seed)
     while reaper.deaths.kills < kills:
@@ -266,14 +262,18 @@ def _free_port() -> int:
 
 def _faults(aggregator: Aggregator, place: Place) -> list[str]:
     """Where the two sides differ."""
-    names = [order.order_reference for order in aggregator.orders.values()]
-    expected = [f"O-{n + 1}" for n in range(len(names))]
-    found = [] if names == expected else [f"orders came as {names[:20]}…; expected them in order, each once"]
+    found, need_w = [], place.need_w()
+    if aggregator.bought_w > need_w * (1.0 + ROUNDING_FRAC) + NEED_STEP_W:
+        found.append(f"{aggregator.bought_w:.0f} W were bought; expected at most the {need_w:.0f} W that were needed")
     both = [offer for offer, verdicts in aggregator.verdicts.items() if len(verdicts) > 1]
     found += [f"offer {offer} was both accepted and rejected" for offer in both]
-    with contextlib.closing(Memory(place.folder)) as memory:
-        desk = Desk(place.market(), memory)
+    with contextlib.closing(Memory(place.folder / FOLDER)) as memory:
+        desk = Desk(place.market().rules, memory)
         ours = {said.message_id: said for said, _ in desk.orders(place.period)}
+        came = [x for x in aggregator.orders if x in ours]
+        found += (
+            [] if came == [x for x in ours if x in aggregator.orders] else ["orders came in another order than said"]
+        )
         found += [f"order {x} is executed and not known here" for x in aggregator.orders if x not in ours]
         said = [one for one in ours.values() if one.fate == "delivered" or one.answer]
         found += [f"order {x.message_id} never arrived" for x in said if x.message_id not in aggregator.orders]

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from http import HTTPStatus
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import structlog
 
@@ -38,7 +38,9 @@ from controller.clock import utc_s
 from controller.domain.instruction import Instruction
 from controller.domain.market import Marketplace
 from controller.domain.site import Site
+from controller.estimation.layout import Layout
 from controller.grid.model import PowerFlowError
+from controller.planning.calendar import Calendar
 from controller.planning.projection import Projection
 from controller.planning.schedule import Slot
 from controller.ports import Clock
@@ -64,19 +66,44 @@ class _Standing:
     prognoses_w: Mapping[str, Mapping[int, float]]
 
 
+class Sight(Protocol):
+    """What the planner sees of the site and of its coming hours: a :class:`Lookout`, or what stands for it."""
+
+    layout: Layout
+    calendar: Calendar
+
+    def look(self, now_utc_s: float) -> Projection:
+        """The projection from now on. Raises Blind, sqlite3.Error, or PowerFlowError."""
+        ...
+
+    def proof(self) -> tuple[Callable[[str, float, float], float], Callable[[str, float, float], float | None]]:
+        """What was curtailed (Wh) and measured (mean W) of a unit between two instants. Raises ValueError."""
+        ...
+
+
 class MarketLink:
     """One site on its market. Without a ``port`` orders are sent to participants, but none to the control process.
+
+    ``sight`` is the look at the station's history unless another is given.
 
     Raises OSError for a file that cannot be read, ValueError for a signing key that is none.
     """
 
-    def __init__(self, site: Site, place: Marketplace, clock: Clock, data: Path, port: OrderPort | None) -> None:
+    def __init__(
+        self,
+        site: Site,
+        place: Marketplace,
+        clock: Clock,
+        data: Path,
+        port: OrderPort | None,
+        sight: Sight | None = None,
+    ) -> None:
         self._site, self._place, self._clock, self._port = site, place, clock, port
         self._folder = data / FOLDER
         self._key = _signing_key(Path(place.wire.signing_key_file))
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="market")
         self._thinking = ThreadPoolExecutor(1, thread_name_prefix="lookout")
-        self._lookout = Lookout(site, data, place.rules.time_zone, place.timetable.horizon_s)
+        self._lookout: Sight = sight or Lookout(site, data, place.rules.time_zone, place.timetable.horizon_s)
         self._sender = Sender(
             self._waiting, self._attempted, self._seal, lambda: place.rules.participants, clock, _outward(place)
         )
