@@ -90,14 +90,16 @@ class Reaper:
         self._draw = random.Random(seed)
         self.deaths = Deaths()
 
-    async def take(self, target: Callable[..., None], args: tuple[Any, ...]) -> None:
+    async def take(
+        self, target: Callable[..., None], args: tuple[Any, ...], span_s: tuple[float, float] = LIFE_S
+    ) -> None:
         """One life of random length, perhaps with a wrong clock or a full disk, and its end by SIGKILL."""
         draw, deaths = self._draw, self.deaths
         self._skew.s = draw.choice((-HOUR_S, HOUR_S)) if draw.random() < WRONG_FRAC else 0.0
         deaths.wrong += self._skew.s != 0.0
         process = self._context.Process(target=target, args=args, daemon=True)
         process.start()
-        life_s, event_s = draw.uniform(*LIFE_S), draw.random()
+        life_s, event_s = draw.uniform(*span_s), draw.random()
         await asyncio.sleep(life_s * event_s)
         if draw.random() < STEPPED_FRAC:
             deaths.stepped += 1

@@ -28,7 +28,6 @@ from shapeshifter_uftp import uftp
 from shapeshifter_uftp.transport import from_xml, seal_message, to_xml, unseal_message
 
 from controller.balancing.order_port import OrderPort
-from controller.balancing.uftp.desk import Desk
 from controller.balancing.uftp.endpoint import PATH
 from controller.balancing.uftp.link import FOLDER, MarketLink
 from controller.balancing.uftp.market import Market, Participant
@@ -52,9 +51,10 @@ logging.getLogger("shapeshifter-uftp").setLevel(logging.CRITICAL)  # whole messa
 DSO, AGR = "dso.example.com", "agr.example.com"
 POINT, ZONE = "ea1.2026-01.com.example:primary-1", "Europe/London"
 SPEED = 50.0
-HURRY = Timetable(plan_s=0.5, offer_s=0.06, lead_s=0.0, again_s=0.1)
+HURRY = Timetable(plan_s=0.5, offer_s=0.2, lead_s=0.0, again_s=0.2)
 NEED_STEP_W, NEED_STEP_S = 10e3, 0.1
 FIRST_ISP = 48
+LIFE_S = (0.0, 0.8)  # a third of a second of it is for beginning
 ROUNDING_FRAC = 0.02  # a share has two decimals, rounded up
 DAY_S, HOUR_S = 86_400.0, 3600.0
 
@@ -243,7 +243,7 @@ async def kill_uftp(folder: Path, kills: int, seed: int) -> tuple[str, list[str]
     sending = asyncio.create_task(aggregator.run())
     reaper = Reaper(skew, seed)
     while reaper.deaths.kills < kills:
-        await reaper.take(dso, (place,))
+        await reaper.take(dso, (place,), LIFE_S)
     enough = len(aggregator.orders) + 3
     settled = asyncio.create_task(until(lambda: len(aggregator.orders) >= enough))
     await reaper.let_live(dso, (place,), settled)
@@ -268,8 +268,7 @@ def _faults(aggregator: Aggregator, place: Place) -> list[str]:
     both = [offer for offer, verdicts in aggregator.verdicts.items() if len(verdicts) > 1]
     found += [f"offer {offer} was both accepted and rejected" for offer in both]
     with contextlib.closing(Memory(place.folder / FOLDER)) as memory:
-        desk = Desk(place.market().rules, memory)
-        ours = {said.message_id: said for said, _ in desk.orders(place.period)}
+        ours = {said.message_id: said for said in memory.said_of("FlexOrder")}
         came = [x for x in aggregator.orders if x in ours]
         found += (
             [] if came == [x for x in ours if x in aggregator.orders] else ["orders came in another order than said"]

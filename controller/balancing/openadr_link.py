@@ -7,6 +7,7 @@ accepted goes on until it expires.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import sqlite3
 import zlib
@@ -36,6 +37,7 @@ from controller.domain.instruction import Action, Instruction
 from controller.domain.platform import Platform
 from controller.domain.site import Site
 from controller.ports import Clock
+from controller.runtime.supervisor import Work
 
 _log = structlog.get_logger()
 
@@ -44,6 +46,8 @@ T = TypeVar("T")
 ORDERS_S = 1.0
 """Period of looking what the control process has to be told."""
 BACKOFF_S_MAX = 300.0
+HINT_S = 1.0
+"""Shortest time between two polls, however often the platform says that something has changed."""
 
 
 class OpenAdrLink:
@@ -63,6 +67,24 @@ class OpenAdrLink:
         self._desk: _Desk | None = None
         self._trouble = ""
         self._up = False
+        self._hinted = asyncio.Event()
+
+    def tasks(self) -> dict[str, Work]:
+        """What has to run, by name. Raises ValueError when the extra ``mqtt`` is wanted and not installed."""
+        out: dict[str, Work] = {"platform": self.run_link, "orders": self.run_orders}
+        return out | ({"notices": self._notices()} if self._platform.link.notified else {})
+
+    def _notices(self) -> Work:
+        try:
+            from controller.balancing.openadr_notices import Notices
+        except ModuleNotFoundError as missing:
+            if missing.name not in ("aiomqtt", "paho"):
+                raise
+            raise ValueError(
+                "platform.notifications: the MQTT client is not installed; expected the extra 'mqtt': pip install "
+                "'gridedge[mqtt]'"
+            ) from missing
+        return Notices(self._platform, self._clock, self.hint).run
 
     async def open(self) -> None:
         """Open the record of commands. Raises OSError or sqlite3.Error when it cannot be used."""
@@ -108,10 +130,23 @@ class OpenAdrLink:
                     await self._report(client)
                     polls += 1
                     self._recovered()
-                    await asyncio.sleep(self._clock.real_s(self._platform.link.poll_s))
+                    await self._pause()
         except (LinkError, Malformed, sqlite3.Error) as error:
             self._lost(str(error))
         return polls > 0
+
+    async def _pause(self) -> None:
+        """Until the next period, or until something may have changed: but never shorter than ``HINT_S``."""
+        period_s = self._platform.link.poll_s
+        await asyncio.sleep(self._clock.real_s(min(HINT_S, period_s)))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._clock.real_s(max(period_s - HINT_S, 0.0))):
+                await self._hinted.wait()
+        self._hinted.clear()
+
+    def hint(self) -> None:
+        """Something may have changed at the platform: look soon."""
+        self._hinted.set()
 
     async def poll(self, client: VtnClient) -> None:
         """Everything that the platform asks for now, judged, reported, and in the book."""

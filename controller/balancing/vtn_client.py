@@ -73,6 +73,16 @@ class VtnClient:
                 return out
         raise LinkError(f"{path} has more than {PAGES_MAX * PAGE} objects")
 
+    async def one(self, path: str) -> Any:
+        """One object. Raises LinkError, Malformed."""
+        status, _, body = await self._authorised("GET", path)
+        _check(status, path, (200,))
+        return read_json(body, BODY_BYTES_MAX)
+
+    async def token(self) -> str:
+        """A token that is valid now. Raises LinkError, Malformed."""
+        return await self._valid_token()
+
     async def post(self, path: str, document: Mapping[str, Any]) -> Any:
         """Create an object; the answer. Raises Declined, LinkError, Malformed."""
         status, _, body = await self._authorised("POST", path, json=document)

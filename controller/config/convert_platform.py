@@ -25,6 +25,7 @@ def to_platform(file: SiteFile) -> Platform | None:
         ca_file=block.ca_file,
         cert_file=block.cert_file,
         key_file=block.key_file,
+        notified=block.notifications == "mqtt",
     )
     issuers = tuple(_issuer(entry) for entry in block.issuers)
     sign = 1.0 if block.reactive_positive == "absorbs" else -1.0

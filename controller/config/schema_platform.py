@@ -52,6 +52,11 @@ class PlatformModel(Strict):
     cert_file: str | None = text(*FILE_PATH, "Our certificate (PEM), with key_file, where it asks for one.", None)
     key_file: str | None = text(*FILE_PATH, "Private key of cert_file (PEM).", None)
     poll_s: float = number("seconds", 1, 3600, "Period of asking for events.", 30.0)
+    notifications: Literal["none", "mqtt"] = about(
+        "mqtt: the platform's notifications make the next poll come at once; asking every poll_s goes on. Needs the "
+        "extra mqtt.",
+        "none",
+    )
     report_s: float = number("seconds", 5, 3600, "Period of reports.", 300.0)
     reactive_payload: str = text(
         "a name in capitals",

@@ -42,7 +42,10 @@ class Issuer:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """Where the platform is and how this site proves who it is; the files are read when a connection is made."""
+    """Where the platform is and how this site proves who it is; the files are read when a connection is made.
+
+    ``notified``: its notifications by MQTT make the next poll come at once.
+    """
 
     url: str
     ven_name: str
@@ -52,6 +55,7 @@ class Link:
     ca_file: str | None = None
     cert_file: str | None = None
     key_file: str | None = None
+    notified: bool = False
 
 
 @dataclass(frozen=True, slots=True)

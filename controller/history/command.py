@@ -155,7 +155,7 @@ async def _keep(
         tasks |= telemetry.tasks(keeper)
     if link is not None:
         await link.open()
-        tasks |= {"platform": link.run_link, "orders": link.run_orders}
+        tasks |= link.tasks()
     if market is not None:
         await market.open()
         tasks |= market.tasks()

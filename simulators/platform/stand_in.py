@@ -11,6 +11,7 @@ from typing import Any
 from controller.domain.platform import REACTIVE_PAYLOAD
 from simulators.platform.certificates import Authority, Identity, server_context
 from simulators.platform.http_server import HttpServer, Request, Response, json_response
+from simulators.platform.notifier import Notifier
 from simulators.platform.vtn import Document, Vtn
 
 VEN = ("ven", "ven-secret")
@@ -71,6 +72,13 @@ class StandIn:
         if self._server is not None:
             await self._server.aclose()
         self._server = None
+
+    def notify_by(self, notifier: Notifier, method: str = "ANONYMOUS") -> None:
+        """Tell of events by MQTT from now on; whoever calls runs the notifier."""
+        uri = f"mqtt://127.0.0.1:{notifier.port}"
+        authentication = {"method": method, "username": "{clientID}"}
+        self.vtn.mqtt = {"URIS": [uri], "authentication": authentication, "serialization": "JSON"}
+        self.vtn.changed = notifier.changed
 
     def programme(self, name: str) -> Document:
         """A program of that name."""

@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote
 
 from simulators.platform.http_server import Request, Response, json_response
+from simulators.platform.notifier import topics_of
 
 TYPES = {
     "programs": "PROGRAM",
@@ -37,7 +38,8 @@ class Vtn:
     """The state and its rules. ``clients`` are secrets by client id; those in ``business`` may write events.
 
     ``base`` is the path before ``/programs``; ``url`` is set when it is known where the server listens. What others
-    posted is in ``objects``, every request in ``seen`` (method, path, status).
+    posted is in ``objects``, every request in ``seen`` (method, path, status). ``mqtt`` is the binding of its
+    notifications, ``changed`` what publishes them (operation, event).
     """
 
     def __init__(
@@ -50,6 +52,8 @@ class Vtn:
         self.objects: dict[str, dict[str, Document]] = {kind: {} for kind in TYPES}
         self.seen: list[tuple[str, str, int]] = []
         self.url = ""
+        self.mqtt: Document | None = None
+        self.changed: Callable[[str, Document], None] | None = None
         self.base = base
         self._utc = utc
         self._clients = dict(clients)
@@ -70,12 +74,14 @@ class Vtn:
         made = {"id": f"{kind[:-1]}-{self._count}", "createdDateTime": stamp, "modificationDateTime": stamp}
         found = made | document | {"objectType": TYPES[kind]}
         self.objects[kind][found["id"]] = found
+        self._tell(kind, "CREATE", found)
         return found
 
     def change(self, kind: str, object_id: str, **changes: Any) -> Document:
         """Change a document as business logic does."""
         found = self.objects[kind][object_id] | {"modificationDateTime": _stamp(self._utc)} | changes
         self.objects[kind][object_id] = found
+        self._tell(kind, "UPDATE", found)
         return found
 
     def revoke(self) -> None:
@@ -94,10 +100,29 @@ class Vtn:
         if client is None:
             return _problem(401, "no valid token")
         if parts[0] == "notifiers":
-            return json_response(200, {"WEBHOOK": False})
+            return self._notifiers(parts)
         if parts[0] not in TYPES or len(parts) > 2:
             return _problem(404, f"nothing at {request.path}")
         return self._serve(request, client, parts[0], parts[1] if len(parts) == 2 else None)
+
+    def _notifiers(self, parts: list[str]) -> Response:
+        """What binding there is, and the topics of one program's events."""
+        if parts == ["notifiers"]:
+            return json_response(200, {"WEBHOOK": False} | ({} if self.mqtt is None else {"MQTT": self.mqtt}))
+        known = len(parts) == 6 and parts[1:4] == ["mqtt", "topics", "programs"] and parts[5] == "events"
+        if self.mqtt is None or not known or parts[4] not in self.objects["programs"]:
+            return _problem(404, "no such topics")
+        return json_response(200, {"topics": topics_of(parts[4])})
+
+    def remove(self, kind: str, object_id: str) -> Document:
+        """Take a document away as business logic does."""
+        found = self.objects[kind].pop(object_id)
+        self._tell(kind, "DELETE", found)
+        return found
+
+    def _tell(self, kind: str, operation: str, document: Document) -> None:
+        if kind == "events" and self.changed is not None:
+            self.changed(operation, document)
 
     def _token(self, request: Request) -> Response:
         """Client credentials, in the body or by basic authentication (RFC 6749, section 2.3.1 and 4.4)."""
@@ -126,7 +151,7 @@ class Vtn:
         if request.method == "GET":
             return _tagged(request, self.objects[kind][object_id])
         if request.method == "DELETE":
-            return json_response(200, self.objects[kind].pop(object_id))
+            return json_response(200, self.remove(kind, object_id))
         body = _object(request)
         kept = {key: self.objects[kind][object_id][key] for key in ("id", "createdDateTime")}
         return json_response(200, self.change(kind, object_id, **{**body, **kept, "objectType": TYPES[kind]}))

@@ -177,6 +177,38 @@ class Subscription(Open):
     targets: list[Text] | None = None
 
 
+class MqttAuthentication(Open):
+    """How a broker wants to know who we are."""
+
+    method: Literal["ANONYMOUS", "OAUTH2_BEARER_TOKEN", "CERTIFICATE"]
+    username: Text | None = None
+
+
+class MqttBinding(Open):
+    """Where notifications are published."""
+
+    URIS: list[Text] = Field(min_length=1, max_length=10)
+    authentication: MqttAuthentication
+    serialization: Literal["JSON"] = "JSON"
+
+
+class Notifiers(Open):
+    """How the platform notifies."""
+
+    MQTT: MqttBinding | None = None
+
+
+class Topics(Open):
+    """Topics of the operations on a kind of object, by operation."""
+
+    topics: dict[Text, Text] = Field(min_length=1, max_length=10)
+
+    @property
+    def wanted(self) -> list[str]:
+        """What to listen to: the topic of all operations where there is one."""
+        return [self.topics["ALL"]] if "ALL" in self.topics else list(self.topics.values())
+
+
 class Token(Open):
     """Answer of the token endpoint (RFC 6749, section 5.1)."""
 

@@ -9,7 +9,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import aiomqtt
@@ -32,6 +32,14 @@ class Heard:
     topic: str
     body: bytes
     retained: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Who we are at the broker; never shown."""
+
+    user: str
+    password: str = field(repr=False)
 
 
 class Connection:
@@ -69,20 +77,25 @@ class Connection:
 
 
 @asynccontextmanager
-async def connect(broker: Broker, client_id: str, will: Packet) -> AsyncIterator[Connection]:
-    """A clean session with this last will. Raises LinkLost, or OSError when one of our files cannot be read."""
-    user, password = await asyncio.to_thread(_credentials, broker)
+async def connect(
+    broker: Broker, client_id: str, will: Packet | None, account: Account | None = None
+) -> AsyncIterator[Connection]:
+    """A clean session with this last will, if any; ``account`` instead of the broker's file of credentials.
+
+    Raises LinkLost, or OSError when one of our files cannot be read.
+    """
+    known = account or await asyncio.to_thread(_credentials, broker)
     try:
         async with aiomqtt.Client(
             broker.host,
             broker.port,
-            username=user,
-            password=password,
+            username=None if known is None else known.user,
+            password=None if known is None else known.password,
             identifier=client_id,
             clean_session=True,
             keepalive=KEEPALIVE_S,
             timeout=ANSWER_S,
-            will=aiomqtt.Will(will.topic, will.payload, will.qos, retain=False),
+            will=None if will is None else aiomqtt.Will(will.topic, will.payload, will.qos, retain=False),
             tls_context=await asyncio.to_thread(_tls_context, broker),
             max_queued_incoming_messages=HEARD_MAX,
         ) as client:
@@ -91,13 +104,13 @@ async def connect(broker: Broker, client_id: str, will: Packet) -> AsyncIterator
         raise LinkLost(str(error)) from error
 
 
-def _credentials(broker: Broker) -> tuple[str | None, str | None]:
+def _credentials(broker: Broker) -> Account | None:
     if broker.credentials_file is None:
-        return None, None
+        return None
     lines = Path(broker.credentials_file).read_text(encoding="utf-8").split("\n")
     if len(lines) < 2 or not lines[0].strip() or not lines[1].strip():
         raise LinkLost(f"{broker.credentials_file}: expected a user and a password, a line each")
-    return lines[0].strip(), lines[1].strip()
+    return Account(lines[0].strip(), lines[1].strip())
 
 
 def _tls_context(broker: Broker) -> ssl.SSLContext | None:

@@ -212,6 +212,12 @@ class Memory:
         found = self._db.execute(query, (kind,)).fetchone()
         return None if found is None else Said(*found)
 
+    def said_of(self, kind: str) -> list[Said]:
+        """Every message of a kind in the order in which they were said, whatever the clock did."""
+        return [
+            Said(*row) for row in self._db.execute(f"SELECT {_SAID} FROM said WHERE kind = ? ORDER BY rowid", (kind,))
+        ]
+
     def newest_to(self, recipient: str, kind: str) -> Said | None:
         """The message of a kind that we said to somebody last."""
         query = f"SELECT {_SAID} FROM said WHERE recipient = ? AND kind = ? ORDER BY rowid DESC LIMIT 1"
