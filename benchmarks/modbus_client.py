@@ -18,6 +18,7 @@ from contextlib import asynccontextmanager
 from controller.clock import SystemClock
 from controller.domain.measurement import Measurement
 from controller.domain.site import Device
+from controller.runtime.event_loop import precise_loop
 from drivers.modbus.device import ModbusDevice
 from drivers.modbus.fleet import Fleet
 from drivers.modbus.lines import Lines
@@ -136,4 +137,6 @@ async def measure(name: str, port: int, count: int, rounds: int, period_s: float
 
 
 if __name__ == "__main__":
-    asyncio.run(measure(sys.argv[1], *map(int, sys.argv[2:5]), float(sys.argv[5]) / 1e3 if len(sys.argv) > 5 else 0.0))
+    period_s = float(sys.argv[5]) / 1e3 if len(sys.argv) > 5 else 0.0
+    with asyncio.Runner(loop_factory=precise_loop) as runner:  # as the control process does
+        runner.run(measure(sys.argv[1], *map(int, sys.argv[2:5]), period_s))

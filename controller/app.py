@@ -26,10 +26,12 @@ from controller.readable_errors import readable_errors
 from controller.recording.recorder import Recorder
 from controller.recording.writer import Policy, Writer
 from controller.runtime.event_log import EventLog
+from controller.runtime.event_loop import precise_loop
 from controller.runtime.instruction_desk import InstructionDesk
 from controller.runtime.instruction_socket import InstructionSocket
 from controller.runtime.log import logging_to
 from controller.runtime.publish import Sink
+from controller.runtime.realtime import come_first
 from controller.runtime.record_socket import RecordSocket
 from controller.runtime.state_file import StateFile
 from controller.runtime.station import Station
@@ -62,6 +64,7 @@ class RunOptions:
     operate_socket: Path | None = None
     platform_socket: Path | None = None
     start_utc: datetime | None = None
+    real_time: int | None = None
 
 
 def record_field_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -119,6 +122,11 @@ def record_field_options(command: Callable[..., None]) -> Callable[..., None]:
     help="Time of day (UTC) to begin with instead of this machine's, for a simulated day.",
 )
 @time_page_option
+@click.option(
+    "--real-time",
+    type=click.IntRange(1, 99),
+    help="Run under SCHED_FIFO with this priority and keep all memory in RAM; goes on without what the system refuses.",
+)
 @record_field_options
 @click.option("--json-logs", is_flag=True, help="Log JSON lines instead of text.")
 def run(
@@ -134,6 +142,7 @@ def run(
     port_offset: int,
     cycle_ms: float,
     start_utc: datetime | None,
+    real_time: int | None,
     record_field: Path | None,
     record_field_mb: int,
     time_page: Path | None,
@@ -158,6 +167,7 @@ def run(
         operate_socket,
         platform_socket,
         start_utc,
+        real_time,
     )
     with readable_errors():
         configured = load_site(find_site(site))
@@ -168,7 +178,7 @@ def run(
         links = open_devices(prepared.devices, clock, tape)
     with logging_to(sys.stderr.buffer, clock, as_json=json_logs):
         factor = stretch_factor(configured, speed, cycle_ms)
-        code = run_by(control(prepared, clock, links, options, factor, tape), shared)
+        code = run_by(control(prepared, clock, links, options, factor, tape), shared, precise_loop)
     sys.exit(code)
 
 
@@ -247,8 +257,18 @@ async def control(
             )
         if stretched > 1.0:
             _log.warning("station.stretched", factor=stretched, cycle_s=site.cycle.cycle_s, speed=options.speed)
+        if options.real_time is not None:
+            _come_first(options.real_time)
         with stop_on_signals(stop):
             return await station.run(stop)
+
+
+def _come_first(priority: int) -> None:
+    refused = come_first(priority)
+    if refused:
+        _log.warning("realtime.refused", refused=refused)
+    else:
+        _log.info("realtime.granted", priority=priority)
 
 
 def _remembered(

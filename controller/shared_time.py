@@ -131,11 +131,13 @@ class _Loop(asyncio.SelectorEventLoop):
         self.call_later(BEAT_S, self._beat)
 
 
-def run(main: Coroutine[Any, Any, T], now: SharedTime | None) -> T:
-    """:func:`asyncio.run`, by a shared time if there is one."""
-    if now is None:
-        return asyncio.run(main)
-    with asyncio.Runner(loop_factory=partial(_Loop, now)) as runner:
+def run(
+    main: Coroutine[Any, Any, T],
+    now: SharedTime | None,
+    make_loop: Callable[[], asyncio.AbstractEventLoop] | None = None,
+) -> T:
+    """:func:`asyncio.run`, by a shared time if there is one, else on a loop of ``make_loop`` (None: asyncio's own)."""
+    with asyncio.Runner(loop_factory=make_loop if now is None else partial(_Loop, now)) as runner:
         return runner.run(main)
 
 

@@ -27,6 +27,7 @@ from controller.runtime.memory import keep_freed_memory
 from controller.runtime.poller import Poller
 from controller.runtime.process_image import ProcessImage
 from controller.runtime.publish import Outlet, Publisher, Sink
+from controller.runtime.realtime import threads_give_way
 from controller.runtime.supervisor import Work, supervise
 from controller.runtime.writer import Writer
 
@@ -101,6 +102,7 @@ class Station(Generic[State]):
         gc.collect()
         gc.freeze()
         keep_freed_memory()
+        threads_give_way()
         notify("READY=1")
         _log.info("station.started", site=self._site.name, devices=len(self._links), cycle_s=self._site.cycle.cycle_s)
         deaths = await supervise(self._tasks(), stop, self._leave_safe)
