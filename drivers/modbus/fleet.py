@@ -21,9 +21,9 @@ from drivers.modbus.reading import Batch, BulkReading, LazyReading, PolledReadin
 
 GATHER_S = 0.002
 """Answers that come within this time of the first are decoded together; machine seconds."""
-SLOW_AFTER_S, SLOW_APART_S = 0.01, 0.001
-"""Devices that need their own poll begin it this long after the tick, when the others should be through, and this long
-after each other: neither their connecting nor, later, their time-outs come in a heap. Machine seconds."""
+SLOW_AFTER_S, SLOW_AFTER_S_MAX, SLOW_APART_S = 0.01, 0.05, 0.001
+"""Devices that need their own poll begin it this long after the tick, later while answers of the others still come in,
+and this long after each other: neither their connecting nor, later, their time-outs come in a heap. Machine seconds."""
 FEW = 4
 """Fewer devices than this are decoded one by one: an array operation costs as much as some points do."""
 
@@ -93,7 +93,8 @@ class Fleet:
         self._loop = asyncio.get_running_loop()
         self._kinds: dict[object, _Kind] = {}
         self._sweeps: dict[float, _Sweep] = {}
-        self._polls = [self._prepared(device) for device in devices]
+        self._well = [self._prepared(device) for device in devices]
+        self._unwell: list[QuickPoll] = []
         self._slow: set[str] = set()
         self._running = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -102,23 +103,39 @@ class Fleet:
         """Begin a poll of every device; ids of those that are still busy with the last one, which are left alone."""
         if self._timer is not None:
             self._flush()  # a late loop may tick before it: what has come must be told before its polls begin anew
-        now, now_s, slow = self._loop.time(), self._clock.now_s(), self._slow
+        now, now_s = self._loop.time(), self._clock.now_s()
         self._running += 1  # so that an answer that comes at once is not taken for the last one
         busy: list[str] = []
-        later: list[QuickPoll] = []
-        for poll in self._polls:
-            if poll.running or poll.id in slow:
+        unwell: list[QuickPoll] = []
+        for poll in self._well:
+            if poll.running:
                 busy.append(poll.id)
             elif poll.start(now, now_s):
                 self._running += 1
             else:
-                later.append(poll)
+                unwell.append(poll)
         self._running -= 1
-        if later:
-            slow.update(poll.id for poll in later)
-            group.create_task(self._begin_slowly(later, group, SLOW_AFTER_S if self._running else 0.0))
+        if unwell:
+            self._set_aside(unwell)
+        if self._unwell:
+            busy += self._poll_unwell(group, now)
         for sweep in self._sweeps.values():
             sweep.begun(self._loop, now)
+        return busy
+
+    def _set_aside(self, unwell: list[QuickPoll]) -> None:
+        """The next tick does not even look at these before their own poll has brought them back."""
+        self._unwell += unwell
+        aside = {poll.id for poll in unwell}
+        self._well = [poll for poll in self._well if poll.id not in aside]
+
+    def _poll_unwell(self, group: asyncio.TaskGroup, now: float) -> list[str]:
+        """Have the unwell polled when the others are through; ids of those that are still at their last poll."""
+        busy = [poll.id for poll in self._unwell if poll.id in self._slow]
+        due = [poll for poll in self._unwell if poll.id not in self._slow]
+        if due:
+            self._slow.update(poll.id for poll in due)
+            group.create_task(self._begin_slowly(due, group, now))
         return busy
 
     def _prepared(self, device: ModbusDevice) -> QuickPoll:
@@ -154,15 +171,21 @@ class Fleet:
         if out:
             self._take(out)
 
-    async def _begin_slowly(self, polls: Sequence[QuickPoll], group: asyncio.TaskGroup, wait_s: float) -> None:
+    async def _begin_slowly(self, polls: Sequence[QuickPoll], group: asyncio.TaskGroup, ticked: float) -> None:
+        """While answers of the others come in the loop is theirs; ``ticked`` is loop time."""
+        await asyncio.sleep(SLOW_AFTER_S if self._running else 0.0)
+        while self._timer is not None and self._loop.time() < ticked + SLOW_AFTER_S_MAX:
+            await asyncio.sleep(GATHER_S)
         for poll in polls:
-            await asyncio.sleep(wait_s)
-            group.create_task(self._poll_slowly(poll.device))
-            wait_s = SLOW_APART_S
+            group.create_task(self._poll_slowly(poll))
+            await asyncio.sleep(SLOW_APART_S)
 
-    async def _poll_slowly(self, device: ModbusDevice) -> None:
+    async def _poll_slowly(self, poll: QuickPoll) -> None:
         try:
-            reading = await device.poll()
+            reading = await poll.device.poll()
         finally:
-            self._slow.discard(device.id)
-        self._take({device.id: reading})
+            self._slow.discard(poll.id)
+        if poll.ready(self._clock.now_s()):
+            self._unwell.remove(poll)
+            self._well.append(poll)
+        self._take({poll.id: reading})

@@ -69,6 +69,10 @@ class QuickPoll:
         self._ask(link, now_s)
         return True
 
+    def ready(self, now_s: float) -> bool:
+        """True when the next :meth:`start` will begin, unless somebody else has the line then."""
+        return not self._health.failures and self._proven_link(now_s) is not None
+
     def _only_answer(self, found: bytes | Exception) -> None:
         """The answer to the only block; what is not simply good takes the long way."""
         if found.__class__ is bytes:
