@@ -27,6 +27,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 NODE_MODULES = HERE.parent / "build" / "node" / "node_modules"
 POLLS = 10_000  # of a turn of one client
+PRIORITY = "40"
 Result = tuple[float, float, float]
 """CPU microseconds per poll, median and longest round in microseconds."""
 
@@ -45,7 +46,7 @@ def clients(epoll: Path) -> dict[str, list[str]]:
 
 def fifo(core: int, wanted: bool) -> list[str]:
     """Beginning of a command that runs on one core under real-time scheduling."""
-    return ["taskset", "-c", str(core), "chrt", "--fifo", "20"] if wanted else []
+    return ["taskset", "-c", str(core), "chrt", "--fifo", PRIORITY] if wanted else []
 
 
 @contextmanager

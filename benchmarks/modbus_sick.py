@@ -1,13 +1,21 @@
 """Do sick devices slow healthy ones down? Round times of 100 healthy devices at 10 Hz, alone and beside 20 sick ones.
 
-The sick are silent, answer garbage, flood, reset the connection, or send half a frame, four of each. The two cases take
-turns in one process; a round is over when every healthy device's values are decoded.
+The sick are silent, answer garbage, flood, reset the connection, or send half a frame, four of each. A round is over
+when every healthy device's values are decoded. Three cases take turns of four seconds:
+
+- alone: nobody speaks to the sick;
+- polled elsewhere: another process polls the sick, so what this adds is the machine's part: the sick server's own work,
+  its packets and its cache misses on the same two cores;
+- beside: the same loop polls both; what this adds to "alone" is all that a sick device costs a healthy one.
+
+"CPU" is the time of the measuring thread between tick and last value, which others on the machine hardly change.
 
     python benchmarks/modbus_sick.py            add --fifo for SCHED_FIFO, which gives the machine without others
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import gc
 import os
@@ -18,7 +26,9 @@ import struct
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from modbus_client import host, table
@@ -26,13 +36,17 @@ from modbus_client import host, table
 from controller.clock import SystemClock
 from controller.domain.measurement import Measurement
 from controller.domain.site import Device
+from controller.runtime.event_loop import precise_loop
 from drivers.modbus.device import ModbusDevice
 from drivers.modbus.fleet import Fleet
 from drivers.modbus.lines import Lines
 
 HERE = Path(__file__).parent
-HEALTHY, SICK, ROUNDS, TURNS, PERIOD_S = 100, 20, 60, 5, 0.1
+HEALTHY, SICK, ROUNDS, PERIOD_S, PRIORITY = 100, 20, 40, 0.1, 40
+CASES = ("alone", "polled elsewhere", "beside")
 NOISE = random.Random(1).randbytes(200)
+Lap = tuple[float, float]
+"""Milliseconds from the scheduled tick to the last value, and CPU milliseconds of this thread meanwhile."""
 
 
 async def misbehave(kind: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -103,8 +117,8 @@ class Field:
         if self.left <= 0:
             self.done.set()
 
-    async def rounds(self, with_sick: bool) -> list[float]:
-        """Milliseconds of every round."""
+    async def rounds(self, with_sick: bool) -> list[Lap]:
+        """One turn."""
         fleet = Fleet([*self.healthy, *self.sick] if with_sick else self.healthy, self.clock, self.take)
         loop = asyncio.get_running_loop()
         laps = []
@@ -113,33 +127,69 @@ class Field:
             for _ in range(ROUNDS):
                 due += PERIOD_S
                 await asyncio.sleep(due - loop.time())
+                began_ns = time.thread_time_ns()
                 self.left = HEALTHY
                 self.done.clear()
                 fleet.tick(group)
                 await self.done.wait()
-                laps.append(1e3 * (loop.time() - due))
+                laps.append((1e3 * (loop.time() - due), (time.thread_time_ns() - began_ns) / 1e6))
         return laps
 
 
-async def measure(port: int, sick_ports: list[int]) -> None:
-    """Print both cases and how they compare."""
+@contextmanager
+def polled_elsewhere(sick_ports: list[int]) -> Iterator[None]:
+    """Another process polls the sick meanwhile, at ordinary priority wherever it finds room."""
+    command = ["taskset", "-c", "0,1", "chrt", "--other", "0", sys.executable, __file__, "poll-sick"]
+    with subprocess.Popen([*command, *map(str, sick_ports)], stdout=subprocess.PIPE) as other:
+        try:
+            assert other.stdout is not None
+            other.stdout.readline()
+            yield
+        finally:
+            other.kill()
+
+
+async def poll_sick(ports: list[int]) -> None:
+    """Nothing but the sick, for ever; prints a line when it begins."""
+    clock = SystemClock()
+    fleet = Fleet(devices(ports, SICK, Lines(clock), clock), clock, lambda _: None)
+    print("polling", flush=True)
+    async with asyncio.TaskGroup() as group:
+        while True:
+            fleet.tick(group)
+            await asyncio.sleep(PERIOD_S)
+
+
+async def measure(port: int, sick_ports: list[int], turns: int) -> None:
+    """Print the three cases and how they compare."""
     field = Field(port, sick_ports)
     for device in field.healthy:
         await device.poll()
     gc.collect()
     gc.freeze()  # as the control process does
-    alone: list[float] = []
-    beside: list[float] = []
-    for _ in range(TURNS):
-        alone += await field.rounds(with_sick=False)
-        beside += await field.rounds(with_sick=True)
-    for name, laps in (("alone", alone), ("beside the sick", beside)):
-        cuts = statistics.quantiles(laps, n=100)
-        print(f"{HEALTHY} healthy devices {name}: round p50 {cuts[49]:.2f} ms, p99 {cuts[98]:.2f} ms")
-    change = statistics.quantiles(beside, n=100)[98] / statistics.quantiles(alone, n=100)[98] - 1.0
-    print(f"p99 changes by {100.0 * change:+.0f} %")
+    laps: dict[str, list[Lap]] = {case: [] for case in CASES}
+    for _ in range(turns):
+        laps["alone"] += await field.rounds(with_sick=False)
+        with polled_elsewhere(sick_ports):
+            laps["polled elsewhere"] += await field.rounds(with_sick=False)
+        laps["beside"] += await field.rounds(with_sick=True)
+    compare(laps)
     for device in (*field.healthy, *field.sick):
         await device.aclose()
+
+
+def compare(laps: Mapping[str, list[Lap]]) -> None:
+    """One line for each case; changes are against the first."""
+    first: list[float] = []
+    for case, found in laps.items():
+        cuts = [statistics.quantiles(column, n=100) for column in zip(*found, strict=True)]
+        marks = [cuts[kind][at] for kind in (0, 1) for at in (49, 89, 98)]
+        first = first or marks
+        told = [f"{mark:.2f} ({100.0 * (mark / base - 1.0):+.0f} %)" for mark, base in zip(marks, first, strict=True)]
+        print(
+            f"{HEALTHY} healthy, {case:17s} round p50 {told[0]} p90 {told[1]} p99 {told[2]} ms; "
+            f"CPU p50 {told[3]} p90 {told[4]} p99 {told[5]} ms"
+        )
 
 
 def main() -> None:
@@ -147,21 +197,29 @@ def main() -> None:
     if sys.argv[1:2] == ["sick"]:
         asyncio.run(serve_sick())
         return
-    real_time = "--fifo" in sys.argv
+    if sys.argv[1:2] == ["poll-sick"]:
+        asyncio.run(poll_sick([int(text) for text in sys.argv[2:]]))
+        return
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--fifo", action="store_true", help="SCHED_FIFO for the healthy server and for the measurement")
+    parser.add_argument("--turns", type=int, default=10)
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         epoll = str(Path(folder) / "modbus_epoll")
         subprocess.run(["gcc", "-O2", "-o", epoll, str(HERE / "modbus_epoll.c")], check=True)
-        fifo = ["taskset", "-c", "0", "chrt", "--fifo", "20"] if real_time else []
+        fifo = ["taskset", "-c", "0", "chrt", "--fifo", str(PRIORITY)] if options.fifo else []
         well = subprocess.Popen([*fifo, epoll, "server", "0"], stdout=subprocess.PIPE, text=True)
         sick = subprocess.Popen([sys.executable, __file__, "sick"], stdout=subprocess.PIPE, text=True)
         try:
             assert well.stdout is not None
             assert sick.stdout is not None
             port, sick_ports = int(well.stdout.readline()), [int(text) for text in sick.stdout.readline().split()]
-            if real_time:
+            print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
+            if options.fifo:
                 os.sched_setaffinity(0, {1})
-                os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(20))
-            asyncio.run(measure(port, sick_ports))
+                os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(PRIORITY))
+            with asyncio.Runner(loop_factory=precise_loop) as runner:
+                runner.run(measure(port, sick_ports, options.turns))
         finally:
             well.kill()
             sick.kill()

@@ -1,8 +1,8 @@
 """An event loop that wakes when it should, to a tenth of a millisecond, and does not spin for it.
 
-``epoll_wait(2)`` counts its time-out in whole milliseconds and asyncio rounds up to the next one: every timer is late by
-0.6 ms on average and by more than 1 ms at worst, and a tick is a timer. ``select(2)`` counts in microseconds and can
-wait for the one descriptor that stands for all the others.
+``epoll_wait(2)`` counts its time-out in whole milliseconds and asyncio rounds up to the next one: a timer, and so a
+tick, comes up to 2 ms late (``benchmarks/tick_lateness.py``). ``select(2)`` counts in microseconds and can wait for the
+one descriptor that stands for all the others.
 """
 
 from __future__ import annotations

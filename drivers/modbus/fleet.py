@@ -21,9 +21,10 @@ from drivers.modbus.reading import Batch, BulkReading, LazyReading, PolledReadin
 
 GATHER_S = 0.002
 """Answers that come within this time of the first are decoded together; machine seconds."""
-SLOW_AFTER_S, SLOW_AFTER_S_MAX, SLOW_APART_S = 0.01, 0.05, 0.001
-"""Devices that need their own poll begin it this long after the tick, later while answers of the others still come in,
-and this long after each other: neither their connecting nor, later, their time-outs come in a heap. Machine seconds."""
+SLOW_AFTER_S, SLOW_WAITS_MAX, SLOW_APART_S = 0.01, 5, 0.001
+"""Devices that need their own poll begin it so long after the tick, or so many times that long while answers of the
+others still come in, and so long after each other: neither their connecting nor, later, their time-outs come in a heap.
+Machine seconds."""
 FEW = 4
 """Fewer devices than this are decoded one by one: an array operation costs as much as some points do."""
 
@@ -59,7 +60,11 @@ class _Kind:
 
 
 class _Sweep:
-    """One timer for all polls with the same time-out, and only while some of them run."""
+    """One timer for all polls with the same time-out, and only while some of them run.
+
+    It rings a little after the time-out, which is often a multiple of the period: giving up the silent is no work for
+    the moment in which everybody else is asked.
+    """
 
     def __init__(self, timeout_s: float) -> None:
         self.polls: list[QuickPoll] = []
@@ -70,7 +75,7 @@ class _Sweep:
         """Polls have begun at ``now`` (loop time)."""
         if not self._armed:
             self._armed = True
-            loop.call_at(now + self._timeout_s, self._sweep, loop)
+            loop.call_at(now + self._timeout_s + SLOW_AFTER_S, self._sweep, loop)
 
     def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
         over = loop.time() - self._timeout_s
@@ -80,7 +85,7 @@ class _Sweep:
         left = [poll.started for poll in self.polls if poll.running]
         self._armed = bool(left)
         if left:
-            loop.call_at(min(left) + self._timeout_s, self._sweep, loop)
+            loop.call_at(min(left) + self._timeout_s + SLOW_AFTER_S, self._sweep, loop)
 
 
 class Fleet:
@@ -118,7 +123,7 @@ class Fleet:
         if unwell:
             self._set_aside(unwell)
         if self._unwell:
-            busy += self._poll_unwell(group, now)
+            busy += self._poll_unwell(group)
         for sweep in self._sweeps.values():
             sweep.begun(self._loop, now)
         return busy
@@ -129,13 +134,13 @@ class Fleet:
         aside = {poll.id for poll in unwell}
         self._well = [poll for poll in self._well if poll.id not in aside]
 
-    def _poll_unwell(self, group: asyncio.TaskGroup, now: float) -> list[str]:
+    def _poll_unwell(self, group: asyncio.TaskGroup) -> list[str]:
         """Have the unwell polled when the others are through; ids of those that are still at their last poll."""
         busy = [poll.id for poll in self._unwell if poll.id in self._slow]
         due = [poll for poll in self._unwell if poll.id not in self._slow]
         if due:
             self._slow.update(poll.id for poll in due)
-            group.create_task(self._begin_slowly(due, group, now))
+            group.create_task(self._begin_slowly(due, group))
         return busy
 
     def _prepared(self, device: ModbusDevice) -> QuickPoll:
@@ -171,11 +176,12 @@ class Fleet:
         if out:
             self._take(out)
 
-    async def _begin_slowly(self, polls: Sequence[QuickPoll], group: asyncio.TaskGroup, ticked: float) -> None:
-        """While answers of the others come in the loop is theirs; ``ticked`` is loop time."""
-        await asyncio.sleep(SLOW_AFTER_S if self._running else 0.0)
-        while self._timer is not None and self._loop.time() < ticked + SLOW_AFTER_S_MAX:
-            await asyncio.sleep(GATHER_S)
+    async def _begin_slowly(self, polls: Sequence[QuickPoll], group: asyncio.TaskGroup) -> None:
+        """While answers of the others come in the loop is theirs."""
+        for waits in range(SLOW_WAITS_MAX):
+            if self._timer is None and (waits or not self._running):
+                break
+            await asyncio.sleep(SLOW_AFTER_S)
         for poll in polls:
             group.create_task(self._poll_slowly(poll))
             await asyncio.sleep(SLOW_APART_S)

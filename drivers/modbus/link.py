@@ -25,6 +25,9 @@ from drivers.modbus.codec import (
 
 SILENCES_MAX = 3
 """Requests in a row that an RTU line may leave unanswered before it is opened anew."""
+DISCARD_BYTES_MAX = 32768
+"""What a new connection may send before anything was asked of it: three seconds of a serial line at 115,200 baud. More
+is a flood, and reading it would be time taken from the others."""
 
 
 class LinkError(Exception):
@@ -66,6 +69,7 @@ class Link(asyncio.BufferedProtocol):
         self.proven = False  # a good answer has come on this very connection
         self.discard_until = 0.0
         self.heard_at = 0.0
+        self._discarded = 0
         self.late: dict[int, Request] = {}
         self._gap_s = gap_s
         self._silences = 0
@@ -170,6 +174,7 @@ class Link(asyncio.BufferedProtocol):
         torn = self._gap_s is not None and self._filled and now - self.heard_at > self._gap_s
         self.heard_at = now
         if now < self.discard_until:
+            self._discard(nbytes)
             return
         self._filled += nbytes
         if not self._pending and not self._is_late():
@@ -178,6 +183,11 @@ class Link(asyncio.BufferedProtocol):
             self.abort(LinkError(f"answer refused: a gap of more than {self._gap_s} s inside a frame", "gap"))
         else:
             self._take()
+
+    def _discard(self, nbytes: int) -> None:
+        self._discarded += nbytes
+        if self._discarded > DISCARD_BYTES_MAX:
+            self.abort(LinkError(f"{self._discarded} bytes came before anything was asked for", "flood"))
 
     def _take(self) -> None:
         """Hand out every answer that has come whole."""

@@ -55,7 +55,7 @@ def test_priority_and_memory_are_asked_for_and_children_do_not_inherit(
 ) -> None:
     library = Library()
     limit(monkeypatch, resource.RLIM_INFINITY)
-    monkeypatch.setattr(ctypes, "CDLL", lambda _name, use_errno: library)
+    monkeypatch.setattr(ctypes, "CDLL", lambda _name, **_: library)
     assert come_first(20) == []
     assert scheduled == [(os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, 20)]
     assert library.asked == [realtime.MCL_CURRENT | realtime.MCL_FUTURE | realtime.MCL_ONFAULT]
@@ -66,7 +66,7 @@ def test_memory_is_not_locked_when_a_later_allocation_could_fail_for_it(
 ) -> None:
     library = Library()
     limit(monkeypatch, 8 << 20)
-    monkeypatch.setattr(ctypes, "CDLL", lambda _name, use_errno: library)
+    monkeypatch.setattr(ctypes, "CDLL", lambda _name, **_: library)
     assert come_first(20) == ["mlockall: RLIMIT_MEMLOCK is 8388608 bytes; expected unlimited"]
     assert scheduled
     assert not library.asked
@@ -79,7 +79,7 @@ def test_each_refusal_is_told_with_its_limit_and_neither_prevents_the_other(monk
     library = Library(answer=-1)
     limit(monkeypatch, resource.RLIM_INFINITY)
     monkeypatch.setattr(os, "sched_setscheduler", refuse)
-    monkeypatch.setattr(ctypes, "CDLL", lambda _name, use_errno: library)
+    monkeypatch.setattr(ctypes, "CDLL", lambda _name, **_: library)
     monkeypatch.setattr(ctypes, "get_errno", lambda: 12)
     assert come_first(20) == [
         "SCHED_FIFO 20: Operation not permitted; RLIMIT_RTPRIO is -1",
