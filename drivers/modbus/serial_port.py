@@ -36,7 +36,7 @@ def open_port(path: str, line: SerialLine, link: Link, loop: asyncio.AbstractEve
     """Open the port for this process alone and let ``link`` use it; OSError says why it cannot be."""
     descriptor = os.open(path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _lock(descriptor)
         _set_up(descriptor, line)
     except termios.error as error:
         os.close(descriptor)
@@ -45,6 +45,13 @@ def open_port(path: str, line: SerialLine, link: Link, loop: asyncio.AbstractEve
         os.close(descriptor)
         raise
     SerialTransport(descriptor, link, loop)
+
+
+def _lock(descriptor: int) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise OSError(error.errno, "is used by another process or device (one connection for each line)") from error
 
 
 def _set_up(descriptor: int, line: SerialLine) -> None:

@@ -6,13 +6,15 @@ import asyncio
 import json
 import re
 import sys
+from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import click
 
 from drivers.modbus.endpoint import Endpoint
+from drivers.scan.address import ADDRESS, certificate_options, options_of, parse_endpoint, parse_host
 from drivers.scan.findings import Findings
 from drivers.scan.modbus import scan_units
 from drivers.scan.opcua import scan_opcua
@@ -22,7 +24,6 @@ from drivers.tape.tape import Tape
 
 MODBUS_PORT, TLS_PORT, OPCUA_PORT = 502, 802, 4840
 OPCUA_TIMEOUTS = 4.0  # hello, channel, session: one answer each
-_ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(\d{1,5}))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +35,11 @@ class ScanOptions:
     pause_s: float
     within_s: float
     tape: Tape | None = None
+    certificates: Mapping[str, str] = field(default_factory=dict)
 
 
 @click.command()
-@click.argument("address", metavar="HOST[:PORT]")
+@click.argument("address", metavar=ADDRESS)
 @click.option(
     "--unit", "units", default="1", show_default=True, help="Modbus unit ids, such as 1, 1-247 or 1,3,100-110."
 )
@@ -50,6 +52,7 @@ class ScanOptions:
 @click.option(
     "--within-s", default=120.0, show_default=True, type=click.FloatRange(1, 3600), help="End after this long."
 )
+@certificate_options
 @click.option("--json", "as_lines", is_flag=True, help="Print one JSON object instead of text.")
 @click.option(
     "--record-field",
@@ -65,18 +68,20 @@ def scan(
     within_s: float,
     as_lines: bool,
     record_field: Path | None,
+    **certificates: Path | str | None,
 ) -> None:
-    """Say what answers at HOST: Modbus units and what they are, SunSpec models, OPC UA endpoints; propose devices.
+    """Say what answers at ADDRESS: Modbus units and what they are, SunSpec models, OPC UA endpoints; propose devices.
 
-    Reads only, one request at a time. Without PORT it looks at 502, 802 and 4840. Exit status 1: nothing answers.
+    ADDRESS is HOST or HOST:PORT, or an endpoint as in a site file: modbus+tls://HOST (with certificates),
+    rtu+tcp://HOST:PORT, rtu:///dev/ttyUSB0?baud=9600&parity=N. Reads only, one request at a time. Without a port it
+    looks at 502, 802 and 4840. Exit status 1: nothing answers.
     """
-    match = _ADDRESS.fullmatch(address)
-    if match is None or (match[2] is not None and not 1 <= int(match[2]) <= 65535):
-        raise click.BadParameter(f"{address!r}; expected host, host:port or [v6]:port", param_hint="HOST[:PORT]")
-    port = int(match[2]) if match[2] is not None else None
-    options = ScanOptions(parse_units(units), timeout_s, pause_ms / 1e3, within_s)
+    place = parse_endpoint(address, MODBUS_PORT)
+    files = options_of(place, certificates)
+    options = ScanOptions(parse_units(units), timeout_s, pause_ms / 1e3, within_s, certificates=files)
+    where = place if "://" in address else parse_host(address)
     try:
-        findings = asyncio.run(_look(match[1].strip("[]"), port, options, record_field))
+        findings = asyncio.run(_look(where, options, record_field))
     except OSError as error:
         raise click.ClickException(str(error)) from error
     if as_lines:
@@ -98,47 +103,60 @@ def parse_units(text: str) -> tuple[int, ...]:
     return tuple(found)
 
 
-async def _look(host: str, port: int | None, options: ScanOptions, record_field: Path | None) -> Findings:
-    """As :func:`look`, recorded if so wished; OSError when the recording cannot be written."""
+async def _look(where: Endpoint | tuple[str, int | None], options: ScanOptions, record_field: Path | None) -> Findings:
+    """As :func:`look` or :func:`look_at`, recorded if so wished; OSError when the recording cannot be written."""
     if record_field is None:
-        return await look(host, port, options)
+        return await (look_at(where, options) if isinstance(where, Endpoint) else look(*where, options))
     with closing(Tape(record_field, asyncio.get_running_loop().time)) as tape:
-        return await look(host, port, replace(options, tape=tape))
+        return await _look(where, replace(options, tape=tape), None)
 
 
 async def look(host: str, port: int | None, options: ScanOptions) -> Findings:
     """Everything that answers at ``host``: at ``port``, or at the usual ports when that is None."""
     findings = Findings(host)
     until_s = asyncio.get_running_loop().time() + options.within_s
-    await _modbus(findings, MODBUS_PORT if port is None else port, options, until_s)
+    await _modbus(findings, Endpoint(host, MODBUS_PORT if port is None else port), options, until_s)
     if port is None or not findings.units:
         server = await scan_opcua(host, OPCUA_PORT if port is None else port, OPCUA_TIMEOUTS * options.timeout_s)
         findings.opcua += [server] if server is not None else []
     if port is None and await _listens(host, TLS_PORT, options.timeout_s):
-        findings.remarks.append("port 802 (Modbus/TCP Security) listens; it needs certificates and was not looked into")
+        findings.remarks.append(
+            f"port 802 (Modbus/TCP Security) listens; look into it with modbus+tls://{host} and certificates"
+        )
     return findings
 
 
-async def _modbus(findings: Findings, port: int, options: ScanOptions, until_s: float) -> None:
+async def look_at(endpoint: Endpoint, options: ScanOptions) -> Findings:
+    """The Modbus units at one endpoint of whatever kind, and if there are none, why."""
+    findings = Findings(endpoint.host, endpoint.text, options.certificates)
+    until_s = asyncio.get_running_loop().time() + options.within_s
+    await _modbus(findings, endpoint, options, until_s)
+    return findings
+
+
+async def _modbus(findings: Findings, endpoint: Endpoint, options: ScanOptions, until_s: float) -> None:
     probe = Probe(
-        findings.host,
-        port,
+        endpoint,
+        options.certificates,
         timeout_s=options.timeout_s,
         pause_s=options.pause_s,
         until_s=until_s,
-        note=nothing if options.tape is None else options.tape.noter(Endpoint(findings.host, port).text),
+        note=nothing if options.tape is None else options.tape.noter(endpoint.text),
     )
     try:
         await probe.connect()
         units = await scan_units(probe, options.units, findings.remarks)
-    except NoAnswerError:
+    except NoAnswerError as fault:
+        findings.remarks += [str(fault)] if findings.endpoint else []
         return
     finally:
         await probe.aclose()
     if units:
-        findings.units[port] = units
+        findings.units[endpoint.port] = units
+    elif endpoint.serial is not None:
+        findings.remarks.append("no unit of those asked answers; check baud, parity, the wires A and B, and --unit")
     else:
-        findings.remarks.append(f"port {port} listens, but no Modbus unit of those asked answers")
+        findings.remarks.append(f"port {endpoint.port} listens, but no Modbus unit of those asked answers")
 
 
 async def _listens(host: str, port: int, timeout_s: float) -> bool:

@@ -43,9 +43,14 @@ class OpcUaFound:
 
 @dataclass(slots=True)
 class Findings:
-    """Everything at one host; ``remarks`` says what was not done and why."""
+    """Everything at one host, or at one ``endpoint`` (as in a site file, with these ``options``).
+
+    ``units`` stand by port (0 for a serial line); ``remarks`` says what was not done and why.
+    """
 
     host: str
+    endpoint: str = ""
+    options: Mapping[str, str] = field(default_factory=dict)
     units: dict[int, list[UnitFound]] = field(default_factory=dict)
     opcua: list[OpcUaFound] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)

@@ -16,6 +16,7 @@ def as_json(findings: Findings) -> dict[str, Any]:
     units = [{"port": port, **asdict(unit)} for port, found in findings.units.items() for unit in found]
     return {
         "host": findings.host,
+        "endpoint": findings.endpoint or None,
         "modbus": units,
         "opcua": [asdict(server) for server in findings.opcua],
         "remarks": findings.remarks,
@@ -25,9 +26,10 @@ def as_json(findings: Findings) -> dict[str, Any]:
 
 def as_text(findings: Findings) -> str:
     """The findings for people, and at the end what to put into the site file."""
-    lines = [f"{findings.host}:" if not findings.empty else f"{findings.host}: nothing answers"]
+    where = findings.endpoint or findings.host
+    lines = [f"{where}:" if not findings.empty else f"{where}: nothing answers"]
     for port, units in findings.units.items():
-        lines += [line for unit in units for line in _unit_lines(port, unit)]
+        lines += [line for unit in units for line in _unit_lines(f"port {port}" if port else "line", unit)]
     lines += [line for server in findings.opcua for line in _opcua_lines(server)]
     lines += [f"note: {remark}" for remark in findings.remarks]
     blocks = list(device_blocks(findings))
@@ -46,19 +48,22 @@ def device_blocks(findings: Findings) -> Iterator[str]:
     for port, units in findings.units.items():
         for unit in units:
             if unit.matches:
-                yield _block(unit.matches[0].profile, f"{findings.host}:{port}", unit)
+                yield _block(unit.matches[0].profile, findings.endpoint or f"{findings.host}:{port}", findings, unit)
     for server in findings.opcua:
         for profile in server.matches:
             name = re.sub(r"\W", "_", profile)
             yield f'  - {{id: {name}, protocol: opcua, endpoint: "{server.url}", profile: {profile}, {_use(profile)}}}'
 
 
-def _block(profile: str, endpoint: str, unit: UnitFound) -> str:
+def _block(profile: str, endpoint: str, findings: Findings, unit: UnitFound) -> str:
     stem = unit.texts.get("product_name") or unit.texts.get("product_code") or profile
     name = re.sub(r"[^A-Za-z0-9]+", "_", stem).strip("_")[:30]
     name = name if name[:1].isalpha() else f"D_{name}"
     address = f"unit_address: {unit.address}, profile: {profile}"
-    return f'  - {{id: {name}_{unit.address}, protocol: modbus, endpoint: "{endpoint}", {address}, {_use(profile)}}}'
+    given = ", ".join(f'{key}: "{value}"' for key, value in findings.options.items())
+    options = f", options: {{{given}}}" if given else ""
+    head = f'id: {name}_{unit.address}, protocol: modbus, endpoint: "{endpoint}"'
+    return f"  - {{{head}, {address}{options}, {_use(profile)}}}"
 
 
 def _use(profile: str) -> str:
@@ -66,9 +71,9 @@ def _use(profile: str) -> str:
     return "unit: UNIT" if load_profile(profile).commands else "feeds: {p_w: branch.BRANCH.p_w}"
 
 
-def _unit_lines(port: int, unit: UnitFound) -> Iterator[str]:
+def _unit_lines(place: str, unit: UnitFound) -> Iterator[str]:
     about = ", ".join(f"{name} {text}" for name, text in unit.texts.items() if text) or "says nothing about itself"
-    yield f"  Modbus port {port}, unit {unit.address}: {about}"
+    yield f"  Modbus {place}, unit {unit.address}: {about}"
     if unit.sunspec_base is not None:
         yield f"    SunSpec at {unit.sunspec_base}:"
         yield from (f"      {model_id} {label} at {address}" for model_id, label, address in unit.models)

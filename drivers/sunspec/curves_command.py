@@ -5,24 +5,27 @@ from __future__ import annotations
 import asyncio
 import re
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 
 import click
 
 from drivers.modbus.codec import ExceptionAnswer, write_registers
+from drivers.modbus.endpoint import Endpoint
+from drivers.scan.address import ADDRESS, certificate_options, options_of, parse_endpoint
 from drivers.scan.modbus import curve_data, walked
 from drivers.scan.probe import NoAnswerError, Probe, TimeIsUpError
 from drivers.sunspec.adopt import COMPLETED, FAILED, CurveError, CurvePlan, plan_curve
 from drivers.sunspec.chain import ModelAt
 from drivers.sunspec.curves import CURVE_MODELS, Curve, read_curve
 
+MODBUS_PORT = 502
 ADOPT_WITHIN_S, ASK_AGAIN_S = 30.0, 0.5
-_ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(\d{1,5}))?")
 Corners = tuple[tuple[float, float], ...]
 
 
 @click.command()
-@click.argument("address", metavar="HOST[:PORT]")
+@click.argument("address", metavar=ADDRESS)
 @click.option("--unit", default=1, show_default=True, type=click.IntRange(0, 255), help="Modbus unit id.")
 @click.option(
     "--set",
@@ -33,23 +36,32 @@ Corners = tuple[tuple[float, float], ...]
 )
 @click.option("--enable", is_flag=True, help="With --set: enable the function of the model too.")
 @click.option("--yes-write", is_flag=True, help="With --set: write; without it, only say what would be written.")
+@certificate_options
 @click.option("--timeout-s", default=1.0, show_default=True, type=click.FloatRange(0.05, 10), help="For one answer.")
 def curves(
-    address: str, *, unit: int, wanted: tuple[str, str] | None, enable: bool, yes_write: bool, timeout_s: float
+    address: str,
+    *,
+    unit: int,
+    wanted: tuple[str, str] | None,
+    enable: bool,
+    yes_write: bool,
+    timeout_s: float,
+    **certificates: Path | str | None,
 ) -> None:
     """Show the volt-var (705), volt-watt (706) and watt-var (712) curves in force in a SunSpec inverter, or change one.
+
+    ADDRESS is HOST or HOST:PORT, or an endpoint as in a site file: modbus+tls://HOST (with certificates),
+    rtu+tcp://HOST:PORT, rtu:///dev/ttyUSB0?baud=9600&parity=N.
 
     A new curve is written beside the one in force, read back, adopted, and read again: exit status 0 says that it is in
     force. It stays until somebody adopts another; nothing makes it revert. Stop the controller first: many inverters
     take one connection only.
     """
-    match = _ADDRESS.fullmatch(address)
-    if match is None or (match[2] is not None and not 1 <= int(match[2]) <= 65535):
-        raise click.BadParameter(f"{address!r}; expected host, host:port or [v6]:port", param_hint="HOST[:PORT]")
+    endpoint = parse_endpoint(address, MODBUS_PORT)
+    files = options_of(endpoint, certificates)
     corners = None if wanted is None else (int(wanted[0]), parse_corners(wanted[1]))
-    host, port = match[1].strip("[]"), int(match[2] or 502)
     try:
-        done = asyncio.run(_on_inverter(host, port, unit, timeout_s, corners, enable=enable, write=yes_write))
+        done = asyncio.run(_on_inverter(endpoint, files, unit, timeout_s, corners, enable=enable, write=yes_write))
     except (NoAnswerError, CurveError, ExceptionAnswer) as fault:
         raise click.ClickException(f"{address}, unit {unit}: {fault}") from fault
     except TimeIsUpError as fault:
@@ -69,10 +81,17 @@ def parse_corners(text: str) -> Corners:
 
 
 async def _on_inverter(
-    host: str, port: int, unit: int, timeout_s: float, wanted: tuple[int, Corners] | None, *, enable: bool, write: bool
+    endpoint: Endpoint,
+    files: Mapping[str, str],
+    unit: int,
+    timeout_s: float,
+    wanted: tuple[int, Corners] | None,
+    *,
+    enable: bool,
+    write: bool,
 ) -> bool:
     until_s = asyncio.get_running_loop().time() + 120.0
-    probe = Probe(host, port, timeout_s=timeout_s, pause_s=0.02, until_s=until_s)
+    probe = Probe(endpoint, files, timeout_s=timeout_s, pause_s=0.02, until_s=until_s)
     try:
         await probe.connect()
         walk = await walked(probe, unit)

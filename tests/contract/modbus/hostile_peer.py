@@ -95,10 +95,11 @@ class Peer:
             writer.transport.abort()
 
     async def serve_line(self, reader: asyncio.StreamReader, master: int) -> None:
-        """The far end of a serial line, for ever; a request is 8 bytes, or longer for function 16."""
+        """The far end of a serial line, for ever; a request is 8 bytes, 7 for function 43, or longer for 16."""
         with suppress(asyncio.IncompleteReadError):
             while True:
-                frame = await reader.readexactly(8)
+                frame = await reader.readexactly(7)
+                frame += await reader.readexactly(1 if frame[1] != 43 else 0)
                 if frame[1] == 16:
                     frame += await reader.readexactly(1 + frame[6])
                 assert crc16(frame[:-2]).to_bytes(2, "little") == frame[-2:], "our request is well formed"

@@ -138,7 +138,7 @@ async def test_a_port_is_used_by_one_connection_only() -> None:
     async with bus(1) as (_, endpoint):
         where = Endpoint.parse(endpoint)
         first = await Connector(where, 1.0).connect(asyncio.get_running_loop().time() + 1.0)
-        with pytest.raises(LinkError, match="Resource temporarily unavailable"):
+        with pytest.raises(LinkError, match="is used by another process"):
             await Connector(where, 1.0).connect(asyncio.get_running_loop().time() + 1.0)
         first.abort(LinkError("enough", "closed"))
         await first.closed
