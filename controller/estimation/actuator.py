@@ -118,19 +118,12 @@ class CommandHistory:
         return self.p_w.take(place), self.q_var.take(place)
 
     def span(self, from_s: Array, to_s: float) -> tuple[Array, Array]:
-        """Per unit: lowest and highest P in force between its ``from_s`` and ``to_s`` (load convention, W)."""
-        return self._span(self.p_w, from_s, to_s)
-
-    def span_q(self, from_s: Array, to_s: float) -> tuple[Array, Array]:
-        """The same of Q, var."""
-        return self._span(self.q_var, from_s, to_s)
-
-    def _span(self, told: Array, from_s: Array, to_s: float) -> tuple[Array, Array]:
+        """Per unit: lowest and highest P (first row) and Q in force between its ``from_s`` and ``to_s``; W, var."""
         first = np.maximum(self.issued_s.searchsorted(from_s, side="right") - 1, 0)
         begin = int(first.min(initial=len(self.issued_s) - 1))
-        k, told = np.arange(begin, len(self.issued_s))[:, None], told[begin:]
+        k, told = np.arange(begin, len(self.issued_s))[:, None], np.stack([self.p_w[begin:], self.q_var[begin:]])
         inside = (k >= first) & (self.issued_s[begin:, None] <= to_s)
-        return np.where(inside, told, np.inf).min(axis=0), np.where(inside, told, -np.inf).max(axis=0)
+        return np.where(inside, told, np.inf).min(axis=1), np.where(inside, told, -np.inf).max(axis=1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,5 +77,5 @@ class ApparentPower:
             ("meter.inconsistent", self.names[k]): (
                 f"P and Q make {state.by_power_va[k] / 1e3:.4g} kVA, V and I {state.by_current_va[k] / 1e3:.4g} kVA"
             )
-            for k in np.flatnonzero(now_s - state.since_s >= LASTS_S).tolist()
+            for k in (now_s - state.since_s >= LASTS_S).nonzero()[0].tolist()
         }

@@ -175,7 +175,7 @@ class Levels:
         demand_w = self.sign @ np.where(fresh, p_w, 0.0) - loss_w
         slack_w = self.tolerance_w + LOSS_DOUBT_FRAC * loss_w
         off_w = np.maximum(np.maximum(demand_w - self.high_w, self.low_w - demand_w) - slack_w, 0.0)
-        return np.where(self.member @ ~fresh > 0.0, np.nan, off_w)
+        return off_w if fresh.all() else np.where(self.member @ ~fresh > 0.0, np.nan, off_w)
 
 
 def element_scale(layout: Layout) -> Array:

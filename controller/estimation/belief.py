@@ -42,7 +42,7 @@ class Belief:
         nb, n = layout.n_branch, layout.n_unit
         branch, unit = np.arange(nb), nb + 1 + np.arange(n)
         self._element = np.concatenate([branch, branch, [nb, nb], unit, unit]).astype(np.intp)
-        self._scale = layout.row_scale
+        self._scale, self._jump = layout.row_scale, JUMP_FRAC * layout.row_scale
         self._nobody = np.zeros(nb, dtype=bool), np.zeros(layout.grid.n_bus, dtype=bool)
 
     def initial(self) -> BeliefState:
@@ -54,10 +54,11 @@ class Belief:
         self, before: BeliefState, rows: Reading, currents: Reading, used_at_s: tuple[Array, Array], now_s: float
     ) -> tuple[BeliefState, Reading, Reading]:
         """Without the readings of quarantined meters, whose ages go on from ``used_at_s`` (rows', currents')."""
-        consistency = self.witness.update(before.consistency, rows.value, now_s)
+        p_w, q_var = self.witness.elements(rows.value)
+        consistency = self.witness.update(before.consistency, p_w, q_var, now_s)
         lying = consistency.quarantined
         state = replace(before, consistency=consistency, found=lying & ~before.consistency.quarantined)
-        rows = self._without_lone_jumps(before.consistency, rows, used_at_s[0], now_s)
+        rows = self._without_lone_jumps(before.consistency, p_w, rows, used_at_s[0], now_s)
         if not lying.any():
             return state, rows, currents
         of_branches = lying[: self.layout.n_branch]
@@ -76,8 +77,7 @@ class Belief:
         must have seen and has not waits however dangerous it looks: what answers it might be the real danger.
         """
         innovation = rows.value - expected
-        far = np.abs(innovation) > JUMP_FRAC * self._scale
-        dangerous = far
+        far = dangerous = np.abs(innovation) > self._jump
         if far.any():
             dangerous = self._dangerous(innovation, expected, grid)
             dangerous[len(far) - len(moving) :] |= moving
@@ -87,12 +87,13 @@ class Belief:
         )  # fmt: skip
         return replace(state, waiting=waiting), rows
 
-    def _without_lone_jumps(self, before: Consistency, rows: Reading, used_at_s: Array, now_s: float) -> Reading:
+    def _without_lone_jumps(
+        self, before: Consistency, p_w: Array, rows: Reading, used_at_s: Array, now_s: float
+    ) -> Reading:
         """Without units whose power jumps as no meter above them sees: such a reading does not say whether they obey.
 
         The next one is compared with it, so a unit that stays there is believed one sample later.
         """
-        p_w, _ = self.witness.elements(rows.value)
         recent = now_s - before.at_s <= FRESH_CYCLES * self.witness.cycle_s
         denied = self._onlookers.deny_units(np.where(recent, p_w - before.p_w, np.nan))
         if not denied.any():
@@ -107,7 +108,7 @@ class Belief:
         """Without currents far above what P and Q of the same meter say (``per_a``: VA per A); the next is believed."""
         nb = self.layout.n_branch
         excess_va = currents.value * per_a - np.hypot(rows.value[:nb], rows.value[nb : 2 * nb])
-        far = excess_va > JUMP_FRAC * self._scale[:nb]
+        far = excess_va > self._jump[:nb]
         currents, doubted = _doubting(currents, far, state.doubted_i, used_at_s)
         return replace(state, doubted_i=doubted), currents
 
@@ -136,7 +137,7 @@ class Belief:
 
     def flags(self, state: BeliefState, now_s: float) -> dict[tuple[str, str], str]:
         """What is wrong with meters: event and subject, and what to say about it."""
-        spikes = self._element[state.waiting.denied]
+        spikes = self._element[state.waiting.denied.nonzero()[0]]
         return self.witness.flags(state.consistency, now_s) | {
             ("meter.spike", self.witness.names[k]): "" for k in spikes.tolist()
         }

@@ -73,9 +73,14 @@ class Witness:
         self.nb, self.n_unit = layout.n_branch, layout.n_unit
         self.cycle_s = layout.site.cycle.cycle_s
         self.hold_s = layout.site.cycle.recovery_hold_s
+        self._quiet_w, self._unnatural_w = QUIET_FRAC * self.scale, -NATURE_FRAC * self.scale
         self.nature = np.zeros(len(self.names))
         for k, u in enumerate(layout.site.units):
             self.nature[self.nb + 1 + k] = -1.0 if u.kind.generates else float(u.kind.consumes)
+        nb, n = self.nb, self.n_unit
+        branch, unit = np.arange(nb), 2 * nb + 2 + np.arange(n)
+        self._p_rows = np.concatenate([branch, [2 * nb], unit]).astype(np.intp)
+        self._q_rows = np.concatenate([nb + branch, [2 * nb + 1], n + unit]).astype(np.intp)
         self._of: list[list[int]] = [[] for _ in self.names]
         for j, balance in enumerate(self.balances):
             for k in balance.members:
@@ -96,45 +101,44 @@ class Witness:
 
     def elements(self, rows: Array) -> tuple[Array, Array]:
         """P and Q by element from the measured rows' values."""
-        nb, n = self.nb, self.n_unit
-        units = rows[2 * nb + 2 :]
-        p = np.concatenate([rows[:nb], rows[2 * nb : 2 * nb + 1], units[:n]])
-        return p, np.concatenate([rows[nb : 2 * nb], rows[2 * nb + 1 : 2 * nb + 2], units[n:]])
+        return rows[self._p_rows], rows[self._q_rows]
 
-    def update(self, before: Consistency, rows: Array, now_s: float) -> Consistency:
-        """Take in this cycle's raw readings (rows of the estimator, NaN = nothing new) and judge one balance."""
-        p, q = self.elements(rows)
+    def update(self, before: Consistency, p: Array, q: Array, now_s: float) -> Consistency:
+        """Take in this cycle's raw P and Q (by element, W and var; NaN = nothing new) and judge one balance."""
         new = np.isfinite(p)
-        quiet = np.where(new, np.abs(p - before.p_w) < QUIET_FRAC * self.scale, before.quiet)
-        s2 = p * p + np.where(np.isfinite(q), q * q, 0.0)
-        unnatural = new & (p * self.nature < -NATURE_FRAC * self.scale)
+        p_w, at_s = np.where(new, p, before.p_w), np.where(new, now_s, before.at_s)
+        s2 = np.where(new, p * p + np.where(np.isfinite(q), q * q, 0.0), before.s2_va2)
+        level_since_s, contradiction_w = self._levels(before, p_w, s2, at_s, now_s)
         state = replace(
             before,
-            p_w=np.where(new, p, before.p_w),
-            s2_va2=np.where(new, s2, before.s2_va2),
-            at_s=np.where(new, now_s, before.at_s),
-            quiet=quiet,
-            unnatural_since_s=np.where(
-                new, np.where(unnatural, np.minimum(before.unnatural_since_s, now_s), np.inf), before.unnatural_since_s
-            ),
+            p_w=p_w,
+            s2_va2=s2,
+            at_s=at_s,
+            quiet=np.where(new, np.abs(p - before.p_w) < self._quiet_w, before.quiet),
+            unnatural_since_s=self._unnatural(before, p, new, now_s),
+            level_since_s=level_since_s,
+            contradiction_w=contradiction_w,
             turn=before.turn + 1,
         )
-        if not self.balances:
-            return self._sentence(state, now_s)
-        state = self._levels(state, now_s)
-        return self._sentence(self._look(state, state.turn % len(self.balances), now_s), now_s)
+        if self.balances:
+            state = self._look(state, state.turn % len(self.balances), now_s)
+        return self._sentence(state, now_s)
 
-    def _levels(self, state: Consistency, now_s: float) -> Consistency:
+    def _unnatural(self, before: Consistency, p: Array, new: BoolArray, now_s: float) -> Array:
+        """By element since when its power has a direction that it cannot have, s (inf = it has not)."""
+        unnatural, since_s = p * self.nature < self._unnatural_w, before.unnatural_since_s
+        if not unnatural.any() and np.isinf(since_s).all():
+            return since_s
+        return np.where(new, np.where(unnatural, np.minimum(since_s, now_s), np.inf), since_s)
+
+    def _levels(self, before: Consistency, p_w: Array, s2_va2: Array, at_s: Array, now_s: float) -> tuple[Array, Array]:
         """All balances' levels; a balance of which something is not fresh stays as it was."""
-        fresh = now_s - state.at_s <= FRESH_CYCLES * self.cycle_s
-        off_w = self.levels.contradiction_w(state.p_w, state.s2_va2, fresh)
+        if not self.balances:
+            return before.level_since_s, before.contradiction_w
+        off_w = self.levels.contradiction_w(p_w, s2_va2, now_s - at_s <= FRESH_CYCLES * self.cycle_s)
         known = np.isfinite(off_w)
-        since = np.where(off_w > 0.0, np.minimum(state.level_since_s, now_s), np.inf)
-        return replace(
-            state,
-            level_since_s=np.where(known, since, state.level_since_s),
-            contradiction_w=np.where(known, off_w, state.contradiction_w),
-        )
+        since = np.where(off_w > 0.0, np.minimum(before.level_since_s, now_s), np.inf)
+        return np.where(known, since, before.level_since_s), np.where(known, off_w, before.contradiction_w)
 
     def _fresh(self, state: Consistency, balance: Balance, now_s: float) -> bool:
         return bool((now_s - state.at_s[balance.members] <= FRESH_CYCLES * self.cycle_s).all())
@@ -158,8 +162,8 @@ class Witness:
 
     def _sentence(self, state: Consistency, now_s: float) -> Consistency:
         """Quarantine who is named alone; release who was consistent for the recovery hold."""
-        suspicious = state.accused or state.quarantined.any() or np.isfinite(state.unnatural_since_s).any()
-        if not suspicious and not np.isfinite(state.level_since_s).any():
+        since_s = min(state.unnatural_since_s.min(initial=np.inf), state.level_since_s.min(initial=np.inf))
+        if not state.accused and math.isinf(since_s) and np.isnan(state.factor).all():
             return state
         factor, clean_since = state.factor.copy(), state.clean_since_s.copy()
         unnatural = now_s - state.unnatural_since_s >= NATURE_S
@@ -265,7 +269,7 @@ class Witness:
     def doubt_w(self, state: Consistency, now_s: float) -> Array:
         """Per branch: power by which balances contradict that nobody was quarantined for, W."""
         out = np.zeros(len(self.names))
-        for j in np.flatnonzero(now_s - state.level_since_s >= DOUBT_S):
+        for j in (now_s - state.level_since_s >= DOUBT_S).nonzero()[0]:
             members = self.balances[int(j)].members
             if not state.quarantined[members].any():
                 out[members] = np.maximum(out[members], state.contradiction_w[j])
@@ -274,13 +278,13 @@ class Witness:
     def flags(self, state: Consistency, now_s: float) -> dict[tuple[str, str], str]:
         """Events in force and what to say about them."""
         out = {}
-        for k in np.flatnonzero(state.quarantined):
+        for k in state.quarantined.nonzero()[0]:
             if state.factor[k] < BACKWARDS:
                 out["meter.wired_backwards", self.names[k]] = "its sign contradicts the other meters"
             else:
                 text = f"reads {state.factor[k]:.2f} times what the other meters say"
                 out["meter.wrong_scale", self.names[k]] = text
-        for j in np.flatnonzero(now_s - state.level_since_s >= LEVEL_S):
+        for j in (now_s - state.level_since_s >= LEVEL_S).nonzero()[0]:
             balance = self.balances[int(j)]
             if not state.quarantined[balance.members].any():
                 who = ", ".join(self.names[k] for k in balance.members)

@@ -77,35 +77,30 @@ class FlowModel:
         branches = layout.site.topology.branches
         ends = [b.from_bus if isinstance(b, Line) else b.lv_bus for b in branches]
         self.end_bus = np.array([layout.grid.buses.index(bus) for bus in ends], dtype=np.intp)
-        self.i_max_a = np.array([b.i_max_a for b in branches])
+        self._current_min_a = CURRENT_MIN_FRAC * np.array([b.i_max_a for b in branches])
+        n_bus, nb = layout.grid.n_bus, layout.n_branch
+        self._u, self._pq, self._currents = slice(0, n_bus), slice(n_bus, n_bus + 2 * nb), slice(n_bus + 2 * nb, -2)
+        self._most = SURPRISE_FRAC * layout.row_scale[: 2 * nb + 2]
         source = layout.site.topology.source.bus
         self.at_interface = np.array([isinstance(b, Transformer) and b.hv_bus == source for b in branches], dtype=bool)
 
-    def stacked(self, grid: LinearGrid, predicted: Array, offset: Array, offset_v: Array) -> Array:
-        """All quantities as ``predicted`` by the grid, with the learned offsets added.
+    def stacked(self, predicted: Array, offset: Array, offset_v: Array) -> tuple[Array, Array]:
+        """All quantities as ``predicted`` by the grid, with the learned offsets added, and every branch's VA per A.
 
         ``offset`` is P, Q of branches and interface (W, var); ``offset_v`` the bus voltages' (V), which matters to the
         currents: the same power is more amperes at a lower voltage.
         """
         nb, out = self.layout.n_branch, predicted.copy()
-        p, q, ip, iq = (grid.rows_branch(k) for k in ("p_w", "q_var", "i_p_a", "i_q_a"))
-        out[p] += offset[:nb]
-        out[q] += offset[nb : 2 * nb]
-        out[grid.rows_interface()] += offset[2 * nb :]
-        out[grid.rows_u()] += offset_v
-        per_a = SQRT3 * out[grid.rows_u()][self.end_bus]
-        out[ip], out[iq] = out[p] / per_a, out[q] / per_a
-        return out
+        out[self._pq] += offset[: 2 * nb]
+        out[-2:] += offset[2 * nb :]
+        out[self._u] += offset_v
+        per_a = SQRT3 * out[self.end_bus]
+        np.divide(out[self._pq].reshape(2, nb), per_a, out=out[self._currents].reshape(2, nb))
+        return out, per_a
 
-    def per_a(self, grid: LinearGrid, stacked: Array) -> Array:
-        """Apparent power per ampere of every branch at the present voltage, VA/A."""
-        out: Array = SQRT3 * stacked[grid.rows_u()][self.end_bus]
-        return out
-
-    def expected(self, grid: LinearGrid, stacked: Array) -> Array:
+    def expected(self, stacked: Array) -> Array:
         """What the flow rows should read: branch P, Q, interface P, Q."""
-        p, q = grid.rows_branch("p_w"), grid.rows_branch("q_var")
-        return np.concatenate([stacked[p], stacked[q], stacked[grid.rows_interface()]])
+        return np.concatenate([stacked[self._pq], stacked[-2:]])
 
     def learn(self, offset: Array, residual: Array, rows: Reading, dt_s: float) -> Array:
         """Offsets after a share of what the filter could not explain is added.
@@ -114,42 +109,44 @@ class FlowModel:
         """
         n, nb = len(offset), self.layout.n_branch
         gain = 1.0 - math.exp(-dt_s / OFFSET_TAU_S)
-        most = SURPRISE_FRAC * self.layout.row_scale[:n]
-        out: Array = offset + np.where(rows.fresh[:n], gain * np.clip(residual[:n], -most, most), 0.0)
+        step = gain * np.minimum(np.maximum(residual, -self._most), self._most)
+        out: Array = offset + np.where(np.isfinite(rows.value[:n]), step, 0.0)
         unmetered = ~np.isfinite(rows.used_at_s[2 * nb : n])
-        summed = np.array([out[:nb][self.at_interface].sum(), out[nb : 2 * nb][self.at_interface].sum()])
-        out[2 * nb :] = np.where(unmetered, summed, out[2 * nb :])
+        if unmetered.any():
+            summed = np.array([out[:nb][self.at_interface].sum(), out[nb : 2 * nb][self.at_interface].sum()])
+            out[2 * nb :] = np.where(unmetered, summed, out[2 * nb :])
         return out
 
-    def with_current(self, grid: LinearGrid, stacked: Array, pq: Array, current_a: Array) -> Array:
+    def with_current(self, stacked: Array, per_a: Array, pq: Array, current_a: Array) -> Array:
         """Readings of branch P and Q (2 n) improved by the current's magnitude, or made from it where both are missing.
 
         Two instruments for one magnitude: where they agree, P and Q are scaled to their mean. A meter that gives only
         a current gets its direction from the prediction.
         """
         nb = self.layout.n_branch
-        p, q = pq[:nb], pq[nb:]
-        apparent = SQRT3 * stacked[grid.rows_u()][self.end_bus] * current_a
-        large = current_a > CURRENT_MIN_FRAC * self.i_max_a
+        p, q = both = pq.reshape(2, nb)
+        apparent = per_a * current_a
+        large = current_a > self._current_min_a
         with np.errstate(divide="ignore", invalid="ignore"):
             ratio = apparent / np.hypot(p, q)
         scale = np.where(large & (np.abs(ratio - 1.0) < AGREE_FRAC), 0.5 + 0.5 * ratio, 1.0)
-        predicted = stacked[grid.rows_branch("p_w")] + 1j * stacked[grid.rows_branch("q_var")]
-        direction = predicted / np.maximum(np.abs(predicted), 1.0)
-        alone = large & ~np.isfinite(p) & ~np.isfinite(q)
-        p_new = np.where(alone, apparent * direction.real, p * scale)
-        q_new = np.where(alone, apparent * direction.imag, q * scale)
-        return np.concatenate([p_new, q_new])
+        out: Array = both * scale
+        alone = large & np.isnan(p) & np.isnan(q)
+        if alone.any():
+            predicted = stacked[self._pq].reshape(2, nb)
+            direction = predicted / np.maximum(np.hypot(*predicted), 1.0)
+            out = np.where(alone, apparent * direction, out)
+        return out.ravel()
 
     def excess_a(self, magnitude: Array, sigma: Array, current_a: Array) -> Array:
         """How far fresh current readings lie above what the estimate can explain, A."""
         excess = current_a - magnitude - EXCESS_SIGMAS * np.hypot(sigma, self.layout.current_sigma_a)
-        return np.where(np.isfinite(excess), np.maximum(excess, 0.0), 0.0)
+        return np.where(excess > 0.0, excess, 0.0)  # NaN, no reading, is never above
 
     def sigma(self, state_grid: StateGrid, state: FilterState, stacked: Array) -> tuple[Array, Array, float]:
         """Magnitude of every branch current and its standard deviation, A; deviation of the interface's P, W."""
-        grid, part = state_grid.grid, self.layout.partition
-        ip, iq = (stacked[grid.rows_branch(k)] for k in ("i_p_a", "i_q_a"))
+        part = self.layout.partition
+        ip, iq = stacked[self._currents].reshape(2, -1)
         magnitude = np.maximum(np.hypot(ip, iq), 1e-9)
         cos, sin = np.append(ip / magnitude, 1.0)[:, None], np.append(iq / magnitude, 0.0)[:, None]
         turned = [

@@ -25,7 +25,7 @@ class Onlookers:
     """
 
     def __init__(self, layout: Layout) -> None:
-        self._sigma, self._scale = layout.row_sigma, layout.row_scale
+        self._sigma = layout.row_sigma
         nb, n = layout.n_branch, layout.n_unit
         topology = layout.site.topology
         above = np.zeros((nb + 1 + n, nb + 1), dtype=bool)
@@ -45,6 +45,7 @@ class Onlookers:
         self._above = above
         rows = np.arange(2 * nb + 2 + 2 * n)
         self._p = np.concatenate([rows[:nb], rows[2 * nb : 2 * nb + 1], rows[2 * nb + 2 : 2 * nb + 2 + n]])
+        self._jump_w = JUMP_FRAC * layout.row_scale[self._p[nb + 1 :]]
         self._q = np.concatenate([rows[nb : 2 * nb], rows[2 * nb + 1 : 2 * nb + 2], rows[2 * nb + 2 + n :]])
 
     def deny(self, innovation: Array, far: BoolArray) -> BoolArray:
@@ -63,7 +64,7 @@ class Onlookers:
         ``moved_w`` is by element, NaN where two readings cannot be compared.
         """
         nb = self._above.shape[1] - 1
-        far: BoolArray = (np.abs(moved_w) > JUMP_FRAC * self._scale[self._p])[nb + 1 :]
+        far: BoolArray = np.abs(moved_w[nb + 1 :]) > self._jump_w
         if not far.any():
             return far
         denied: BoolArray = self._denied(moved_w, SQRT2 * self._sigma[self._p])[nb + 1 :]

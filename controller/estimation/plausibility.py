@@ -40,6 +40,8 @@ class FreezeWatch:
     @property
     def frozen(self) -> BoolArray:
         """Elements whose readings stopped moving."""
+        if not self.same.any():
+            return np.zeros(len(self.same), dtype=bool)
         usual = np.minimum(np.maximum(self.same_frac, SAME_LOW), SAME_HIGH)
         out: BoolArray = self.same * np.log(usual) < math.log(CHANCE)
         return out
@@ -58,12 +60,13 @@ def watch(previous: FreezeWatch, value: Array, at_s: Array) -> FreezeWatch:
     ``value`` (element, quantity) is NaN where there is no usable reading, ``at_s`` says when each was sampled; a
     sample counts once, by the instant of its first usable reading.
     """
-    usable = np.isfinite(value)
-    sampled_at_s = np.where(usable.any(axis=1), at_s[np.arange(len(at_s)), usable.argmax(axis=1)], -np.inf)
+    usable, every = np.isfinite(value), np.arange(len(at_s))
+    first = usable.argmax(axis=1)
+    sampled_at_s = np.where(usable[every, first], at_s[every, first], -np.inf)
     new = sampled_at_s > previous.sampled_at_s
     run, frac = previous.same, previous.same_frac
     repeated = ((value == previous.last) | (~usable & np.isnan(previous.last))).all(axis=1)
-    idle = ~(usable & (value != 0.0)).any(axis=1) | ~(np.abs(previous.last) > 0.0).any(axis=1)
+    idle = ~((np.abs(value) > 0.0).any(axis=1) & (np.abs(previous.last) > 0.0).any(axis=1))
     unchanged = repeated & ~idle
     quiet_from_the_start = new & idle & repeated & (previous.seen == 0.0)
     moved = new & ~idle & ~repeated

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,7 @@ IndexArray = NDArray[np.intp]
 
 POSSIBLE_FACTOR = 5.0  # of the rating: beyond it a meter is wrong, not the network
 U_POSSIBLE_PU = (0.3, 1.7)
+NOBODY = ""  # a point that nothing feeds, at the last place: what an element does not have is read there
 
 
 def element_of(point: str) -> str:
@@ -60,31 +62,22 @@ def sample(names: Sequence[str], snapshot: Snapshot) -> Sample:
     return Sample(value, at_s)
 
 
-class PointList:
-    """Points that are read together: their places in the sample, and the watched element of each.
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """The new readings of one cycle by purpose; what units say they could give and contain is used again and again."""
 
-    ``low``/``high`` bound what is physically possible; a reading outside is no reading, whatever its quality says.
-    """
-
-    def __init__(self, places: IndexArray, elements: IndexArray, low: Array, high: Array) -> None:
-        self._places, self._elements = places, elements
-        self._low, self._high = low, high
-
-    def never(self) -> Array:
-        """``used_at_s`` before the first reading."""
-        return np.full(len(self._places), -np.inf)
-
-    def take(self, taken: Sample, frozen: BoolArray, used_at_s: Array) -> Reading:
-        """Readings sampled after ``used_at_s``, of elements that are not frozen; no sample is used twice."""
-        value, at_s = taken.value[self._places], taken.at_s[self._places]
-        fit = (at_s > used_at_s) & ~frozen[self._elements] & (value >= self._low) & (value <= self._high)
-        return Reading(np.where(fit, value, np.nan), np.where(fit, at_s, used_at_s))
+    rows: Reading
+    currents: Reading
+    voltages: Reading
+    available: Array
+    contents: Array
 
 
 class SitePoints:
-    """All points that the estimator reads, by purpose.
+    """All points that the estimator reads, one purpose after the other: rows, currents, voltages, available, contents.
 
-    ``row_scale`` is the rating behind every row (W, var); ``i_max_a`` and ``u_rated_v`` the branches' and buses'.
+    ``row_scale`` is the rating behind every row (W, var); ``i_max_a`` and ``u_rated_v`` the branches' and buses'. They
+    bound what is physically possible: a reading outside is no reading, whatever its quality says.
     """
 
     def __init__(self, site: Site, row_points: list[str], row_scale: Array, i_max_a: Array, u_rated_v: Array) -> None:
@@ -94,20 +87,42 @@ class SitePoints:
         available = [points.unit(u.id, "p_avail_w") for u in site.units]
         contents = [points.unit(u.id, "soc_frac") for u in site.units]
         watched = [*row_points, *currents, *voltages]
-        self.names = [*watched, *available, *contents]
-        self.elements = elements = list(dict.fromkeys(map(element_of, self.names)))
+        read = [*watched, *available, *contents]
+        self.names = [*read, NOBODY]
+        self.elements = elements = list(dict.fromkeys(map(element_of, read)))
         self._members = _members(watched, elements)
-        place, element = {n: k for k, n in enumerate(self.names)}, {e: k for k, e in enumerate(elements)}
+        place = {e: k for k, e in enumerate(elements)}
+        self._element = np.array([place[element_of(n)] for n in read], dtype=np.intp)
+        most = POSSIBLE_FACTOR * np.concatenate([row_scale, i_max_a])
+        lowest, highest = (x * u_rated_v for x in U_POSSIBLE_PU)
+        could, n, n_row = POSSIBLE_FACTOR * rated, len(rated), len(row_points)
+        self._low = np.concatenate([-most[:n_row], np.zeros(len(i_max_a)), lowest, -could, np.full(n, -0.05)])
+        self._high = np.concatenate([most, highest, could, np.full(n, 1.05)])
+        ends = np.cumsum([n_row, len(currents), len(voltages), n, n]).tolist()
+        self._at = [slice(*pair) for pair in pairwise([0, *ends])]
+        self._always = np.full(2 * n, -np.inf)
 
-        def listed(names: list[str], low: Array, high: Array) -> PointList:
-            at = np.array([place[n] for n in names], dtype=np.intp)
-            return PointList(at, np.array([element[element_of(n)] for n in names], dtype=np.intp), low, high)
+    def never(self) -> tuple[Array, Array, Array]:
+        """When rows, currents and voltages were last used, before the first reading."""
+        rows, currents, voltages = (np.full(at.stop - at.start, -np.inf) for at in self._at[:3])
+        return rows, currents, voltages
 
-        self.rows = listed(row_points, -POSSIBLE_FACTOR * row_scale, POSSIBLE_FACTOR * row_scale)
-        self.currents = listed(currents, np.zeros(len(i_max_a)), POSSIBLE_FACTOR * i_max_a)
-        self.voltages = listed(voltages, U_POSSIBLE_PU[0] * u_rated_v, U_POSSIBLE_PU[1] * u_rated_v)
-        self.available = listed(available, -POSSIBLE_FACTOR * rated, POSSIBLE_FACTOR * rated)
-        self.contents = listed(contents, np.full(len(rated), -0.05), np.full(len(rated), 1.05))
+    def take(self, taken: Sample, frozen: BoolArray, used_at_s: tuple[Array, Array, Array]) -> Readings:
+        """Readings of elements that are not frozen; rows, currents and voltages sampled after ``used_at_s``: no sample
+        is used twice."""
+        value, at_s, before_s = taken.value[:-1], taken.at_s[:-1], np.concatenate([*used_at_s, self._always])
+        fit = (at_s > before_s) & (value >= self._low) & (value <= self._high)
+        if frozen.any():
+            fit &= ~frozen[self._element]
+        value, used = np.where(fit, value, np.nan), np.where(fit, at_s, before_s)
+        rows, currents, voltages, available, contents = self._at
+        return Readings(
+            Reading(value[rows], used[rows]),
+            Reading(value[currents], used[currents]),
+            Reading(value[voltages], used[voltages]),
+            value[available],
+            value[contents],
+        )
 
     def initial_watch(self) -> FreezeWatch:
         """Nothing seen yet of any element."""
@@ -115,8 +130,7 @@ class SitePoints:
 
     def watch(self, previous: FreezeWatch, taken: Sample) -> FreezeWatch:
         """Whether every element's readings still move."""
-        value, at_s = np.append(taken.value, np.nan), np.append(taken.at_s, -np.inf)
-        return watch(previous, value[self._members], at_s[self._members])
+        return watch(previous, taken.value[self._members], taken.at_s[self._members])
 
 
 def _members(names: Sequence[str], elements: Sequence[str]) -> IndexArray:

@@ -29,6 +29,11 @@ class Waiting:
     at_s: Array
     denied: BoolArray
 
+    @property
+    def nobody(self) -> bool:
+        """True when nothing waits and nothing was denied."""
+        return not self.denied.any() and bool(np.isnan(self.value).all())
+
     @staticmethod
     def none(n: int) -> Waiting:
         """Nothing waits."""
@@ -45,7 +50,9 @@ def hold_back(
     ``element`` says which rows are of one meter: they are believed or wait together. ``used_at_s`` is what a row's age
     stays at while it waits.
     """
-    far = rows.fresh & (np.abs(innovation) > JUMP_FRAC * scale)
+    far = np.abs(innovation) > JUMP_FRAC * scale  # NaN, no reading, is never far
+    if not far.any() and waiting.nobody:
+        return rows, waiting
     newer = rows.used_at_s > waiting.at_s
     returned = np.abs(rows.value - waiting.value) > JUMP_FRAC * scale
     nothing = replace(Waiting.none(len(far)), denied=rows.fresh & newer & ~far & returned)

@@ -138,9 +138,9 @@ def test_the_set_point_in_force_is_the_last_one_issued(at_s: float, p_w: float) 
 def test_the_span_holds_what_was_in_force_at_its_beginning() -> None:
     history = history_of((1.0, -8.0), (2.0, -2.0), (3.0, -3.0))
     low, high = history.span(np.array([1.5]), 3.0)
-    assert (low[0], high[0]) == (-8.0, -2.0)
+    assert (low[0, 0], high[0, 0]) == (-8.0, -2.0)
     low, high = history.span(np.array([2.5]), 2.9)
-    assert (low[0], high[0]) == (-2.0, -2.0)
+    assert (low[0, 0], high[0, 0]) == (-2.0, -2.0)
 
 
 def test_history_is_bounded_and_keeps_the_newest() -> None:
