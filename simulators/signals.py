@@ -19,6 +19,7 @@ ONE = "one"
 AMBIENT = points.ambient("temp_c")
 WEATHER = tuple(points.ambient(name) for name in points.AMBIENT_QUANTITIES)
 FULL_SCALE = {"top_oil_c": 100.0, "hot_spot_c": 100.0, "tap_pos": 100.0}
+HUB_FULL_SCALE = {"vehicles": 1e3, "wanted_wh": 1e8}
 WEATHER_FULL_SCALE = dict(zip(WEATHER, (100.0, 50.0, 360.0, 1500.0), strict=True))
 
 
@@ -47,6 +48,9 @@ class Signals:
         self.tap = self._block([points.branch(item, "tap_pos") for item in transformers])
         self.weather = self._block(list(WEATHER))
         self.rest = self._block([ONE])
+        self.hub_vehicles, self.hub_wanted = (
+            self._block([points.unit(unit.id, name) for unit in units]) for name in points.HUB_QUANTITIES
+        )
         self.index = {name: k for k, name in enumerate(self.names)}
         place = {bus: k for k, bus in enumerate(buses)}
         self.unit_bus = np.array([place[unit.bus] for unit in units], dtype=np.intp)
@@ -73,6 +77,7 @@ class Signals:
         out[self.unit_i] = s_va / (SQRT3 * flow.bus_u_v[self.unit_bus])
         out[self.oil], out[self.hot_spot] = heat_c
         out[self.tap], out[self.weather], out[self.rest] = tap_pos, weather, 1.0
+        out[self.hub_vehicles], out[self.hub_wanted] = fleet.vehicles, fleet.wanted_wh
         return out
 
     def _block(self, names: list[str]) -> slice:
@@ -141,7 +146,8 @@ def _full_scale(name: str, topology: Topology, units: Sequence[Unit]) -> float:
     if element == "unit":
         unit = next(unit for unit in units if unit.id == identity)
         u_v = next(bus.u_rated_v for bus in topology.buses if bus.id == unit.bus)
-        return {"soc_frac": 1.0, "i_a": unit.s_rated_va / (SQRT3 * u_v)}.get(quantity, unit.s_rated_va)
+        others = {"soc_frac": 1.0, "i_a": unit.s_rated_va / (SQRT3 * u_v), **HUB_FULL_SCALE}
+        return others.get(quantity, unit.s_rated_va)
     return WEATHER_FULL_SCALE.get(name, 1.0)
 
 

@@ -15,6 +15,7 @@ from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from controller.domain.points import HUB_QUANTITIES
 from controller.domain.site import Site
 from controller.history.batch import Batch, Sample
 from controller.history.store import FILE, Store
@@ -76,4 +77,7 @@ def _points(site: Site, day: OrdinaryDay, quarter: int) -> Mapping[str, float]:
     for k, load in enumerate(site.topology.loads):
         found[f"bus.{load.bus}.p_w"] += float(day.load_w[quarter, k])
         found[f"bus.{load.bus}.q_var"] += float(day.load_var[quarter, k])
+    for unit_id, hub in day.hubs.items():
+        values = zip(HUB_QUANTITIES, hub[quarter].tolist(), strict=True)
+        found |= {f"unit.{unit_id}.{name}": value for name, value in values}
     return found | {f"unit.{unit.id}.p_w": float(day.unit_w[quarter, k]) for k, unit in enumerate(site.units)}

@@ -43,7 +43,7 @@ class Fleet:
     """The units in the order of the site; ``hubs`` and ``curves`` by unit id.
 
     ``available_w`` is the magnitude that the resource (wind, sun) or the customer (cars, process) offers; NaN for
-    a battery.
+    a battery. ``vehicles`` that are plugged in and the energy that they want, ``wanted_wh``, are NaN where no cars are.
     """
 
     def __init__(
@@ -67,7 +67,10 @@ class Fleet:
         self.soc_frac: Array = np.full(len(units), math.nan)
         self.p_w: Array = np.zeros(len(units))
         self.q_var: Array = np.zeros(len(units))
+        self.vehicles: Array = np.full(len(units), math.nan)
+        self.wanted_wh: Array = np.full(len(units), math.nan)
         self._read_soc()
+        self._read_hubs()
 
     def target(self, k: int, effective: Effective, now_s: float) -> None:
         """Set point of unit ``k`` from its control block."""
@@ -92,6 +95,8 @@ class Fleet:
             self.p_w = self._sign * self._actuators.p
         for k, hub in self._hubs.items():
             hub.charge(float(self._actuators.p[k]), dt_s)
+        if self._hubs:
+            self._read_hubs()
 
     def _step(self, end_s: float, dt_s: float, available_w: Array, local: Mapping[int, tuple[float, float]]) -> None:
         self.available_w = available_w
@@ -109,6 +114,10 @@ class Fleet:
                 self._actuators.q_var[k] = min(max(absorbed_var, -q_limit_var[k]), q_limit_var[k])
         self.p_w = self._sign * self._actuators.p
         self.q_var = self._actuators.q_var
+
+    def _read_hubs(self) -> None:
+        for k, hub in self._hubs.items():
+            self.vehicles[k], self.wanted_wh[k] = hub.cars, hub.wanted_wh
 
     def _read_soc(self) -> None:
         for k, battery in self._batteries.items():
