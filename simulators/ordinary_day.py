@@ -62,6 +62,6 @@ def _charging(unit: Unit, scenario: Scenario, seed: int) -> Array:
     seen = np.zeros((DAY_S // int(_STEP_S), 3))
     for row in seen:
         taken_w = hub.arrive(_STEP_S)
-        row[:] = taken_w, hub.cars, hub.wanted_wh
+        row[:] = taken_w, hub.plugged, hub.wanted_wh
         hub.charge(taken_w, _STEP_S)
     return np.asarray(seen.reshape(QUARTERS, -1, 3).mean(axis=1))

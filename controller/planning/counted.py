@@ -39,8 +39,9 @@ def deliverable_w(units: Sequence[Unit], uptake: Mapping[str, Uptake], baseline_
 def _of_unit(ahead: Uptake | None, baseline_w: Array, change_w: Array) -> Array:
     if ahead is None:
         return change_w
-    baseline_w = np.where(np.isfinite(baseline_w), baseline_w, ahead.unasked_w)
-    taken_w = ahead.taken_w(np.where(change_w == 0.0, np.nan, baseline_w + change_w))
+    said = np.isfinite(baseline_w)  # vehicles that wait, as their participant says, want their energy later
+    baseline_w = np.where(said, baseline_w, ahead.unasked_w)
+    taken_w = ahead.taken_w(np.where((change_w == 0.0) & ~said, np.nan, baseline_w + change_w))
     idle_w = np.where(change_w < 0.0, np.minimum(baseline_w, ahead.unasked_w), baseline_w)
     return np.asarray(taken_w - idle_w)
 

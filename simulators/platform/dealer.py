@@ -1,14 +1,14 @@
 """A participant of a scenario's market as a UFTP aggregator: offers what it has, at its price, in its hours.
 
 Every request is answered with one offer for each run of settlement periods in which something is wanted and something
-is left; what was ordered before is not offered again. An offer that is not divisible can only be taken whole.
+is left; what was ordered before is not offered again. What is not divisible is offered in blocks that are taken whole.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from itertools import groupby
 from typing import Any
@@ -24,6 +24,7 @@ from simulators.platform.uftp_aggregator import Aggregator, Manners
 W_MIN = 50_000
 """Nobody bothers to offer less."""
 SHARE_MIN = 0.01
+BLOCKS_FRAC = (1.0, 0.8, 0.6, 0.4)
 LASTS = timedelta(hours=1)
 
 Utc = Callable[[], datetime]
@@ -60,6 +61,13 @@ class _Run:
     isps: list[int]
     begins_s: list[float]
     power_w: list[int]
+
+    def parts(self, offer: Offer) -> list[tuple[str, _Run]]:
+        """All of it; of what cannot be divided also smaller blocks, of which one can be taken, by reference."""
+        if offer.divisible:
+            return [(offer.id, self)]
+        blocks = ((offer.id if frac == 1.0 else f"{offer.id}-{frac:.0%}".rstrip("%"), frac) for frac in BLOCKS_FRAC)
+        return [(name, replace(self, power_w=[int(w * frac) for w in self.power_w])) for name, frac in blocks]
 
     @property
     def energy_mwh(self) -> float:
@@ -134,8 +142,9 @@ class Dealer(Aggregator):
                 return
             shelf, run = found
             first = not shelf.ordered_w
+            part = dict(run.parts(shelf.offer))[str(message.option_reference)]
             share = float(message.activation_factor)
-            power_w = {b: w * share for b, w in zip(run.begins_s, run.power_w, strict=True)}
+            power_w = {b: w * share for b, w in zip(run.begins_s, part.power_w, strict=True)}
             for begins_s, w in power_w.items():
                 shelf.ordered_w[begins_s] = shelf.ordered_w.get(begins_s, 0.0) + w
         self._took(Ordered(shelf.offer, power_w, float(message.price), first))
@@ -182,12 +191,15 @@ class Dealer(Aggregator):
     def _offer(self, message: Any, shelf: _Shelf, run: _Run) -> Any:
         offer = shelf.offer
         activation_eur = 0.0 if shelf.ordered_w else offer.activation_eur
-        option = uftp.FlexOfferOption(
-            isps=[uftp.FlexOfferOptionISP(power=w, start=k) for k, w in zip(run.isps, run.power_w, strict=True)],
-            option_reference=offer.id,
-            price=round(run.energy_mwh * offer.price_eur_per_mwh + activation_eur, 4),
-            min_activation_factor=SHARE_MIN if offer.divisible else 1.0,
-        )
+        options = [
+            uftp.FlexOfferOption(
+                isps=[uftp.FlexOfferOptionISP(power=w, start=k) for k, w in zip(run.isps, part.power_w, strict=True)],
+                option_reference=name,
+                price=round(part.energy_mwh * offer.price_eur_per_mwh + activation_eur, 4),
+                min_activation_factor=SHARE_MIN if offer.divisible else 1.0,
+            )
+            for name, part in run.parts(offer)
+        ]
         return uftp.FlexOffer(
             message_id=str(uuid4()),
             time_stamp=self._utc().isoformat(),
@@ -199,7 +211,7 @@ class Dealer(Aggregator):
             expiration_date_time=(self._utc() + LASTS).isoformat(),
             flex_request_message_id=message.message_id,
             currency=self.manners.currency,
-            offer_options=[option],
+            offer_options=options,
         )
 
 

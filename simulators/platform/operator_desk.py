@@ -1,7 +1,7 @@
 """What the platform says by OpenADR on a day: the export grant, voltage support, and what participants do themselves.
 
-A participant that has sold its night holds its vehicles back until then, or gives the stored energy away in the
-morning: that is not the network's order but its own business, and goes through the platform as a set point.
+A participant that means to sell its night holds its vehicles back until then, or gives the energy that it stored away
+in the morning: that is not the network's order but its own business, and goes through the platform as a set point.
 """
 
 from __future__ import annotations
@@ -11,11 +11,13 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from controller.balancing.openadr.events import GENERATION_SETPOINT
+from controller.domain.instruction import Action
 from controller.domain.platform import REACTIVE_PAYLOAD
 from simulators.market.auction import hold_reactive
 from simulators.market.model import DAY_S, Lease, Market, Offer, ReactiveRequest
 from simulators.market.support import Support
-from simulators.platform.isps import clock_s, inside
+from simulators.platform.baseline import waits
+from simulators.platform.isps import clock_s
 from simulators.platform.stand_in import StandIn
 
 RENEW_S = 1800.0
@@ -41,6 +43,7 @@ class OperatorDesk:
         self._stand_in, self._market, self._zone, self._utc, self._tell = stand_in, market, zone, utc, tell
         self._programmes = {name: stand_in.programme(name) for name in (FLEXIBILITY, VOLTAGE)}
         self._granted_s: float | None = None
+        self._waiting: set[str] = set()
         self._grant_id = ""
         self._requests = sorted(market.reactive, key=lambda request: market.at(request.at))
         self._asked: list[tuple[str, Support, list[str]]] = []
@@ -58,15 +61,26 @@ class OperatorDesk:
     def look(self, now_s: float, trades: bool) -> None:
         """Do what is due."""
         self._grant(now_s)
+        if trades:
+            self._wait(now_s)
         while trades and self._requests and self._market.at(self._requests[0].at) <= now_s:
             self._ask(self._requests.pop(0))
         self._hear_answers()
 
     def follow_up(self, offer: Offer, now: datetime) -> None:
-        """What the participant does with its unit before and after the hours that it has sold."""
+        """What the participant does with its unit after the hours that it has sold."""
         for lease in offer.leases:
-            if not inside(lease.start, offer.start, offer.end):
+            if lease.action is Action.OVERRIDE:
                 self._post_lease(offer, lease, now)
+
+    def _wait(self, now_s: float) -> None:
+        """Participants whose units wait for the hours of their offers begin to."""
+        for offer in self._market.offers:
+            for lease in waits(offer):
+                begun = self._market.at(lease.start) <= now_s < self._market.until(lease.end)
+                if begun and offer.id not in self._waiting:
+                    self._waiting.add(offer.id)
+                    self._post_lease(offer, lease, self._utc())
 
     def _post_lease(self, offer: Offer, lease: Lease, now: datetime) -> None:
         local_s = clock_s(now.timestamp(), self._zone)

@@ -40,6 +40,7 @@ class EvHub:
         self._p_rated_w = p_rated_w
         self._arrival_s, self._need_wh, self._stay_s, self._car_w = _day_of_cars(settings, rng)
         self._got_wh: Array = np.zeros(0)
+        self._full_until_s: Array = np.zeros(0)
         self._cars: Array = np.zeros((3, 0))  # need Wh, own limit W, leaves at s: one column per car
         before_s = _HOT_START_S if settings.leaves_h is None else _OVERNIGHT_S
         self._clock_s = clock_s - before_s
@@ -51,8 +52,13 @@ class EvHub:
 
     @property
     def cars(self) -> int:
-        """Number of cars that are plugged in."""
+        """Number of cars that are plugged in and not full."""
         return int(self._cars.shape[1])
+
+    @property
+    def plugged(self) -> int:
+        """Number of cars at a charger, those that are full and stay included."""
+        return self.cars + len(self._full_until_s)
 
     @property
     def wanted_wh(self) -> float:
@@ -67,9 +73,17 @@ class EvHub:
             self._next = self._next_arrival(self._next[1] + 1)
         staying = (self._cars[2] > self._clock_s) & (self._got_wh < self._cars[0])
         if not staying.all():
+            self._keep_full(self._cars[2][~staying])
             self._cars, self._got_wh = self._cars[:, staying], self._got_wh[staying]
+        if len(self._full_until_s):
+            self._full_until_s = self._full_until_s[self._full_until_s > self._clock_s]
         self.request_w = min(float(self._wishes_w().sum()), self._p_rated_w)
         return self.request_w
+
+    def _keep_full(self, until_s: Array) -> None:
+        """Cars that are full stay until they leave for the day, where they do so; others have driven off."""
+        if self._settings.leaves_h is not None:
+            self._full_until_s = np.concatenate([self._full_until_s, until_s])
 
     def charge(self, power_w: float, dt_s: float) -> None:
         """Share ``power_w`` among the cars for ``dt_s``: first come first served at the least power, rest by wish."""

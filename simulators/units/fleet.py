@@ -117,7 +117,7 @@ class Fleet:
 
     def _read_hubs(self) -> None:
         for k, hub in self._hubs.items():
-            self.vehicles[k], self.wanted_wh[k] = hub.cars, hub.wanted_wh
+            self.vehicles[k], self.wanted_wh[k] = hub.plugged, hub.wanted_wh
 
     def _read_soc(self) -> None:
         for k, battery in self._batteries.items():

@@ -41,6 +41,14 @@ def test_a_promise_beyond_the_prognosis_is_measured_against_the_prognosis() -> N
     assert found.tolist() == [200e3, 200e3, 0.0, 0.0]
 
 
+def test_vehicles_that_wait_as_was_said_beforehand_have_their_energy_later() -> None:
+    """They would have charged in the first two quarter hours and been full in the others."""
+    evening = {"HUB_A": Uptake(np.array([8e5, 8e5, 0.0, 0.0]), np.full(4, 8e5), 400e3, np.ones(4), np.zeros(4))}
+    later = np.array([0.0, 0.0, 8e5, 8e5])
+    assert deliverable_w([HUB], evening, UNKNOWN, later).tolist() == [0.0] * 4
+    assert deliverable_w([HUB], evening, np.zeros(4), later).tolist() == later.tolist()
+
+
 def test_a_participant_without_vehicles_is_believed() -> None:
     assert deliverable_w([SUN], leaving(), UNKNOWN, np.full(4, 500e3)).tolist() == [500e3] * 4
     assert deliverable_w([], leaving(), UNKNOWN, np.full(4, 500e3)).tolist() == [500e3] * 4

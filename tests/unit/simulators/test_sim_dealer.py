@@ -71,7 +71,7 @@ def request(wanted_w: dict[int, int]) -> Any:
 
 
 def order_of(offer: Any, share: float) -> Any:
-    (option,) = offer.offer_options
+    option = offer.offer_options[0]
     return uftp.FlexOrder(
         message_id=str(uuid4()), conversation_id=str(uuid4()), sender_domain="dso.example.com", time_stamp="",
         version="3.1.0", recipient_domain="b.example.com", isp_duration=offer.isp_duration, time_zone=ZONE,
@@ -110,11 +110,16 @@ def test_what_was_ordered_is_not_offered_again_and_activation_is_charged_once() 
     assert float(rest.offer_options[0].price) == pytest.approx(0.6 * 0.25 * 15.0)
 
 
-def test_what_cannot_be_divided_is_offered_whole() -> None:
+def test_what_cannot_be_divided_is_offered_in_blocks_of_which_one_is_taken_whole() -> None:
     dealer = Still(WHOLE)
     dealer.process_flex_request(request({89: 2_000_000}))
     (offer,) = dealer.offers()
-    assert offer.offer_options[0].min_activation_factor == 1.0
+    assert {option.min_activation_factor for option in offer.offer_options} == {1.0}
+    assert [option.isps[0].power for option in offer.offer_options] == [1_000_000, 800_000, 600_000, 400_000]
+    smaller = order_of(offer, 1.0)
+    smaller.option_reference = "E-night-80"
+    dealer.process_flex_order(smaller)
+    assert set(dealer.taken[0].power_w.values()) == {800_000}
 
 
 def test_who_has_not_joined_yet_offers_nothing() -> None:
@@ -151,7 +156,7 @@ def test_a_depot_plans_nothing_for_the_hours_it_sells_and_a_farm_its_rating() ->
     assert depot is not None
     assert farm is not None
     assert (depot[0], farm[0]) == (0, -12_000_000)
-    assert depot[80] > 0  # eight in the evening: vehicles charge as they come
+    assert depot[80] > depot[84] == 200_000  # from nine on, at the latest, its vehicles wait
     assert -12_000_000 < farm[48] < 0
     assert plans["BAT1-night"] is None
 
