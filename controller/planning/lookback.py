@@ -24,7 +24,7 @@ from controller.planning.history import History, learn_quarter, new_history, see
 from controller.planning.observation import like_kin
 from controller.planning.outlook import Offsets
 from controller.planning.priors import site_prior
-from controller.planning.projection import Projection, project
+from controller.planning.projection import COVER_FRAC, Projection, project
 from controller.planning.uptake import Hubs, Plugged, Uptake, learn_hubs, new_hubs, uptakes
 from controller.planning.warmth import points_of_warmth, warmth_of
 
@@ -185,7 +185,10 @@ def _present(layout: Layout, recent: Means) -> Array:
 
 
 def less_ordered(projected: Projection, ordered: Sequence[tuple[Array, Mapping[int, float]]]) -> Projection:
-    """What is left once everybody delivers: each (relief of every limit per watt, ordered W by quarter hour)."""
+    """What is left once everybody delivers: each (relief of every limit per watt, ordered W by quarter hour).
+
+    What is too much in more than ``1 - COVER_FRAC`` of the futures is at least so likely.
+    """
     limits = []
     for k, limit in enumerate(projected.limits):
         excess_w = limit.excess_w.copy()
@@ -193,5 +196,6 @@ def less_ordered(projected: Projection, ordered: Sequence[tuple[Array, Mapping[i
             for quarter, w in change_w.items():
                 if 0 <= quarter - projected.first_quarter < len(excess_w):
                     excess_w[quarter - projected.first_quarter] -= relief[k] * w
-        limits.append(replace(limit, excess_w=excess_w))
+        likely = np.where(excess_w > 0.0, np.maximum(limit.probability, 1.0 - COVER_FRAC), limit.probability)
+        limits.append(replace(limit, excess_w=excess_w, probability=likely))
     return replace(projected, limits=tuple(limits))

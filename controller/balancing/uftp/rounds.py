@@ -95,13 +95,16 @@ class Rounds:
         return replace(chosen, left_out=told), orders
 
     def left(self, projected: Projection) -> Projection:
-        """What is still to be relieved once everybody delivers what was ordered, as far as it can be counted on."""
-        reliefs = self._reliefs(projected)
-        first, known = projected.first_quarter, []
-        for who, ordered_w in self._ordered(projected).items():
-            if who in reliefs:
-                counted_w = self._counted_w(projected, who, ordered_w)
-                known.append((reliefs[who], {first + k: w for k, w in enumerate(counted_w.tolist())}))
+        """What is still to be relieved once everybody delivers what was ordered, as far as it can be counted on.
+
+        Vehicles whose participant says by D-Prognosis that they wait relieve nothing meanwhile.
+        """
+        ordered, first, known = self._ordered(projected), projected.first_quarter, []
+        for who, relief in self._reliefs(projected).items():
+            change_w = self._waiting_w(projected, who)
+            if who in ordered:
+                change_w = change_w + self._counted_w(projected, who, ordered[who])
+            known.append((relief, {first + k: w for k, w in enumerate(change_w.tolist()) if w != 0.0}))
         return less_ordered(projected, known)
 
     def release(self, projected: Projection, now_utc_s: float) -> list[Reservation]:
@@ -150,6 +153,15 @@ class Rounds:
 
     def _counted_w(self, projected: Projection, who: str, ordered_w: NDArray[np.float64]) -> NDArray[np.float64]:
         return deliverable_w(self._units(who), projected.uptake, self._baseline_w(projected, who), ordered_w)
+
+    def _waiting_w(self, projected: Projection, who: str) -> NDArray[np.float64]:
+        """How much less than usual (≤ 0) a participant with nothing but vehicles has said to take, W."""
+        units, uptake = self._units(who), projected.uptake
+        if not units or any(unit.id not in uptake for unit in units):
+            return np.zeros(projected.quarters)
+        usual_w = np.sum([uptake[unit.id].unasked_w for unit in units], axis=0)
+        said_w = np.nan_to_num(self._baseline_w(projected, who), nan=np.inf)
+        return np.asarray(np.minimum(said_w - usual_w, 0.0))
 
     def _units(self, who: str) -> list[Unit]:
         participant = self._desk.market.participants.get(who)

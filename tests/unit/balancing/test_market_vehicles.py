@@ -100,6 +100,21 @@ def test_an_offer_is_ordered_as_far_as_the_vehicles_can_take_it(tmp_path: Path, 
         assert order.price == pytest.approx(30.0 * order.activation_frac)
 
 
+def test_vehicles_that_wait_as_was_said_leave_a_need_where_they_usually_charge(tmp_path: Path, layout: Layout) -> None:
+    """0.3 MW of room from ISP 50 on, because vehicles usually take 0.5 MW then; their participant says: nothing."""
+    usual = {"EVH1": Uptake(np.full(8, 500e3), np.full(8, 500e3), np.inf, np.ones(8), np.zeros(8))}
+    seen = replace(made.projection(layout.n_w, -0.3e6), uptake=usual)
+    export = replace(seen.limits[0], excess_w=np.full(8, -0.3e6))
+    seen = replace(seen, limits=(export,))
+    with kit.desk_in(tmp_path, place().rules) as (desk, _):
+        rounds = Rounds(desk, layout, CALENDAR, 200.0)
+        assert rounds.left(seen).limits[0].excess_w.tolist() == [-0.3e6] * 8
+        kit.tell(desk, kit.prognosis(0, number=71))
+        left = rounds.left(seen).limits[0]
+        assert left.excess_w.tolist() == pytest.approx([0.2e6] * 8)
+        assert left.probability.min() == pytest.approx(0.1)
+
+
 PERIODS = [(int(kit.NOON_S) - back * 900, 900) for back in range(96, 1, -1)] + [
     (int(kit.NOON_S) - back * 300, 300) for back in (3, 2, 1)
 ]
