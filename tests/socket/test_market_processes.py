@@ -96,7 +96,7 @@ def field(tmp_path: Path, trade: Trade) -> Iterator[Bench]:
         yield made
 
 
-def test_a_projected_need_is_asked_offered_ordered_once_and_passed_on_though_the_station_is_killed(
+def test_a_projected_need_is_asked_offered_ordered_once_and_delivered_though_the_station_is_killed(
     field: Bench, trade: Trade
 ) -> None:
     """Sun at noon on every roof: the transformer would be overloaded, a battery's owner is paid to charge."""
@@ -117,6 +117,7 @@ def test_a_projected_need_is_asked_offered_ordered_once_and_passed_on_though_the
         second = trade.station()
         told = seen(records, lambda r: ordered(r) != [], "an order in force in the control process")
         assert {x["subject"] for x in ordered(told)} == {"BAT"}
+        seen(records, lambda r: unit(r, "BAT")["p_w"] > 0.5 * order.isps[0].power, "the battery charges")
         assert end(second, signal.SIGTERM) == 0
     finally:
         for process in filter(None, (first, second)):
@@ -141,6 +142,10 @@ def seen(records: Lines, condition: Callable[[dict], bool], what: str) -> dict:
         assert time.monotonic() < ends_s, what
         found = records.until(lambda _: True, what)
     return found
+
+
+def unit(record: dict, name: str) -> dict:
+    return next((u for u in record.get("units", ()) if u["id"] == name), {"p_w": 0.0})
 
 
 def ordered(record: dict) -> list[dict]:

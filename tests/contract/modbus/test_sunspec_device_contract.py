@@ -148,6 +148,17 @@ async def test_a_command_that_finds_the_models_beside_the_first_poll_finds_each_
         await device.aclose()
 
 
+async def test_a_battery_that_gets_a_command_beside_its_first_poll_says_its_content() -> None:
+    """A battery whose content nobody knows is left at rest, whatever was ordered of it."""
+    source = example(m704={"WSet_SF": 0, "VarSet_SF": 0}, m713={"SoC": 425, "Pct_SF": -1})
+    async with serving(Registers(40000, image_of(source))) as server:
+        device = opened(server, "sunspec_battery")
+        points, outcome = await asyncio.gather(device.poll(), device.write({"p_w": 1000.0}, 30.0, {"p_w": 1000.0}))
+        assert points["soc_frac"].value == pytest.approx(0.425)
+        assert outcome.state is OutcomeState.ACKNOWLEDGED
+        await device.aclose()
+
+
 async def test_a_device_without_the_models_of_a_command_says_which_it_lacks_and_is_sent_nothing() -> None:
     source = example()
     registers = Registers(40000, image_of(source))
