@@ -126,8 +126,10 @@ def _compared(found: Findings) -> str:
 
 def _proof(past: Past) -> str:
     proof = past.proof
-    state = "unbroken" if not proof.fault else f"broken: {proof.fault}"
     lost = f" Not recorded: {past.lost_s / 60.0:.0f} min of this span." if past.lost_s > 0.0 else ""
+    if proof is None:
+        return f"<h2>Proof</h2><p>None: this page was made of a recording, not of a station's record.{lost}</p>"
+    state = "unbroken" if not proof.fault else f"broken: {proof.fault}"
     return (
         f"<h2>Proof</h2><p>The record of curtailments has {proof.entries} entries, {len(past.ledger)} of them in this "
         f"span, and is {escape(state)}.{lost} Its last fingerprint is <code>{escape(proof.head)}</code>; "

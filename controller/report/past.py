@@ -22,7 +22,8 @@ class Past:
 
     ``mean`` and ``high`` are by point name and in the unit of the name, in the house's signs; ``ledger`` holds the
     entries of the record of curtailments that lie inside, ``proof`` is about all of them from the first ever written.
-    ``lost_s`` is how much of the span nobody recorded.
+    Of a recording there is no ``proof``: the entries were only now made of it. ``lost_s`` is how much of the span
+    nobody recorded.
     """
 
     site: str
@@ -32,7 +33,7 @@ class Past:
     high: Mapping[str, Array]
     events: tuple[Happening, ...]
     ledger: tuple[Mapping[str, str], ...]
-    proof: Verdict
+    proof: Verdict | None
     lost_s: float
 
     def of(self, point: str) -> Array:

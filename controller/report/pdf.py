@@ -73,7 +73,13 @@ def _text(title: str, site: Site, past: Past, found: Findings) -> list[str]:
     ]
     if found.what_if is not None:
         out += ["", "COMPARED WITH LIFO", f"  {energy(found.what_if.energy_wh)}, {euro(found.what_if.cost_eur)}"]
-    out += ["", "PROOF", f"  {past.proof.entries} entries {past.proof.fault or 'unbroken'}; head {past.proof.head}"]
+    out += ["", "PROOF", _proof(past)]
     out += ["", "ORDERS AND INSTRUCTIONS"]
     out += [f"  {day_and_clock(at_s, site)}  {text}"[:COLUMNS] for at_s, text in found.orders] or ["  none"]
     return out
+
+
+def _proof(past: Past) -> str:
+    if past.proof is None:
+        return "  none: made of a recording"
+    return f"  {past.proof.entries} entries {past.proof.fault or 'unbroken'}; head {past.proof.head}"

@@ -69,7 +69,7 @@ def verdict(found: Findings, past: Past) -> tuple[bool, str]:
         saved = f"; a LIFO threshold scheme would have curtailed {energy(found.what_if.energy_wh)}"
         if found.what_if.no_demand_wh > found.what_if.energy_wh:
             saved += f", and {energy(found.what_if.no_demand_wh)} without the flexible demand"
-    broken = " The record of curtailments is broken." if past.proof.fault else ""
+    broken = " The record of curtailments is broken." if past.proof is not None and past.proof.fault else ""
     gaps = f" Not on record: {_minutes(past.lost_s)}." if past.lost_s > 0.0 else ""
     return over_s == 0.0 and nothing and not broken and not gaps, f"{kept}; {held}{saved}.{broken}{gaps}"
 
