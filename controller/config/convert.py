@@ -10,6 +10,7 @@ import math
 from controller.config.convert_connection import to_connection
 from controller.config.convert_escalation import to_rungs
 from controller.config.convert_market import to_market
+from controller.config.convert_national import to_tender
 from controller.config.convert_planning import to_planning
 from controller.config.convert_platform import to_platform
 from controller.config.convert_telemetry import to_sparkplug
@@ -54,6 +55,7 @@ def to_site(file: SiteFile, feeds: dict[str, dict[str, str]]) -> Site:
         sparkplug=to_sparkplug(file),
         market=to_market(file),
         planning=to_planning(file),
+        tender=to_tender(file),
     )
 
 

@@ -10,6 +10,7 @@ from controller.config.check_connection import check_connection
 from controller.config.check_devices import check_devices
 from controller.config.check_limits import check_limits, check_measured
 from controller.config.check_market import check_market
+from controller.config.check_national import check_national
 from controller.config.check_network import check_network
 from controller.config.check_planning import check_planning
 from controller.config.check_platform import check_platform
@@ -43,6 +44,7 @@ def check_whole(draft: Draft, file: SiteFile) -> None:
     check_platform(draft, file)
     check_telemetry(draft, file)
     check_planning(draft, file)
+    check_national(draft, file)
     check_market(draft, file)
     if not draft.clean("network", "units", "limits"):
         return

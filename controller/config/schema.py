@@ -8,6 +8,7 @@ from controller.config.fields import Name, Strict, about, name, names, number, t
 from controller.config.schema_connection import CalendarModel, G100Model, MovesModel
 from controller.config.schema_escalation import EscalationModel
 from controller.config.schema_market import MarketModel
+from controller.config.schema_national import NationalModel
 from controller.config.schema_network import NetworkModel
 from controller.config.schema_planning import PlanningModel
 from controller.config.schema_platform import PlatformModel
@@ -108,3 +109,4 @@ class SiteFile(Strict):
     sparkplug: SparkplugModel | None = about("Telemetry to a fleet's broker; left out: none.", None)
     market: MarketModel | None = about("The flexibility market; left out: none.", None)
     planning: PlanningModel | None = about("Storage that looks ahead; left out: it does not.", None)
+    national: NationalModel | None = about("A national balancing market; left out: nothing is offered.", None)

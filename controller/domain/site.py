@@ -9,6 +9,7 @@ from controller.domain.connection import Connection
 from controller.domain.escalation import Rungs
 from controller.domain.limit import Limit
 from controller.domain.market import Marketplace
+from controller.domain.national import Tender
 from controller.domain.planning import Planning
 from controller.domain.platform import Issuer, Platform
 from controller.domain.telemetry import Sparkplug
@@ -127,6 +128,7 @@ class Site:
     sparkplug: Sparkplug | None = None
     market: Marketplace | None = None
     planning: Planning | None = None
+    tender: Tender | None = None
 
     @property
     def issuers(self) -> tuple[Issuer, ...]:

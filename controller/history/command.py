@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TextIO
 import click
 import structlog
 
+from controller.balancing.national.link import NationalLink
 from controller.balancing.openadr_link import OpenAdrLink
 from controller.balancing.order_port import OrderPort
 from controller.balancing.outbox import OutboxPolicy
@@ -82,7 +83,8 @@ def station(
 
     Reads the records of `gridedge run --record-socket`, stores mean, lowest and highest of every point per period,
     every event, and what each unit gave up for whom. With a `market` in the site file it trades there, too; with
-    `planning` it looks ahead for the storages. May be killed at any time; the control process does not notice.
+    `planning` it looks ahead for the storages, with `national` it offers what is left to the national market. May be
+    killed at any time; the control process does not notice.
     """
     with readable_errors(sqlite3.Error):
         configured = load_site(find_site(site))
@@ -96,7 +98,8 @@ def station(
             telemetry = None if configured.sparkplug is None else Telemetry(configured, clock, data)
             market = _market(configured, clock, data, platform_socket)
             plan = _plan(configured, clock, data, platform_socket)
-            code = run_by(_keep(record_socket, period, keeper_of, link, telemetry, market, plan), shared)
+            national = None if configured.tender is None else NationalLink(configured, configured.tender, clock, data)
+            code = run_by(_keep(record_socket, period, keeper_of, link, telemetry, market, plan, national), shared)
     sys.exit(code)
 
 
@@ -143,12 +146,13 @@ async def _keep(
     telemetry: Telemetry | None = None,
     market: MarketLink | None = None,
     plan: PlanLink | None = None,
+    national: NationalLink | None = None,
 ) -> int:
     """Until a signal (0) or a death (1)."""
     stop = asyncio.Event()
     keeper = Keeper(open_store)
     known_until_s = await keeper.open()
-    also = tuple(listener.take for listener in (link, telemetry) if listener is not None)
+    also = tuple(listener.take for listener in (link, telemetry, national) if listener is not None)
     intake = Intake(record_socket, Collector(period_s, known_until_s), keeper, also)
     tasks: dict[str, Work] = {"intake": intake.run, "keeper": keeper.run}
     if telemetry is not None:
@@ -161,6 +165,9 @@ async def _keep(
         tasks |= market.tasks()
     if plan is not None:
         tasks |= plan.tasks()
+    if national is not None:
+        await national.open()
+        tasks |= national.tasks()
 
     async def finish() -> None:
         intake.finish()
@@ -170,7 +177,7 @@ async def _keep(
         deaths = await supervise(tasks, stop, finish)
         async with asyncio.timeout(_STORE_S_MAX):
             await keeper.aclose()
-            for opened in (link, market, plan):
+            for opened in (link, market, plan, national):
                 if opened is not None:
                     await opened.aclose()
         _log.info("history.closed", stored=keeper.stored)

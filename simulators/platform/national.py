@@ -1,11 +1,13 @@
 """The desk of a national balancing market: bids over HTTPS, each accepted or refused with its reason.
 
 A protocol of its own, for want of a public one that is the same in two countries: POST /bids with the document of
-:class:`controller.planning.service_bid.ServiceBid`; the answer is ``{"id", "accepted", "reason"}``.
+:class:`controller.planning.service_bid.ServiceBid`; the answer is ``{"id", "accepted", "reason"}``. A bid that comes
+again as it was, because its answer was lost, gets the first answer again.
 """
 
 from __future__ import annotations
 
+import base64
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -22,14 +24,16 @@ _NUMBERS = ("from_utc_s", "until_utc_s", "up_w", "down_w", "price_eur_per_mwh")
 class NationalMarket:
     """Serves on loopback with a certificate made in ``folder``; ``utc_s`` is its clock.
 
-    ``bids`` are all that came in, by id, and ``answers`` what was said to them.
+    ``bids`` are all that came in, by id, and ``answers`` what was said to them. With ``login`` (``name:password``)
+    nobody else is heard.
     """
 
-    def __init__(self, folder: Path, utc_s: Callable[[], float]) -> None:
+    def __init__(self, folder: Path, utc_s: Callable[[], float], login: str = "") -> None:
         self.bids: dict[str, Mapping[str, Any]] = {}
         self.answers: dict[str, dict[str, Any]] = {}
         self._authority = Authority(folder, "national market")
         self._utc_s = utc_s
+        self._login = f"Basic {base64.b64encode(login.encode()).decode()}" if login else ""
         identity = self._authority.issue("127.0.0.1")
         self._server = HttpServer(self._handle, server_context(identity))
 
@@ -54,6 +58,8 @@ class NationalMarket:
     def _handle(self, request: Request) -> Response:
         if (request.method, request.path) != ("POST", "/bids"):
             return json_response(404, {"status": 404})
+        if self._login and request.headers.get("authorization") != self._login:
+            return json_response(401, {"status": 401})
         try:
             bid = request.json()
         except ValueError as error:
@@ -61,6 +67,8 @@ class NationalMarket:
         reason = self.judge(bid)
         name = str(bid.get("id", "")) if isinstance(bid, dict) else ""
         answer = {"id": name, "accepted": not reason, "reason": reason}
+        if name in self.bids and bid == self.bids[name]:
+            return json_response(200, self.answers[name])
         if isinstance(bid, dict) and name not in self.bids:
             self.bids[name], self.answers[name] = bid, answer
         return json_response(200, answer)

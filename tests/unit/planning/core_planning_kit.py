@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -73,3 +74,24 @@ def station(
 def series(layout: Layout, state: EstimatorState, held: tuple[bool, bool]) -> np.ndarray:
     """What the slow loop sees; the battery counts as held, as it does in the fast loop."""
     return observed_series(layout, state, np.array([*held, True]))
+
+
+def seller() -> Site:
+    """The station with a battery and farms that give reactive power, too."""
+    layout, _ = station()
+    units = tuple(replace(unit, q_max_var=0.2e6) for unit in layout.site.units)
+    return replace(layout.site, units=(*units[:2], replace(units[2], p_min_w=-0.55e6, p_max_w=0.55e6)))
+
+
+def seller_record(**battery: Any) -> dict[str, Any]:
+    """Two farms at 1 MW, half a megawatt of demand, the battery at rest and half full."""
+    state = {"status": "free", "q_var": 0.0, "p_avail_w": 1e6, "soc_frac": None}
+    return {
+        "units": [
+            {**state, "id": "SUN_A", "p_w": -1e6},
+            {**state, "id": "SUN_B", "p_w": -1e6},
+            {**state, "id": "BAT", "p_w": 0.0, "p_avail_w": None, "soc_frac": 0.5, **battery},
+        ],
+        "buses": [{"id": bus, "p_w": 0.5e6 if bus == "BB" else 0.0, "q_var": 0.0} for bus in ("BB", "A", "B")],
+        "limits": [{"kind": "voltage", "element": "BB", "value": 11.1e3}],
+    }

@@ -2,44 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import core_planning_kit as kit
 import pytest
 
-from controller.domain.site import Site
 from controller.planning.service_bid import ServiceBid, service_bid
 
 WINDOW = (1.8e9, 1.8e9 + 1800.0)
 
 
-def site() -> Site:
-    layout, _ = kit.station()
-    units = tuple(replace(unit, q_max_var=0.2e6) for unit in layout.site.units)
-    return replace(layout.site, units=(*units[:2], replace(units[2], p_min_w=-0.55e6, p_max_w=0.55e6)))
-
-
-def record(**battery: Any) -> dict[str, Any]:
-    """Two farms at 1 MW, half a megawatt of demand, the battery at rest and half full."""
-    state = {"status": "free", "q_var": 0.0, "p_avail_w": 1e6, "soc_frac": None}
-    return {
-        "units": [
-            {**state, "id": "SUN_A", "p_w": -1e6},
-            {**state, "id": "SUN_B", "p_w": -1e6},
-            {**state, "id": "BAT", "p_w": 0.0, "p_avail_w": None, "soc_frac": 0.5, **battery},
-        ],
-        "buses": [{"id": bus, "p_w": 0.5e6 if bus == "BB" else 0.0, "q_var": 0.0} for bus in ("BB", "A", "B")],
-        "limits": [{"kind": "voltage", "element": "BB", "value": 11.1e3}],
-    }
-
-
 def bid(found: dict[str, Any], prices: dict[str, float]) -> ServiceBid | None:
-    return service_bid(site(), found, "b", WINDOW, prices, 4.0)
+    return service_bid(kit.seller(), found, "b", WINDOW, prices, 4.0)
 
 
 def test_a_battery_is_offered_in_both_directions_in_whole_steps_at_its_price_and_the_margin() -> None:
-    made = bid(record(), {"BAT": 16.0})
+    made = bid(kit.seller_record(), {"BAT": 16.0})
     assert made is not None
     assert (made.up_w, made.down_w, made.price_eur_per_mwh) == (0.5e6, 0.5e6, 20.0)
     assert made.area.contains(made.area.now.p_w - made.up_w, made.area.now.q_var)
@@ -49,23 +27,23 @@ def test_a_battery_is_offered_in_both_directions_in_whole_steps_at_its_price_and
 
 @pytest.mark.parametrize("changes", [{"soc_frac": None}, {"status": "lost"}, {"status": "deaf"}])
 def test_what_is_not_known_or_does_not_obey_is_not_for_sale(changes: dict[str, Any]) -> None:
-    assert bid(record(**changes), {"BAT": 16.0}) is None
+    assert bid(kit.seller_record(**changes), {"BAT": 16.0}) is None
 
 
 def test_what_nobody_has_accepted_a_price_of_is_not_for_sale() -> None:
-    assert bid(record(), {}) is None
+    assert bid(kit.seller_record(), {}) is None
 
 
 @pytest.mark.parametrize("part", ["units", "buses"])
 def test_a_record_that_says_too_little_makes_no_bid(part: str) -> None:
-    found = record()
+    found = kit.seller_record()
     found[part] = found[part][1:]
     with pytest.raises(ValueError, match="the record says nothing of"):
         bid(found, {"BAT": 16.0})
 
 
 def test_a_number_that_is_none_makes_no_bid() -> None:
-    found = record()
+    found = kit.seller_record()
     found["buses"][0]["p_w"] = None
     with pytest.raises(ValueError, match="p_w of BB is None"):
         bid(found, {"BAT": 16.0})

@@ -1,0 +1,203 @@
+"""The day's bid reaches the national market once, in time, through lost answers, kills and a market that is away."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "planning"))
+
+import core_planning_kit as kit
+
+from controller.balancing.national.client import Answer, read_answer
+from controller.balancing.national.hours import hours_of
+from controller.balancing.national.link import MAKE_AGAIN_S, NationalLink
+from controller.balancing.national.memory import Offered
+from controller.balancing.vtn_client import LinkError
+from controller.clock import ManualClock, utc_s
+from controller.domain.national import Tender
+from controller.domain.site import Site
+from simulators.platform.http_server import Request, Response
+from simulators.platform.national import NationalMarket
+
+pytestmark = pytest.mark.socket
+
+AT = datetime(2026, 4, 10, 14, 25, tzinfo=UTC)  # 15:25 in London
+HOUR_S = 3600.0
+SITE = replace(kit.seller(), timezone="Europe/London")
+TENDER = Tender("", 15 * HOUR_S + 1500.0, 15 * HOUR_S + 2700.0, 18 * HOUR_S, 18.5 * HOUR_S, ("BAT",), 4.0)
+
+
+class Desk(NationalMarket):
+    """The market's desk; some answers never arrive."""
+
+    def __init__(self, folder: Path, clock: ManualClock) -> None:
+        super().__init__(folder, lambda: utc_s(clock), "site:secret")
+        self.asked = 0
+        self.loses = 0
+        self.away = False
+
+    def _handle(self, request: Request) -> Response:
+        self.asked += 1
+        if self.away:
+            return Response(503)
+        answer = super()._handle(request)
+        if self.loses:
+            self.loses -= 1
+            return replace(answer, send_frac=0.5)
+        return answer
+
+
+@dataclass
+class Place:
+    """A desk, and whoever is the station now."""
+
+    desk: Desk
+    tender: Tender
+    clock: ManualClock
+    folder: Path
+    site: Site = SITE
+
+    @asynccontextmanager
+    async def station(self, record: Mapping[str, Any] | None = None) -> AsyncIterator[NationalLink]:
+        """One life of it, with a record of now."""
+        link = NationalLink(self.site, self.tender, self.clock, self.folder, request_s=5.0)
+        await link.open()
+        link.take(kit.seller_record() if record is None else record)
+        try:
+            yield link
+        finally:
+            await link.aclose()
+
+    async def fates(self) -> list[tuple[str, str, int]]:
+        async with self.station() as link:
+            assert link._memory is not None
+            bids: list[Offered] = await link._ask(lambda: link._opened._where("id <> ?", ""))
+        return [(bid.fate, bid.reason, bid.attempts) for bid in bids]
+
+
+@pytest.fixture
+async def place(tmp_path: Path) -> AsyncIterator[Place]:
+    clock = ManualClock(0.0, AT)
+    secret = tmp_path / "secret"
+    secret.write_text("site\nsecret\n", "utf-8")
+    desk = Desk(tmp_path / "desk", clock)
+    await desk.open()
+    url = f"https://127.0.0.1:{desk.port}/bids"
+    tender = replace(TENDER, url=url, ca_file=str(desk.ca_file), credentials_file=str(secret))
+    data = tmp_path / "data"
+    data.mkdir()
+    try:
+        yield Place(desk, tender, clock, data)
+    finally:
+        await desk.aclose()
+
+
+async def test_the_day_s_bid_is_made_said_and_accepted_and_no_second_one(place: Place) -> None:
+    with capture_logs() as told:
+        async with place.station() as link:
+            for _ in range(3):
+                await link.look()
+                place.clock.advance(MAKE_AGAIN_S)
+    ((name, bid),) = place.desk.bids.items()
+    hours = hours_of(place.tender, AT.timestamp(), "Europe/London")
+    assert name == f"station-{int(hours.begins_utc_s)}"
+    assert (bid["from_utc_s"], bid["until_utc_s"]) == (hours.begins_utc_s, hours.ends_utc_s)
+    assert (bid["units"], bid["price_eur_per_mwh"]) == (["BAT"], 12.0)
+    assert max(bid["up_w"], bid["down_w"]) > 0.0
+    assert place.desk.asked == 1
+    assert [entry["event"] for entry in told] == ["national.offered", "national.accepted"]
+
+
+async def test_before_its_hour_and_behind_the_gate_nothing_is_offered(place: Place) -> None:
+    async with place.station() as link:
+        early = replace(place.tender, at_s=place.tender.at_s + 600.0)
+        link._tender = early
+        await link.look()
+        assert place.desk.asked == 0
+        link._tender = place.tender
+        place.clock.advance(1200.0)
+        link.take(kit.seller_record())
+        await link.look()
+    assert place.desk.asked == 0
+
+
+async def test_a_lost_answer_and_a_kill_bring_the_same_bid_again_and_the_market_has_one(place: Place) -> None:
+    place.desk.loses = 2
+    async with place.station() as first:
+        await first.look()
+    other = kit.seller_record(soc_frac=0.1)
+    async with place.station(other) as second:
+        place.clock.advance(60.0)
+        second.take(other)
+        await second.look()
+        await second.look()
+        await second.look()
+    assert place.desk.asked == 3
+    assert len(place.desk.bids) == 1
+    assert await place.fates() == [("accepted", "", 3)]
+
+
+async def test_a_market_that_is_away_until_the_gate_closes_makes_the_bid_late(place: Place) -> None:
+    place.desk.away = True
+    with capture_logs() as told:
+        async with place.station() as link:
+            await link.look()
+            place.clock.advance(600.0)
+            await link.look()
+            place.clock.advance(600.0)
+            place.desk.away = False
+            await link.look()
+    assert place.desk.bids == {}
+    assert place.desk.asked == 2
+    assert (await place.fates())[0][0] == "late"
+    assert [entry["event"] for entry in told] == ["national.offered", "national.stuck", "national.not_sold"]
+
+
+async def test_an_unknown_certificate_gets_no_bid(place: Place) -> None:
+    place.tender = replace(place.tender, ca_file=None)
+    async with place.station() as link:
+        await link.look()
+    assert place.desk.asked == 0
+    assert (await place.fates())[0][0] == ""
+
+
+async def test_without_a_fresh_record_nobody_knows_what_is_left(place: Place) -> None:
+    with capture_logs() as told:
+        async with place.station() as link:
+            place.clock.advance(90.0)
+            await link.look()
+            link.take(kit.seller_record(status="lost"))
+            place.clock.advance(MAKE_AGAIN_S)
+            link.take(kit.seller_record(status="lost"))
+            await link.look()
+    assert place.desk.asked == 0
+    assert [entry["reason"].split(": ")[1][:14] for entry in told] == ["no record of t", "nothing is lef"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"[]", b"{}", b'{"id": "other", "accepted": true}', b'{"id": "b", "accepted": 1}', b'{"id": "b", "id": "b"}'],
+)
+def test_an_answer_that_is_not_about_the_bid_is_none(body: bytes) -> None:
+    with pytest.raises(LinkError):
+        read_answer(body, "b")
+    assert read_answer(b'{"id": "b", "accepted": false, "reason": "too dear"}', "b") == Answer(False, "too dear")
+
+
+def test_hours_follow_the_site_s_clock_over_midnight_and_when_it_changes() -> None:
+    night = replace(TENDER, start_s=23 * HOUR_S, end_s=1 * HOUR_S)
+    summer = hours_of(night, AT.timestamp(), "Europe/London")
+    assert summer.ends_utc_s - summer.begins_utc_s == 2 * HOUR_S
+    assert summer.at_utc_s == AT.timestamp()
+    change = datetime(2026, 10, 24, 14, 0, tzinfo=UTC).timestamp()  # the clocks go back in the following night
+    long_night = hours_of(replace(night, end_s=3 * HOUR_S), change, "Europe/London")
+    assert long_night.ends_utc_s - long_night.begins_utc_s == 5 * HOUR_S
