@@ -8,7 +8,8 @@ from hashlib import sha256
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
 POLICIES = ("Basic256Sha256", "Aes128Sha256RsaOaep", "Aes256Sha256RsaPss")
 
@@ -20,6 +21,8 @@ class OpcUaSecurity:
     ``certificate_der`` and ``private_key_pem`` are ours, ``application_uri`` the one our certificate names.
     ``server_certificate_der`` is the only certificate that the server may prove: an OPC UA client that takes any
     certificate encrypts to whoever answers. ``username`` empty means an anonymous session inside the secured channel.
+    ``private_key`` is the key that was read, ready for use: to check it takes 30 ms or more in which no other thread of
+    the process runs either, and so must not be done when a connection is made.
     """
 
     certificate_der: bytes
@@ -29,12 +32,14 @@ class OpcUaSecurity:
     policy: str = "Basic256Sha256"
     username: str = ""
     password: str = field(default="", repr=False)
+    private_key: RSAPrivateKey = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.policy not in POLICIES:
             raise ValueError(f"OPC UA security policy is {self.policy!r}; expected one of {', '.join(POLICIES)}")
         if not (self.certificate_der and self.private_key_pem and self.server_certificate_der):
             raise ValueError("OPC UA security needs our certificate, our private key and the server's certificate")
+        object.__setattr__(self, "private_key", _key(self.private_key_pem))
 
 
 def load_security(options: Mapping[str, str]) -> OpcUaSecurity | None:
@@ -75,6 +80,16 @@ def _certificate(options: Mapping[str, str], key: str) -> x509.Certificate:
         return x509.load_pem_x509_certificate(found) if pem else x509.load_der_x509_certificate(found)
     except ValueError as error:
         raise ValueError(f"{key} {options[key]} is no certificate: {error}") from error
+
+
+def _key(private_key_pem: bytes) -> RSAPrivateKey:
+    try:
+        key = load_pem_private_key(private_key_pem, password=None)
+    except (ValueError, TypeError) as error:  # TypeError: it is encrypted
+        raise ValueError(f"private_key_file is no usable private key: {error}") from error
+    if isinstance(key, RSAPrivateKey):
+        return key
+    raise ValueError(f"private_key_file holds a {type(key).__name__}; expected an RSA key")
 
 
 def _application_uri(certificate: x509.Certificate, path: str) -> str:

@@ -11,7 +11,8 @@ from asyncua.client.client import Client
 from asyncua.client.ua_client import UaClient, UASocketProtocol
 from asyncua.common.shortcuts import Shortcuts
 from asyncua.crypto import security_policies
-from asyncua.crypto.uacrypto import CertProperties
+from cryptography import x509
+from cryptography.hazmat.backends import default_backend
 
 from drivers.opcua.security import OpcUaSecurity, fingerprint
 from drivers.opcua.session.protocol import (
@@ -32,6 +33,8 @@ ANNOUNCED_BYTES_MAX = 1 << 20
 
 What we take is less (:data:`~drivers.opcua.session.protocol.MESSAGE_BYTES_MAX`), and no honest answer comes near it.
 """
+
+default_backend()  # asyncua asks for it in every operation; the first time it is loaded, which is no work for the loop
 
 # Faults reach us as exceptions; without this a hostile peer would write our log at its own pace.
 for _name in ("asyncua.client", "asyncua.common", "asyncua.crypto", "asyncua.uaprotocol"):
@@ -68,7 +71,7 @@ class GuardedClient(Client):
 async def connect(client: GuardedClient, security: OpcUaSecurity | None) -> None:
     """Socket, channel, session, identity: a step after the other, with no task left behind."""
     if security is not None:
-        await _secure(client, security)
+        secure(client, security)
     await client.connect_socket()
     await client.send_hello()
     await client.open_secure_channel()
@@ -77,15 +80,17 @@ async def connect(client: GuardedClient, security: OpcUaSecurity | None) -> None
     await client.activate_session(user, security.password if security and user else None)
 
 
-async def _secure(client: GuardedClient, security: OpcUaSecurity) -> None:
+def secure(client: GuardedClient, security: OpcUaSecurity) -> None:
+    """As asyncua's ``set_security``, which would read and check the private key anew for every connection."""
     client.application_uri = security.application_uri
-    await client.set_security(
-        getattr(security_policies, f"SecurityPolicy{security.policy}"),
-        CertProperties(security.certificate_der, "der"),
-        CertProperties(security.private_key_pem, "pem"),
-        server_certificate=CertProperties(security.server_certificate_der, "der"),
-        mode=ua.MessageSecurityMode.SignAndEncrypt,
+    policy = getattr(security_policies, f"SecurityPolicy{security.policy}")
+    client.security_policy = policy(
+        x509.load_der_x509_certificate(security.server_certificate_der),
+        x509.load_der_x509_certificate(security.certificate_der),
+        security.private_key,
+        ua.MessageSecurityMode.SignAndEncrypt,
     )
+    client.uaclient.set_security(client.security_policy)
 
 
 @contextmanager

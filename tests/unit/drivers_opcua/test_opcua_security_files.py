@@ -7,8 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
 
 from drivers.opcua.security import load_security
+from drivers.opcua.session.guard import GuardedClient, secure
 from simulators.adapters.opcua_server import generate_credentials
 
 URI = "urn:gridedge:controller"
@@ -56,3 +60,43 @@ def test_a_file_that_is_no_certificate_is_refused(options: Mapping[str, str], tm
     wrong.write_text("hello", encoding="ascii")
     with pytest.raises(ValueError, match=r"server_certificate_file .*wrong\.pem is no certificate"):
         load_security(dict(options) | {"server_certificate_file": str(wrong)})
+
+
+def key_that_is(kind: str, rsa_pem: bytes) -> bytes:
+    """A file of that kind."""
+    if kind == "no key":
+        return b"hello"
+    key = generate_private_key(SECP256R1()) if kind == "of another kind" else None
+    chosen = key or serialization.load_pem_private_key(rsa_pem, None, unsafe_skip_rsa_key_validation=True)
+    lock = BestAvailableEncryption(b"x") if kind == "encrypted" else NoEncryption()
+    return chosen.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, lock)
+
+
+@pytest.mark.parametrize("kind", ["no key", "encrypted", "of another kind"])
+def test_a_private_key_that_cannot_be_used_is_refused_at_start_and_not_at_the_first_connection(
+    kind: str, options: Mapping[str, str], tmp_path: Path
+) -> None:
+    wrong = tmp_path / "key.pem"
+    wrong.write_bytes(key_that_is(kind, Path(options["private_key_file"]).read_bytes()))
+    with pytest.raises(ValueError, match=r"private_key_file (is no usable private key|holds a .*; expected)"):
+        load_security(dict(options) | {"private_key_file": str(wrong)})
+
+
+async def test_no_key_is_read_and_checked_when_a_connection_is_made(
+    options: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Checking takes 30 ms or more, in which the control loop would stand still."""
+
+    def forbidden(*_: object, **__: object) -> None:
+        raise AssertionError("a key is read")
+
+    security = load_security(options)
+    assert security is not None
+    monkeypatch.setattr(serialization, "load_pem_private_key", forbidden)
+    monkeypatch.setattr(serialization, "load_der_private_key", forbidden)
+    client = GuardedClient("opc.tcp://127.0.0.1:1/", 1.0)
+    secure(client, security)
+    assert client.application_uri == URI
+    assert client.security_policy.host_certificate == security.certificate_der
+    assert client.security_policy.peer_certificate == security.server_certificate_der
+    assert client.uaclient.security_policy is client.security_policy
