@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import lru_cache
 from typing import Any
 
 from controller.balancing.uftp import wire, writing
@@ -47,6 +48,8 @@ from controller.planning.settlement import OrderSettlement
 HOUR_S = 3600.0
 DELIVER_S = 3600.0  # UFTP 3.1, "Transmission": tried for at least an hour
 NAME_MAX = 80
+READ_MAX = 1000
+"""Messages whose reading is kept: a few kB each."""
 ALREADY_SUBMITTED = "Already Submitted"
 
 
@@ -262,7 +265,7 @@ class Desk:
         """Every order for a day with what became of it."""
         offers = self._memory.accepted_of("FlexOffer", period.isoformat())
         sent = [said for offer in offers for said in self._memory.sent_about("FlexOrder", offer.message_id)]
-        return [(said, read_order(wire.parse_own(said.payload))) for said in sent]
+        return [(said, _own_order(said.payload)) for said in sent]
 
     def baseline_w(self, sender: str, period: date) -> dict[int, float]:
         """The newest D-Prognosis of a participant for a day; empty when there is none."""
@@ -346,14 +349,26 @@ class Desk:
         self._memory.say(Said(head.message_id, head.recipient, kind, head.issued_utc_s, until_utc_s, reference, text))
 
     def _offer(self, heard: Heard) -> Offer:
-        value = read_payload(wire.parse(heard.payload))
+        value = _heard(heard.payload)
         assert isinstance(value, Offer)
         return value
 
     def _heard_value(self, heard: Heard) -> Prognosis | MeterDay:
-        value = read_payload(wire.parse(heard.payload))
+        value = _heard(heard.payload)
         assert isinstance(value, Prognosis | MeterDay)
         return value
+
+
+@lru_cache(READ_MAX)
+def _heard(payload: bytes) -> Incoming:
+    """An accepted message; a look at a day with many orders would read each of them again and again."""
+    return read_payload(wire.parse(payload))
+
+
+@lru_cache(READ_MAX)
+def _own_order(payload: bytes) -> Order:
+    """An order of ours."""
+    return read_order(wire.parse_own(payload))
 
 
 def _verdict(said: Answer) -> str:
