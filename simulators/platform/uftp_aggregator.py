@@ -15,6 +15,8 @@ from typing import Any
 
 from shapeshifter_uftp import ShapeshifterAgrService, uftp
 
+from simulators.platform.certificates import Identity
+
 logging.getLogger("shapeshifter-uftp").setLevel(logging.CRITICAL)  # whole messages otherwise, on everybody's terminal
 
 
@@ -73,6 +75,10 @@ class Aggregator(ShapeshifterAgrService):  # type: ignore[misc]
         self.server.config.log_config = None
         self.manners, self.heard = manners, Heard()
         self._utc = utc
+
+    def secure(self, identity: Identity) -> None:
+        """Serve by TLS with this certificate from the start on."""
+        self.server.config.ssl_certfile, self.server.config.ssl_keyfile = identity.cert_file, identity.key_file
 
     def process_flex_request(self, message: Any) -> None:
         """Accept, and offer as much of what is wanted as there is."""

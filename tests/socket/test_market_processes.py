@@ -1,12 +1,18 @@
-"""Substation, control process, station and a stranger's aggregator as the processes that they are: a need is traded."""
+"""Substation, control process, station and a stranger's aggregator as the processes that they are: a need is traded.
+
+All of it by TLS: with the participant by a certificate that an authority of the site file vouches for, with the
+balancing platform by one on either side.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,11 +25,14 @@ from controller.balancing.uftp.memory import Memory
 from controller.clock import SystemClock
 from controller.config.find import find_site
 from controller.planning.calendar import QUARTER_S
+from simulators.platform.certificates import Authority
+from simulators.platform.stand_in import StandIn
 from simulators.platform.uftp_aggregator import Aggregator, Manners
 
 pytestmark = pytest.mark.socket
 
 STARTS = datetime(2026, 6, 15, 11, 40, tzinfo=UTC)  # five minutes before the quarter hour that is traded
+EXPORT_KW = 400.0  # far above what the roofs give
 LAG = timedelta(minutes=3)  # of the aggregator's clock: processes take a while to start
 MARKET = """
 market:
@@ -31,6 +40,9 @@ market:
   congestion_point: ea1.2026-01.com.example:secondary-1
   listen: 127.0.0.1:{port}
   signing_key: {key}
+  cert_file: {cert}
+  key_file: {cert_key}
+  ca_file: {ca}
   plan_min: 0.5
   offer_min: 0.5
   lead_min: 0.1
@@ -40,20 +52,72 @@ market:
   participants:
     - {{domain: {agr}, endpoint: "{agr_endpoint}", public_key: {public}, max_kw: 150, units: [BAT]}}
 """
+PLATFORM = """platform:
+  kind: openadr3
+  url: {url}
+  credentials: {credentials}
+  ca_file: {ca}
+  cert_file: {cert}
+  key_file: {cert_key}
+  poll_s: 2
+  issuers:
+    - {{id: dso, program: flexibility, service: flexibility, subjects: [export]}}
+"""
+
+
+class Platform:
+    """The balancing platform's VTN, which asks for a certificate, on a loop of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.stand_in = StandIn(folder / "platform", mutual=True)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever)
+        self._thread.start()
+        self._run(self.stand_in.open())
+
+    def block(self) -> str:
+        """Of the site file."""
+        ours, there = self.stand_in.client, self.stand_in
+        files = {"cert": ours.cert_file, "cert_key": ours.key_file, "ca": there.authority.ca_file}
+        return PLATFORM.format(url=there.url, credentials=there.credentials_file, **files)
+
+    def limit_export(self, kw: float, now: datetime) -> str:
+        """For an hour from now on; the event's id."""
+        stamp = now.strftime("%Y-%m-%dT%H:%M:%SZ")
+        stamps = {"createdDateTime": stamp, "modificationDateTime": stamp}
+        period = {"start": stamp, "duration": "PT1H"}
+        program = self.stand_in.programme("flexibility")
+        event = self.stand_in.post(program, "EXPORT_CAPACITY_LIMIT", [kw], intervalPeriod=period, **stamps)
+        return str(event["id"])
+
+    def close(self) -> None:
+        self._run(self.stand_in.aclose())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10.0)
+        self._loop.close()
+
+    def _run(self, work: Coroutine[None, None, None]) -> None:
+        asyncio.run_coroutine_threadsafe(work, self._loop).result(10.0)
 
 
 class Trade:
     """The station of the site, which may be started again, and its aggregator."""
 
-    def __init__(self, folder: Path, port: int, agr_port: int) -> None:
+    def __init__(self, folder: Path, port: int, agr_port: int, platform: Platform) -> None:
         self.folder, self._port, self._agr_port = folder, port, agr_port
+        self.platform = platform
+        self.authority = Authority(folder / "market-authority")
+        ours = self.authority.issue("127.0.0.1")
         self.site = folder / "site.yaml"
         key = folder / "market.key"
         key.write_text(KEYS[DSO][1], "ascii")
-        fields = {"dso": DSO, "agr": AGR, "port": port, "agr_endpoint": endpoint_on(agr_port)}
+        fields = {"dso": DSO, "agr": AGR, "port": port, "agr_endpoint": endpoint_on(agr_port, "https")}
+        fields |= {"cert": ours.cert_file, "cert_key": ours.key_file, "ca": self.authority.ca_file}
         block = MARKET.format(**fields, key=key, public=KEYS[AGR][0])
         # A limit far below what the roofs give at noon: nobody has to look closely to see the need.
         narrow = find_site(SITE).read_text("utf-8").replace("- branch: TX\n", "- {branch: TX, i_max_a: 450}\n", 1)
+        narrow = narrow.replace("limits:\n", f"limits:\n  export_kw: {EXPORT_KW}\n", 1)
+        narrow = narrow.replace("platform: {kind: none}\n", platform.block(), 1)
         self.site.write_text(narrow + block, "utf-8")
         self.clock = SystemClock(SPEED, STARTS)
 
@@ -67,15 +131,17 @@ class Trade:
             return subprocess.Popen([sys.executable, "-m", "controller", *arguments], stdout=log, stderr=log)
 
     def aggregator(self) -> Aggregator:
-        return Aggregator(
+        made = Aggregator(
             AGR,
             KEYS[AGR][1],
             Manners(50_000, 80.0),
             key_of=lambda *_: KEYS[DSO][0],
-            endpoint_of=lambda *_: endpoint_on(self._port),
+            endpoint_of=lambda *_: endpoint_on(self._port, "https"),
             port=self._agr_port,
             utc=lambda: self.clock.utc() - LAG,
         )
+        made.secure(self.authority.issue("127.0.0.1"))
+        return made
 
     def wait_for_log(self, words: str) -> None:
         """Until the station has said so."""
@@ -86,8 +152,14 @@ class Trade:
 
 
 @pytest.fixture
-def trade(tmp_path: Path) -> Trade:
-    return Trade(tmp_path, free_port(), free_port())
+def trade(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Trade]:
+    platform = Platform(tmp_path)
+    made = Trade(tmp_path, free_port(), free_port(), platform)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(made.authority.ca_file))  # whom the library's client trusts
+    try:
+        yield made
+    finally:
+        platform.close()
 
 
 @pytest.fixture
@@ -105,6 +177,7 @@ def test_a_projected_need_is_asked_offered_ordered_once_and_delivered_though_the
     field.run("--platform-socket", str(trade.folder / "orders"), "--start-utc", STARTS.strftime("%Y-%m-%dT%H:%M:%SZ"))
     records = field.records()
     trade.clock = SystemClock(SPEED, STARTS)
+    limited = trade.platform.limit_export(0.9 * EXPORT_KW, STARTS - LAG)
     aggregator = trade.aggregator()
     aggregator.run_in_thread()
     first = trade.station()
@@ -117,6 +190,7 @@ def test_a_projected_need_is_asked_offered_ordered_once_and_delivered_though_the
         second = trade.station()
         told = seen(records, lambda r: ordered(r) != [], "an order in force in the control process")
         assert {x["subject"] for x in ordered(told)} == {"BAT"}
+        seen(records, limits_export, "the platform's limit in force in the control process")
         seen(records, lambda r: unit(r, "BAT")["p_w"] > 0.5 * order.isps[0].power, "the battery charges")
         assert end(second, signal.SIGTERM) == 0
     finally:
@@ -124,6 +198,7 @@ def test_a_projected_need_is_asked_offered_ordered_once_and_delivered_though_the
             process.kill()
             process.wait(30.0)
         aggregator.stop()
+    assert trade.platform.stand_in.answers(limited) == [["ACCEPTED"]]
     heard = [m for m in aggregator.heard.messages if type(m).__name__ == "FlexOrder"]
     assert {m.message_id for m in heard} == {order.message_id}
     assert {m.message_id for m in aggregator.heard.messages if type(m).__name__ == "FlexRequest"} == {
@@ -142,6 +217,11 @@ def seen(records: Lines, condition: Callable[[dict], bool], what: str) -> dict:
         assert time.monotonic() < ends_s, what
         found = records.until(lambda _: True, what)
     return found
+
+
+def limits_export(record: dict) -> bool:
+    restrictions = record.get("restrictions", ())
+    return any(x["subject"] == "export" and x["cause"].startswith("flexibility:dso") for x in restrictions)
 
 
 def unit(record: dict, name: str) -> dict:

@@ -17,6 +17,7 @@ from controller.balancing.uftp.sender import Sender
 from controller.balancing.uftp.values import Order, Request, Reservation, Wanted, day_of
 from controller.clock import SystemClock
 from controller.planning.settlement import Tariff, settle_order
+from simulators.platform.certificates import Authority
 from simulators.platform.uftp_aggregator import Aggregator, Manners
 from simulators.platform.uftp_operator import Operator
 
@@ -158,6 +159,23 @@ async def test_a_reservation_and_a_portfolio_are_taken_by_the_librarys_own_servi
         finally:
             for service in (agr, cro):
                 await asyncio.to_thread(service.stop)
+
+
+async def test_a_participant_with_a_certificate_that_nobody_vouches_for_is_told_nothing(tmp_path: Path) -> None:
+    ours, other = Authority(tmp_path / "ours"), Authority(tmp_path / "other")
+    port = free_port()
+    trusts = ssl.create_default_context(cafile=str(ours.ca_file))
+    async with bench(tmp_path, port, trusts, participants=market(port, scheme="https").participants) as desk:
+        agr = aggregator(desk.endpoint.port, port, Manners(500_000, 80.0))
+        agr.secure(other.issue("127.0.0.1"))
+        await asyncio.to_thread(agr.run_in_thread)
+        try:
+            desk.desk.ask(request_soon(desk.now_s()), desk.now_s())
+            desk.sender.wake()
+            await until(lambda: any(said.attempts for said in desk.memory.waiting()))
+        finally:
+            await asyncio.to_thread(agr.stop)
+        assert agr.heard.messages == []
 
 
 async def said_to(port: int, raw: bytes) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from base64 import b64encode
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -39,8 +40,8 @@ def free_port() -> int:
         return int(one.getsockname()[1])
 
 
-def endpoint_on(port: int) -> str:
-    return f"http://127.0.0.1:{port}{PATH}"
+def endpoint_on(port: int, scheme: str = "http") -> str:
+    return f"{scheme}://127.0.0.1:{port}{PATH}"
 
 
 @dataclass
@@ -58,16 +59,18 @@ class Bench:
         return self.clock.utc().timestamp()
 
 
-def market(agr_port: int, cro_port: int = 9) -> Market:
+def market(agr_port: int, cro_port: int = 9, scheme: str = "http") -> Market:
     known = {
-        AGR: Participant(AGR, "AGR", endpoint_on(agr_port), KEYS[AGR][0], 5e6),
+        AGR: Participant(AGR, "AGR", endpoint_on(agr_port, scheme), KEYS[AGR][0], 5e6),
         CRO: Participant(CRO, "CRO", endpoint_on(cro_port), KEYS[CRO][0]),
     }
     return Market(DSO, POINT, 900, ZONE, participants=known)
 
 
 @asynccontextmanager
-async def bench(folder: Path, agr_port: int, **changes: object) -> AsyncIterator[Bench]:
+async def bench(
+    folder: Path, agr_port: int, tls: ssl.SSLContext | None = None, **changes: object
+) -> AsyncIterator[Bench]:
     """Everything of the DSO's side on one loop, its memory too: a real one has a thread."""
     clock, memory, verdicts = SystemClock(), Memory(folder), []
     desk = Desk(replace(market(agr_port), **changes), memory)
@@ -89,7 +92,7 @@ async def bench(folder: Path, agr_port: int, **changes: object) -> AsyncIterator
     def seal(text: bytes) -> bytes:
         return wire.seal(text, DSO, KEYS[DSO][1])
 
-    sender = Sender(waiting, attempted, seal, lambda: desk.market.participants, clock)
+    sender = Sender(waiting, attempted, seal, lambda: desk.market.participants, clock, tls)
     endpoint = Endpoint("127.0.0.1", 0, receive)
     await endpoint.open()
     running = asyncio.create_task(sender.run())
