@@ -121,7 +121,7 @@ class CommandHistory:
         """Per unit: lowest and highest P (first row) and Q in force between its ``from_s`` and ``to_s``; W, var."""
         first = np.maximum(self.issued_s.searchsorted(from_s, side="right") - 1, 0)
         begin = int(first.min(initial=len(self.issued_s) - 1))
-        k, told = np.arange(begin, len(self.issued_s))[:, None], np.stack([self.p_w[begin:], self.q_var[begin:]])
+        k, told = np.arange(begin, len(self.issued_s))[:, None], np.array([self.p_w[begin:], self.q_var[begin:]])
         inside = (k >= first) & (self.issued_s[begin:, None] <= to_s)
         return np.where(inside, told, np.inf).min(axis=1), np.where(inside, told, -np.inf).max(axis=1)
 

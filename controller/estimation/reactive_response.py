@@ -55,8 +55,8 @@ def owed(low_var: Array, high_var: Array, p_w: Array, units: UnitArrays) -> tupl
     """The span of orders widened by what P leaves no room for: least and most that one who obeys may do, var."""
     p_most_w = np.abs(p_w) + P_DOUBT_FRAC * units.p_rated_w
     room = np.sqrt(np.maximum(units.s_rated_va**2 - p_most_w**2, 0.0))
-    low = np.minimum(low_var, np.clip(low_var, -room, room))
-    return low, np.maximum(high_var, np.clip(high_var, -room, room))
+    low, high = (np.minimum(np.maximum(x, -room), room) for x in (low_var, high_var))
+    return np.minimum(low_var, low), np.maximum(high_var, high)
 
 
 def observe_reactive(
@@ -77,6 +77,8 @@ def observe_reactive(
     smoothed = previous.gap_var + SMOOTHING * (outside - previous.gap_var)
     gap = np.where(known, np.where(outside > LARGE * tolerance, outside, smoothed), previous.gap_var)
     found = known & (gap > 0.0) & ~previous.deaf
+    if not (found.any() or previous.deaf.any()):
+        return ReactiveResponse(high, low, smooth, gap, previous.deaf, previous.then_var)
     anew = previous.deaf & known & _hears(smooth, previous.then_var, told_low, told_high, tolerance)
     return ReactiveResponse(
         high_var=np.where(anew, np.maximum(measured_var, told_high), high),  # judged from where it is now

@@ -98,7 +98,11 @@ def observe(previous: Response, look: Look, units: UnitArrays) -> Response:
     known = np.isfinite(measured)
     smooth = np.where(known, previous.smooth_w + SMOOTHING * (measured - previous.smooth_w), previous.smooth_w)
     gap, deaf, then, owed = _obedience(previous, measured, smooth, (told_low, told_high), (high, low), units)
-    short = deaf & units.is_battery & (measured <= np.maximum(told_high, 0.0)) & (measured >= np.minimum(told_low, 0.0))
+    until_s, sign, short = previous.limited_until_s, previous.limited_sign, deaf & units.is_battery
+    if short.any():
+        short &= (measured <= np.maximum(told_high, 0.0)) & (measured >= np.minimum(told_low, 0.0))
+        until_s = np.where(short, look.now_s + LIMITED_S, until_s)
+        sign = np.where(short, np.sign(look.set_low_w + look.set_high_w), sign)
     doubt = READING_FRAC * units.reading_scale_w
     last = np.where(known, measured, previous.last_w)
     seen_high, seen_low = np.fmax(measured, previous.last_w) + doubt, np.fmin(measured, previous.last_w) - doubt
@@ -117,8 +121,8 @@ def observe(previous: Response, look: Look, units: UnitArrays) -> Response:
         behind=behind,
         behind_gap_w=behind_gap,
         behind_at_w=behind_at,
-        limited_until_s=np.where(short, look.now_s + LIMITED_S, previous.limited_until_s),
-        limited_sign=np.where(short, np.sign(look.set_low_w + look.set_high_w), previous.limited_sign),
+        limited_until_s=until_s,
+        limited_sign=sign,
     )
 
 
@@ -150,16 +154,27 @@ def _obedience(
     above = measured - np.maximum(high + late, told_high + tolerance)
     below = np.where(units.is_battery, np.minimum(low - late, told_low - tolerance) - measured, -np.inf)
     outside = np.maximum(np.maximum(above, below), -late)  # how far inside it was is soon forgotten
-    beyond = np.where(units.is_battery, np.maximum(smooth - told_high, told_low - smooth), smooth - told_high)
     smoothed = previous.gap_w + SMOOTHING * (outside - previous.gap_w)
     gap = np.where(known, np.where(outside > LARGE * tolerance, outside, smoothed), previous.gap_w)
+    found = known & (gap > 0.0) & ~previous.deaf
+    then, owed = previous.then_w, previous.owed_w
+    if found.any():
+        then = np.where(found, measured, then)
+        owed = np.where(found, np.where(measured > told_high, told_high, told_low) - measured, owed)
+    if not previous.deaf.any():
+        return gap, found, then, owed
+    hears = known & _hears(previous, smooth, told, BACK_FRAC * tolerance, units)
+    return np.where(previous.deaf & hears, -late, gap), found | (previous.deaf & ~hears), then, owed
+
+
+def _hears(previous: Response, smooth: Array, told: tuple[Array, Array], near: Array, units: UnitArrays) -> BoolArray:
+    """Who is ``near`` enough to what it was told, or has done the better part of what it owed when it was found."""
+    told_low, told_high = told
+    beyond = np.where(units.is_battery, np.maximum(smooth - told_high, told_low - smooth), smooth - told_high)
     with np.errstate(divide="ignore", invalid="ignore"):
         done = np.where(previous.owed_w != 0.0, (smooth - previous.then_w) / previous.owed_w, 0.0)
-    hears = known & ((beyond <= BACK_FRAC * tolerance) | (done > PROGRESS_FRAC))
-    found = known & (gap > 0.0) & ~previous.deaf
-    then = np.where(found, measured, previous.then_w)
-    owed = np.where(found, np.where(measured > told_high, told_high, told_low) - measured, previous.owed_w)
-    return np.where(previous.deaf & hears, -late, gap), found | (previous.deaf & ~hears), then, owed
+    out: BoolArray = (beyond <= near) | (done > PROGRESS_FRAC)
+    return out
 
 
 def _behind(
@@ -170,6 +185,8 @@ def _behind(
     short = previous.behind_gap_w + SMOOTHING * (could - measured - previous.behind_gap_w)
     gap = np.where(known, short, previous.behind_gap_w)
     found = known & (gap > BEHIND_FRAC * units.p_rated_w) & ~previous.behind
+    if not (found.any() or previous.behind.any()):
+        return previous.behind, gap, previous.behind_at_w
     risen = smooth > previous.behind_at_w + RISEN_FRAC * units.p_rated_w
     behind = found | (previous.behind & ~(np.isfinite(measured) & risen))
     return behind, gap, np.where(found, smooth, previous.behind_at_w)
