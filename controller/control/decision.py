@@ -75,7 +75,7 @@ def decide(
     t, r = engine.tuning, engine.resources.paced(estimate.latency_s, estimate.tau_s)
     site, incidence = engine.site, engine.layout.incidence
     rows = engine.rows(estimate, in_force)
-    effect = effects(rows, incidence, r)
+    effect = effects(rows, engine.layout.unit_bus, r)
     bound = reach(site, engine.units, r, estimate, state.set_p_w, state.probe, lost, t)
     span = wishes.span_of(in_force.units, r)
     bound = replace(bound, bounds=wishes.within_caps(bound.bounds, bound.output_w, span))

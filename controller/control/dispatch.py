@@ -52,30 +52,20 @@ class Effects:
         return out
 
 
-def effects(rows: Rows, incidence: Array, resources: Resources) -> Effects:
-    """Effects of ``rows``; ``incidence`` (n_w, n_unit) places units at buses.
+def effects(rows: Rows, unit_bus: IndexArray, resources: Resources) -> Effects:
+    """Effects of ``rows``; ``unit_bus`` is every unit's injection, −1 at the source, where it moves nothing.
 
     A unit whose effect is a few per cent of the most effective one's does not count: it would have to give way many
     times as much (the sensitivity threshold of active network management schemes).
     """
-    n_w, bus = incidence.shape[0], incidence.argmax(axis=0)
-    away: BoolArray = np.equal(incidence.sum(axis=0), 0.0)
-    by_unit_p = _effective(_at_units(rows.sensitivity, bus, away))
-    by_unit_q = _effective(_at_units(rows.sensitivity, n_w + bus, away))
-    return Effects(by_unit_p[:, resources.unit] * resources.sign, by_unit_q)
-
-
-def _at_units(sensitivity: Array, bus: NDArray[np.intp], away: BoolArray) -> Array:
-    """Columns of the units' buses; none, zero, of those ``away``: a unit at the source moves nothing."""
-    out: Array = sensitivity[:, bus]
-    out[:, away] = 0.0
-    return out
-
-
-def _effective(by_unit: Array) -> Array:
+    n_w, n_unit = rows.sensitivity.shape[1] // 2, len(unit_bus)
+    columns = np.concatenate([unit_bus, np.where(unit_bus < 0, -1, n_w + unit_bus)])
+    both: Array = rows.sensitivity[:, columns]
+    both[:, columns < 0] = 0.0
+    by_unit = both.reshape(len(both), 2, n_unit)  # of P, of Q
     size = np.abs(by_unit)
-    by_unit[size < EFFECT_MIN_FRAC * size.max(axis=1, initial=0.0, keepdims=True)] = 0.0
-    return by_unit
+    by_unit[size < EFFECT_MIN_FRAC * size.max(axis=2, initial=0.0, keepdims=True)] = 0.0
+    return Effects(by_unit[:, 0].take(resources.unit, axis=1) * resources.sign, by_unit[:, 1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,14 +148,15 @@ def dispatch(problem: Problem, resources: Resources, incidence: Array, q_max_var
     base, n_r = resources.base_w, len(resources.unit)
     keep = _reachable(problem).nonzero()[0]
     main = keep[problem.rows.main[keep]]
-    a, b, penalty = _assemble(problem, keep, main, resources, tuning)
+    k = lead(resources, problem.cycle_s, tuning)
+    a, b, penalty = _assemble(problem, keep, main, k, resources, tuning)
     a, b, penalty = _with_target(problem.target, a, b, penalty, incidence, resources)
     a, b, penalty = _with_wishes(problem.wishes, a, b, penalty)
     h, f = _objective(problem, resources, q_max_var, tuning)
     low, high = _box(problem, base)
     solution = qp.solve(h, f, low, high, a, b, penalty, _families(problem, keep, main, len(b)))
     up, down, dq = (solution.x[:n_r] * base, solution.x[n_r : 2 * n_r] * base, solution.x[2 * n_r :] * base)
-    up = _within_earned_room(problem, up, down, dq, lead(resources, problem.cycle_s, tuning))
+    up = _within_earned_room(problem, up, down, dq, k)
     violation, shadow = np.zeros((2, len(problem.rows.room)))
     violation[keep], shadow[keep] = solution.violation[: len(keep)], solution.multiplier[: len(keep)]
     output = np.maximum(problem.output_w + up - down, 0.0)
@@ -213,15 +204,14 @@ def lead(resources: Resources, cycle_s: float, tuning: Tuning) -> Array:
 
 
 def _assemble(
-    problem: Problem, keep: IndexArray, main: IndexArray, resources: Resources, tuning: Tuning
+    problem: Problem, keep: IndexArray, main: IndexArray, k: Array, resources: Resources, tuning: Tuning
 ) -> tuple[Array, Array, Array]:
     """Steady rows of all kept; transient rows of the main ones; of those that stay exceeded again with earned trust.
 
     In transient rows a move for the worse counts in full and relief only by its share ``k`` (≤ 1).
     """
     base, room, effect = resources.base_w, problem.rows.room, problem.effects
-    k, untrusted = lead(resources, problem.cycle_s, tuning), bool((problem.lent_share < 1.0).any())
-    urgent = main[problem.insist[main]] if untrusted else main[:0]
+    urgent = main[problem.insist[main]] if (problem.lent_share < 1.0).any() else main[:0]
     n_keep, n_main, n_r = len(keep), len(main), len(k)
     rows = np.concatenate([keep, main, urgent])
     a = np.empty((len(rows), 2 * n_r + effect.by_unit_q.shape[1]))  # filled in place: the largest array of a cycle

@@ -70,6 +70,6 @@ def _solved(p: Programme, start: Mapping[str, Array]) -> Solution | None:
     x, _, flag, info = model.solve()
     if flag <= 0 or not np.isfinite(x).all():
         return None
-    x = np.clip(x, p.low, p.high)
+    x = np.minimum(np.maximum(x, p.low), p.high)
     multiplier = np.asarray(info["lam"])[n:] if m else np.zeros(0)
     return Solution(x, np.maximum(p.a @ x - p.b, 0.0), np.maximum(multiplier, 0.0), True)

@@ -128,8 +128,9 @@ def correct(
     looks = _looks(state, part, sight, rows, direct)
     jumped = _jumped(state, part, sight, looks, rows, meters)
     if jumped:
-        state = widened(state, part, jump_var)
-        looks = _looks(state, part, sight, rows, direct)
+        missing = np.maximum(jump_var - variance(state, part), 0.0)
+        state = _more_uncertain(state, part, missing)
+        looks = [k.with_more(missing[i]) for i, k in zip(part.states, looks, strict=True)]
     try:
         after = _across_blocks(_within_blocks(state, part, looks), part, sight, rows, state.x)
     except np.linalg.LinAlgError:
@@ -152,6 +153,13 @@ class _Look:
     hv: Array
     h: Array
     direct: IndexArray
+
+    def with_more(self, missing: Array) -> _Look:
+        """The same evidence when ``missing`` is added to the variance of the block's states: D is diagonal there."""
+        n, hd = len(self.h), self.hd.copy()
+        hd[:n] += self.h * missing
+        hd[n + np.arange(len(self.direct)), self.direct] += missing[self.direct]
+        return replace(self, hd=hd)
 
     def hdh(self) -> Array:
         """HDHᵀ; a state that is read directly has a row of the identity in H."""
@@ -204,7 +212,11 @@ def _beyond(innovation: Array, spread: Array) -> bool:
 
 def widened(state: FilterState, part: Partition, least_var: Array) -> FilterState:
     """The state with at least this variance: as after something that it could not foresee."""
-    missing = np.maximum(least_var - variance(state, part), 0.0)
+    return _more_uncertain(state, part, np.maximum(least_var - variance(state, part), 0.0))
+
+
+def _more_uncertain(state: FilterState, part: Partition, missing: Array) -> FilterState:
+    """The state with ``missing`` added to every variance."""
     blocks = tuple(_with_diagonal(cov.copy(), missing[i]) for i, cov in zip(part.states, state.blocks, strict=True))
     return FilterState(state.x, blocks, state.shared)
 

@@ -30,6 +30,8 @@ class VoltageLimits:
         self.rated_v = np.array([site.topology.buses[b].u_rated_v for b in self.bus])
         self.stale_s = max(STALE_S, 3.0 * site.cycle.cycle_s)
         self.bias_v = BIAS_SHARE * site.chain.bias_u_rel * self.rated_v
+        self._both = np.tile(self.index, 2)  # upper edges, then lower ones
+        self._main = np.ones(len(self._both), dtype=bool)
 
     def margin_v(self, estimate: Estimate) -> Array:
         """What measurement may hide, V."""
@@ -41,11 +43,13 @@ class VoltageLimits:
         grid = estimate.grid
         if not len(self.index):
             return no_rows(grid.jacobian.shape[1])
-        j = grid.jacobian[grid.rows_u()][self.bus] / self.rated_v[:, None]
+        n, j = len(self.bus), np.empty((2 * len(self.bus), grid.jacobian.shape[1]))
+        np.divide(grid.jacobian[grid.rows_u()][self.bus], self.rated_v[:, None], out=j[:n])
+        np.negative(j[:n], out=j[n:])
         u, margin = estimate.bus_u_v[self.bus], self.margin_v(estimate)
         high, low = in_force.high[self.index], in_force.low[self.index]
-        room = np.concatenate([high - margin - u, u - low - margin]) / np.tile(self.rated_v, 2)
-        return Rows(np.tile(self.index, 2), np.vstack([j, -j]), room, np.ones(2 * len(u), dtype=bool))
+        room = (np.stack([high - margin - u, u - low - margin]) / self.rated_v).ravel()
+        return Rows(self._both, j, room, self._main)
 
     def readings(self, estimate: Estimate, in_force: InForce) -> Readings:
         """Present voltage of every limited bus; loading is the distance from mid-band."""

@@ -24,7 +24,7 @@ def test_effects_are_sensitivities_at_the_units_buses_and_none_at_the_source() -
     engine = Engine(kit.site(units))
     incidence, r = engine.layout.incidence, engine.resources
     rows = rows_of(engine.layout.n_w, 5)
-    found = effects(rows, incidence, r)
+    found = effects(rows, engine.layout.unit_bus, r)
     for half, by_unit in (
         (slice(None, engine.layout.n_w), found.by_resource / r.sign),
         (slice(engine.layout.n_w, None), found.by_unit_q[:, r.unit]),
