@@ -75,7 +75,7 @@ def record_field_options(command: Callable[..., None]) -> Callable[..., None]:
     )  # fmt: skip
     file = click.option(
         "--record-field", type=click.Path(path_type=Path, dir_okay=False),
-        help="Record every byte of the Modbus connections in this file, for `gridedge field-replay`.",
+        help="Record what goes over the field connections in this file, for `gridedge field-replay`.",
     )  # fmt: skip
     return file(size(command))
 

@@ -97,12 +97,13 @@ class Commissioning:
         before = await self._sample()
         held_w = trial_set_point(unit, before.p_w)
         if math.isnan(held_w):
-            found.notes.append(f"nothing was written: at {before.p_w:g} W a step would not be seen; try again at more")
+            found.notes.append(why_not(before.p_w))
             return
         try:
             found.step, samples = await self._stepped(found, unit, commands, before.p_w, held_w)
             if found.step is not None:
                 found.silence = await self._left_alone(unit, held_w, samples[-1].at_s)
+                found.notes += unclear(found.silence)
         finally:
             await self._write(found, unit, commands, unit.fail_safe.p_w)
             self._say(f"{self._device.id}: left at its fail-safe set point")
@@ -110,7 +111,7 @@ class Commissioning:
     async def _stepped(
         self, found: Measured, unit: Unit, commands: frozenset[str], before_w: float, held_w: float
     ) -> tuple[Step | None, list[Sample]]:
-        self._say(f"{self._device.id}: set point {held_w:g} W, from {before_w:g} W")
+        self._say(f"{self._device.id}: set point {held_w / 1e3:.1f} kW, from {before_w / 1e3:.1f} kW")
         written_at_s = self._clock.now_s()
         if not await self._write(found, unit, commands, held_w):
             return None, []
@@ -157,6 +158,27 @@ class Commissioning:
 
     async def _real_sleep(self, site_s: float) -> None:
         await asyncio.sleep(self._clock.real_s(site_s))
+
+
+def why_not(present_w: float) -> str:
+    """Why no set point was tried at this power."""
+    if not math.isfinite(present_w):
+        return "nothing was written: the device does not tell its power (gridedge points says why)"
+    return f"nothing was written: at {present_w / 1e3:.1f} kW a step would not be seen; try again at more"
+
+
+def unclear(silence: Silence) -> list[str]:
+    """What an engineer should look for when the device did what no profile knows."""
+    if silence.behaviour != "unclear":
+        return []
+    if math.isnan(silence.after_s):
+        said = "the device did not answer any more when we fell silent: cable, power, or one that takes one connection"
+    else:
+        said = (
+            f"{silence.after_s:.1f} s after we fell silent it held neither our set point nor the one to fall back to: "
+            "does somebody else command it (a controller that still runs, an operator's panel)?"
+        )
+    return [said]
 
 
 def trial_set_point(unit: Unit, present_w: float) -> float:

@@ -19,23 +19,26 @@ from controller.clock import SystemClock
 from controller.config.find import find_site
 from controller.config.loader import load_site
 from controller.domain.site import Device
-from controller.field.points_view import as_json, as_tables
+from controller.field.points_view import as_json, as_overview, as_tables, rows
 from controller.field.watch import Watch
 from controller.readable_errors import readable_errors
 from controller.runtime.supervisor import stop_on_signals
 
 REFRESH_S = 0.5
+PAGE_WIDTH = 160
 
 
 @click.command()
 @click.argument("site")
+@click.argument("devices", nargs=-1, metavar="[DEVICE]...")
 @click.option("--once", is_flag=True, help="Ask every device once, print, and end.")
 @click.option("--json", "as_lines", is_flag=True, help="Print JSON: one object with --once, else one line per second.")
-@click.option("--device", "wanted", multiple=True, metavar="ID", help="Only this device; may be repeated.")
+@click.option("--device", "wanted", multiple=True, metavar="ID", help="The same as DEVICE; may be repeated.")
 @click.option("--port-offset", type=int, default=0, help="Add this to the TCP port of every device.")
 @record_field_options
 def points(
     site: str,
+    devices: tuple[str, ...],
     *,
     once: bool,
     as_lines: bool,
@@ -44,14 +47,16 @@ def points(
     record_field: Path | None,
     record_field_mb: int,
 ) -> None:
-    """Show every point of SITE live: value, quality and why, age, raw registers, counters. Reads only, never writes.
+    """Show every point of SITE (or of some DEVICEs) live: value, quality and why, age, raw registers, counters.
+
+    Reads only, never writes. A terminal that does not hold all points gets a line for each device.
 
     Opens the same drivers as the controller. Many devices take one connection only: stop the controller first, or
     expect one of the two to be refused. With --once the exit status is 1 when a device had nothing good to say.
     """
     with readable_errors():
-        devices = chosen(load_site(find_site(site)).devices, wanted)
-        moved = tuple(replace(device, endpoint=move_port(device.endpoint, port_offset)) for device in devices)
+        shown = chosen(load_site(find_site(site)).devices, (*devices, *wanted))
+        moved = tuple(replace(device, endpoint=move_port(device.endpoint, port_offset)) for device in shown)
         clock = SystemClock()
         tape = open_tape(record_field, clock, record_field_mb)
         watch = Watch(moved, open_devices(moved, clock, tape), clock)
@@ -79,7 +84,7 @@ async def _once(watch: Watch, clock: SystemClock, as_lines: bool) -> int:
     if as_lines:
         _print_json(as_json(found, clock.utc().isoformat(timespec="milliseconds")), indent=2)
     else:
-        Console().print(as_tables(found))
+        _console().print(as_tables(found))
     return 0 if all(lines.ok for lines in found) else 1
 
 
@@ -106,10 +111,19 @@ async def _stream(watch: Watch, clock: SystemClock) -> None:
 
 
 async def _screen(watch: Watch) -> None:
-    with Live(console=Console(), screen=False, auto_refresh=False) as live:
+    console = _console()
+    with Live(console=console, screen=False, auto_refresh=False) as live:
         while True:
             await asyncio.sleep(REFRESH_S)
-            live.update(as_tables(watch.lines()), refresh=True)
+            found = watch.lines()
+            show = as_tables if rows(found) <= console.height or len(found) == 1 else as_overview
+            live.update(show(found), refresh=True)
+
+
+def _console() -> Console:
+    """The terminal, or a page that is wide enough for a file or a pipe."""
+    console = Console()
+    return console if console.is_terminal else Console(width=max(console.width, PAGE_WIDTH))
 
 
 def _print_json(document: dict[str, Any], indent: int | None = None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -39,9 +40,45 @@ def _table(lines: DeviceLines) -> Table:
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bright_black")
     for heading in ("point", "value", "unit", "quality", "age", "raw", "feeds", "reason"):
         table.add_column(heading, justify="right" if heading in ("value", "age") else "left", overflow="fold")
-    for line in lines.points:
+    for line in _told_once(lines.points):
         table.add_row(*_cells(line))
     return table
+
+
+def as_overview(devices: tuple[DeviceLines, ...]) -> RenderableType:
+    """One row per device, for a screen that does not hold all points."""
+    table = Table(box=None, pad_edge=False, header_style="bright_black")
+    for heading in ("device", "profile", "at", "good", "oldest", "trouble"):
+        table.add_column(heading, justify="right" if heading in ("good", "oldest") else "left", overflow="fold")
+    for lines in devices:
+        good = sum(line.quality is Quality.GOOD for line in lines.points)
+        ages = [line.age_s for line in lines.points if math.isfinite(line.age_s)]
+        trouble = next((line for line in lines.points if line.quality not in (Quality.GOOD, Quality.MISSING)), None)
+        if trouble is None and not lines.ok:
+            trouble = next(iter(lines.points), None)
+        table.add_row(
+            Text(lines.device.id, style="bold" if lines.ok else "red"),
+            Text(lines.device.profile),
+            Text(lines.device.endpoint),
+            Text(f"{good} of {len(lines.points)}", style="green" if lines.ok else "red"),
+            Text(f"{max(ages):.1f} s" if ages else "-"),
+            Text("" if trouble is None else f"{trouble.point}: {_plain(trouble.reason)}", style="yellow"),
+        )
+    return Group(table, Text("all points of some devices: gridedge points SITE DEVICE…", style="bright_black"))
+
+
+def rows(devices: tuple[DeviceLines, ...]) -> int:
+    """Lines of text that :func:`as_tables` needs at least."""
+    return sum(len(_told_once(lines.points)) + 4 for lines in devices)
+
+
+def _told_once(points: tuple[PointLine, ...]) -> tuple[PointLine, ...]:
+    """One line instead of all when none has a value and all for the same reason: the device is not reached."""
+    said = min((line.reason for line in points), key=len, default="")  # what is computed says of which point it is
+    alike = said and all(line.reason.endswith(said) for line in points) and len({line.quality for line in points}) == 1
+    if len(points) < 2 or not alike or any(math.isfinite(line.value) for line in points):
+        return points
+    return (replace(points[0], point=f"all {len(points)} points", unit="", reason=said, raw="", target=""),)
 
 
 def _cells(line: PointLine) -> tuple[Text, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import ssl
 from collections.abc import Callable, Mapping
@@ -63,8 +64,7 @@ class Connector:
         except ssl.SSLError as error:
             fault = LinkError(f"no connection to {endpoint}: {explain(error)}", "untrusted")
         except OSError as error:
-            said = error.strerror or str(error) or "the other side broke it off"
-            fault = LinkError(f"no connection to {endpoint}: {said}", "refused")
+            fault = LinkError(f"no connection to {endpoint}: {_said(error)}", "refused")
         else:
             return link
         link.abort(fault)  # the connection may have come up in the very moment of the time-out
@@ -103,6 +103,13 @@ class Connector:
         self._warned[whose] = now
         until = expiry.isoformat(timespec="minutes")
         _log.warning("certificate.expiring", endpoint=str(self._endpoint), whose=whose, until=until)
+
+
+def _said(error: OSError) -> str:
+    """Why, in the system's words; asyncio says only that the call failed, and to which address."""
+    if error.errno is not None and error.strerror is not None and error.strerror.startswith("Connect call failed"):
+        return os.strerror(error.errno)
+    return error.strerror or str(error) or "the other side broke it off"
 
 
 def _end_at(link: Link, whose: str, left: timedelta) -> None:

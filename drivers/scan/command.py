@@ -115,7 +115,7 @@ async def look(host: str, port: int | None, options: ScanOptions) -> Findings:
     """Everything that answers at ``host``: at ``port``, or at the usual ports when that is None."""
     findings = Findings(host)
     until_s = asyncio.get_running_loop().time() + options.within_s
-    await _modbus(findings, Endpoint(host, MODBUS_PORT if port is None else port), options, until_s)
+    await _modbus(findings, Endpoint(host, MODBUS_PORT if port is None else port), options, until_s, asked=port)
     if port is None or not findings.units:
         server = await scan_opcua(host, OPCUA_PORT if port is None else port, OPCUA_TIMEOUTS * options.timeout_s)
         findings.opcua += [server] if server is not None else []
@@ -130,11 +130,14 @@ async def look_at(endpoint: Endpoint, options: ScanOptions) -> Findings:
     """The Modbus units at one endpoint of whatever kind, and if there are none, why."""
     findings = Findings(endpoint.host, endpoint.text, options.certificates)
     until_s = asyncio.get_running_loop().time() + options.within_s
-    await _modbus(findings, endpoint, options, until_s)
+    await _modbus(findings, endpoint, options, until_s, asked=endpoint.port)
     return findings
 
 
-async def _modbus(findings: Findings, endpoint: Endpoint, options: ScanOptions, until_s: float) -> None:
+async def _modbus(
+    findings: Findings, endpoint: Endpoint, options: ScanOptions, until_s: float, *, asked: int | None
+) -> None:
+    """``asked``: the port that somebody named, and wants to know about; None when it is only one of the usual ones."""
     probe = Probe(
         endpoint,
         options.certificates,
@@ -147,7 +150,7 @@ async def _modbus(findings: Findings, endpoint: Endpoint, options: ScanOptions, 
         await probe.connect()
         units = await scan_units(probe, options.units, findings.remarks)
     except NoAnswerError as fault:
-        findings.remarks += [str(fault)] if findings.endpoint else []
+        findings.remarks += [str(fault)] if asked is not None else []
         return
     finally:
         await probe.aclose()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -102,8 +103,15 @@ def field_faults(doing: str, security: OpcUaSecurity | None) -> Iterator[None]:
         raise
     except FAULTS as fault:
         pinned = f"; pinned server certificate {fingerprint(security.server_certificate_der)}" if security else ""
-        text = "no answer in time" if isinstance(fault, TimeoutError) else f"{type(fault).__name__} {fault}".strip()
-        raise LinkError(f"{doing}: {text}{pinned}") from fault
+        raise LinkError(f"{doing}: {_said(fault)}{pinned}") from fault
+
+
+def _said(fault: Exception) -> str:
+    if isinstance(fault, TimeoutError):
+        return "no answer in time"
+    if isinstance(fault, OSError) and fault.errno is not None and fault.errno > 0:
+        return os.strerror(fault.errno)
+    return f"{type(fault).__name__} {fault}".strip()
 
 
 def protocol_of(client: GuardedClient) -> GuardedProtocol:

@@ -15,9 +15,9 @@ from controller.domain.command import Outcome, OutcomeState
 from controller.domain.measurement import Measurement, Quality
 from controller.domain.site import Device
 from controller.domain.unit import Actuator, FailSafe, Unit, UnitKind
-from controller.field.commission import Commissioning, Measured, trial_set_point
+from controller.field.commission import Commissioning, Measured, trial_set_point, unclear, why_not
 from controller.field.commission_record import as_text, compare, digest, record
-from controller.field.step_response import Sample, analyse_silence, analyse_step
+from controller.field.step_response import Sample, Silence, analyse_silence, analyse_step
 
 DEVICE = Device("D1", "modbus", "10.0.0.9:502", 1, "inverter", {}, "PV1", 0.5, 3.0, 0.8)
 UNIT = Unit(
@@ -186,3 +186,15 @@ def test_the_text_says_who_when_what_and_leaves_room_to_sign() -> None:
     text = as_text(record(DEVICE, measured, findings, ABOUT))
     for words in ("A. Engineer", "2026-01-01T12:00:00", "when we fall silent: holds_last", "differs", "Signature:"):
         assert words in text
+
+
+def test_what_nobody_can_explain_is_told_with_what_to_look_for() -> None:
+    foreign = unclear(Silence("unclear", 3.0))
+    assert "does somebody else command it" in foreign[0]
+    assert "the device did not answer any more" in unclear(Silence("unclear", math.nan))[0]
+    assert unclear(Silence("holds_last", math.nan)) == []
+
+
+def test_a_device_that_tells_no_power_is_not_told_to_try_again_at_more() -> None:
+    assert "does not tell its power" in why_not(math.nan)
+    assert "at -20.0 kW a step would not be seen" in why_not(-20e3)

@@ -16,7 +16,7 @@ from controller.domain.command import Outcome, OutcomeState
 from controller.domain.measurement import Measurement, Quality
 from controller.domain.site import Device
 from controller.field.points_command import chosen
-from controller.field.points_view import as_json, as_tables
+from controller.field.points_view import as_json, as_overview, as_tables, rows
 from controller.field.watch import DeviceLines, PointLine, Watch, unit_of
 
 DEVICE = Device("M1", "modbus", "10.0.0.9:502", 7, "meter", {"p_w": "-branch.T1.p_w"}, None, 1.0, 3.0, 0.8)
@@ -107,3 +107,43 @@ def test_a_device_that_the_site_does_not_have_is_refused_by_name() -> None:
     assert chosen((DEVICE,), ()) == (DEVICE,)
     with pytest.raises(ValueError, match=r"device 'M2' is not in the site; expected one of M1"):
         chosen((DEVICE,), ("M2",))
+
+
+def lines_of(points: Mapping[str, Measurement]) -> DeviceLines:
+    watch = Watch((DEVICE,), {"M1": Answering(points)}, ManualClock(10.0))
+    asyncio.run(watch.poll_once())
+    return watch.lines()[0]
+
+
+def shown(part: object) -> str:
+    console = Console(file=io.StringIO(), width=160)
+    console.print(part)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+REFUSED = "no connection to 10.0.0.9:502: Connection refused"
+
+
+def test_a_device_that_is_not_reached_is_said_in_one_line() -> None:
+    nothing = {name: Measurement(math.nan, Quality.MISSING, 9.0, 9.0, REFUSED) for name in ("p_w", "i_1_a")}
+    nothing["i_a"] = Measurement(math.nan, Quality.MISSING, 9.0, 9.0, f"i_1_a: {REFUSED}")
+    said = shown(as_tables((lines_of(nothing),)))
+    assert said.count(REFUSED) == 1
+    assert "all 3 points" in said
+    some = nothing | {"f_hz": Measurement(50.0, Quality.GOOD, 9.0, 9.0)}
+    assert shown(as_tables((lines_of(some),))).count(REFUSED) == 3
+
+
+def test_a_screen_that_is_too_small_gets_a_line_for_each_device() -> None:
+    good = {name: Measurement(1.0, Quality.GOOD, 9.0, 9.0) for name in ("p_w", "q_var", "f_hz")}
+    bad = good | {"q_var": Measurement(math.nan, Quality.BAD, 9.0, 9.0, "reads 1e9 var")}
+    lost = {"p_w": Measurement(math.nan, Quality.MISSING, 9.0, 9.0, REFUSED)}
+    devices = (lines_of(good), lines_of(bad), lines_of(lost))
+    assert rows(devices) == 7 + 7 + 5
+    said = shown(as_overview(devices)).splitlines()
+    assert "3 of 3" in said[1]
+    assert "2 of 3" in said[2]
+    assert "q_var: reads 1e9 var" in said[2]
+    assert "0 of 1" in said[3]
+    assert REFUSED in said[3]
