@@ -8,14 +8,17 @@ from __future__ import annotations
 import asyncio
 import math
 import sqlite3
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import structlog
 
 from controller.balancing.lookout import Blind, Lookout
 from controller.balancing.order_port import OrderPort
 from controller.clock import utc_s
+from controller.control.storage import RULE
 from controller.domain.instruction import Action, Instruction
 from controller.domain.owner import Owner
 from controller.domain.plan import StoredEnergyPrice
@@ -30,6 +33,8 @@ _log = structlog.get_logger()
 
 RETRY_S = 60.0
 """Site seconds until the next look when one came to nothing."""
+LOOK_S = 30.0
+"""Period of looking whether the control process still has what it was told."""
 LEFT_S_MIN = 1.0
 """A plan that would end sooner is not said any more."""
 
@@ -61,17 +66,29 @@ class PlanLink:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="plan")
         self._counter = 0
         self._trouble = ""
+        self._forgotten = False
 
     def tasks(self) -> dict[str, Work]:
         """What has to run, by name."""
         return {"plan": self.run}
 
+    def take(self, record: Mapping[str, Any]) -> None:
+        """A record of the control process: one that began anew has forgotten what it was told."""
+        causes = {unit["id"]: unit.get("worth_cause") for unit in record.get("units", ())}
+        self._forgotten = any(causes.get(unit) == RULE for unit in self._planning.desk.subjects)
+
     async def run(self) -> None:
-        """Plan by the period until cancelled; sooner after a look that came to nothing."""
+        """Plan by the period until cancelled; sooner after a look that came to nothing, or was forgotten."""
         while True:
             told = await self.plan()
-            wait_s = self._planning.plan_s if told else min(RETRY_S, self._planning.plan_s)
-            await asyncio.sleep(self._clock.real_s(wait_s))
+            await self._wait(self._planning.plan_s if told else min(RETRY_S, self._planning.plan_s))
+
+    async def _wait(self, wait_s: float) -> None:
+        ends_s = self._clock.now_s() + wait_s
+        while (left_s := ends_s - self._clock.now_s()) > 0.0:
+            await asyncio.sleep(self._clock.real_s(min(LOOK_S, left_s)))
+            if self._forgotten and not self._trouble:
+                return
 
     async def aclose(self) -> None:
         """Let go of the thread; what was said ends by itself."""

@@ -152,7 +152,7 @@ async def _keep(
     stop = asyncio.Event()
     keeper = Keeper(open_store)
     known_until_s = await keeper.open()
-    also = tuple(listener.take for listener in (link, telemetry, national) if listener is not None)
+    also = tuple(listener.take for listener in (link, telemetry, plan, national) if listener is not None)
     intake = Intake(record_socket, Collector(period_s, known_until_s), keeper, also)
     tasks: dict[str, Work] = {"intake": intake.run, "keeper": keeper.run}
     if telemetry is not None:

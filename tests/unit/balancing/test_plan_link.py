@@ -115,21 +115,60 @@ async def test_what_hinders_it_is_told_once_and_that_it_goes_on_too(tmp_path: Pa
         assert word in entry["reason"]
 
 
-async def test_after_a_plan_it_waits_for_the_period_and_after_a_failure_for_a_minute(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ours, _, _ = link(tmp_path)
-    waited: list[float] = []
+class Sleeps:
+    """Stands in for the event loop's sleep: moves the clock, and ends the task when ``until_s`` has come."""
 
-    async def sleeping(real_s: float) -> None:
-        waited.append(real_s)
-        if len(waited) > 1:
+    def __init__(self, clock: ManualClock, until_s: float) -> None:
+        self.clock, self.until_s = clock, until_s
+
+    async def __call__(self, real_s: float) -> None:
+        self.clock.advance(real_s)
+        if self.clock.now_s() >= self.until_s:
             raise asyncio.CancelledError
-        history(tmp_path, kit.NOON_S)
+
+
+async def planned_at(
+    ours: PlanLink, clock: ManualClock, until_s: float, monkeypatch: pytest.MonkeyPatch
+) -> list[float]:
+    """When it looked ahead up to that second."""
+    looked: list[float] = []
+    plan = ours.plan
+
+    async def looking() -> bool:
+        looked.append(clock.now_s())
+        return await plan()
 
     with monkeypatch.context() as patched:
-        patched.setattr(asyncio, "sleep", sleeping)
+        patched.setattr(ours, "plan", looking)
+        patched.setattr(asyncio, "sleep", Sleeps(clock, until_s))
         with pytest.raises(asyncio.CancelledError):
             await ours.run()
     await ours.aclose()
-    assert waited == [60.0, 900.0]
+    return looked
+
+
+def record(cause: str) -> dict[str, object]:
+    return {"units": [{"id": "PVA", "worth_cause": ""}, {"id": "BAT1", "worth_cause": cause}]}
+
+
+async def test_after_a_plan_it_waits_for_the_period_and_after_a_failure_for_a_minute(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours, port, clock = link(tmp_path)
+    port.silent = True
+    history(tmp_path, kit.NOON_S)
+    ours.take(record("plan:worth-1"))
+    clock.advance(1.0)
+    assert await planned_at(ours, clock, 130.0, monkeypatch) == [1.0, 61.0, 121.0]
+    ours, _, clock = link(tmp_path)
+    ours.take(record("plan:worth-1"))
+    assert await planned_at(ours, clock, 910.0, monkeypatch) == [0.0, 900.0]
+
+
+async def test_a_control_process_that_has_forgotten_its_plan_is_told_again_within_half_a_minute(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history(tmp_path, kit.NOON_S)
+    ours, _, clock = link(tmp_path)
+    ours.take(record("rule"))
+    assert await planned_at(ours, clock, 70.0, monkeypatch) == [0.0, 30.0, 60.0]
