@@ -25,10 +25,17 @@ PHRASES = {
     "unit.deaf": "{} not obeying: no credit given",
     "unit.deaf_to_q": "{} gives no reactive power as told: no credit for it",
     "unit.obeys": "{} obeying again",
+    "unit.gives_q": "{} giving reactive power as asked for again",
+    "unit.isolated": "{} kept out: it turned deaf again and again",
+    "unit.rejoined": "{} gets another chance",
+    "unit.contested": "{} cannot be given what was ordered",
+    "unit.settled": "{} does what was ordered",
     "unit.lost": "{} lost, told to be safe",
     "unit.back": "{} back again",
     "site.infeasible": "cannot keep {}",
     "site.feasible": "every limit can be kept again",
+    "meter.spike": "{} reads a jump that nobody else sees: not believed",
+    "meter.steady": "{} reads steadily again",
     "guard.clamped": "guard refused a set point of {}",
     "mode.changed": "mode {}",
     "contract.begun": "nothing of the platform in force: the contract holds ({})",
@@ -43,7 +50,10 @@ FAULT_WORDS = {
     FaultKind.SPIKE: "{} reports a spike",
 }
 FAULT = "fault."
-UNTOLD = frozenset({"limit.released"})
+UNTOLD = frozenset(
+    {"limit.released", "instruction.accepted", "instruction.superseded", "instruction.released", "instruction.expired"}
+)
+"""Counted only; what orders do is told by the market, in words."""
 REPEATING = frozenset(
     {"limit.bound", "limit.unseen", "limit.seen", "limit.broken", "mode.changed", "site.infeasible", "site.feasible"}
 )
