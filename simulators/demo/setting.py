@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from importlib.util import find_spec
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -86,11 +87,14 @@ def setting_of(
 ) -> Setting:
     """Read the site file and its scenario.
 
-    Raises OSError, SiteError, ScenarioError or ValueError, each saying what is wrong.
+    Raises OSError, SiteError, ScenarioError or ValueError, each saying what is wrong; with ``uftp`` also where there is
+    nothing to trade, or nothing to trade with.
     """
     path = find_site(name)
     loaded = load(path)
     scenario = load_scenario(path.stem)
+    if uftp:
+        _check_tradable(path.stem, scenario)
     if start is not None:
         scenario = scenario.starting_at(parse_clock(start))
     return Setting(
@@ -107,5 +111,12 @@ def setting_of(
         compared=compared,
         trades=trades,
         data=data,
-        uftp=uftp and controlled and bool(scenario.market.offers),
+        uftp=uftp and controlled,
     )
+
+
+def _check_tradable(name: str, scenario: Scenario) -> None:
+    if not scenario.market.offers:
+        raise ValueError(f"--market uftp: the scenario of {name} has no offers; expected one with a market")
+    if find_spec("shapeshifter_uftp") is None:
+        raise ValueError("--market uftp: its library is missing; expected the extra: pip install 'gridedge[market]'")

@@ -21,9 +21,9 @@ from simulators.market.model import Offer
 from simulators.platform.isps import ISP_S, clock_s, count, inside, start_utc_s
 from simulators.platform.uftp_aggregator import Aggregator, Manners
 
-W_MIN = 50_000
+W_MIN = 100_000
 """Nobody bothers to offer less."""
-SHARE_MIN = 0.01
+SHARE_MIN = 0.2
 BLOCKS_FRAC = (1.0, 0.8, 0.6, 0.4)
 LASTS = timedelta(hours=1)
 

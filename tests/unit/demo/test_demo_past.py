@@ -61,5 +61,13 @@ def test_a_station_with_it_sees_the_night_coming(folder: Path, setting: Setting)
     assert 0.3e6 < export.excess_w[20:32].max() < 5e6
 
 
+def test_where_there_is_nothing_to_trade_that_is_said() -> None:
+    with pytest.raises(ValueError, match="the scenario of demo_primary has no offers"):
+        setting_of(
+            "demo_primary", speed=144.0, seed=1, hours=1.0, start=None, cycle_ms=40.0, controlled=True, compared=False,
+            uftp=True,
+        )  # fmt: skip
+
+
 def test_a_history_that_is_there_is_left_as_it_is(folder: Path, setting: Setting) -> None:
     assert past.prepare(folder, setting.site, setting.scenario, setting.seed, setting.began_utc) == 0
