@@ -120,6 +120,17 @@ EXAMPLES: dict[str, tuple[str, tuple[Row, ...]]] = {
             ("silence_s", 0x4020, U16, 120, 120.0),
         ),
     ),
+    "goodwe_et": (
+        "big",
+        (
+            ("u_1_v_ln", 35121, U16, 2312, 231.2),
+            ("u_3_v_ln", 35131, U16, 2298, 229.8),
+            ("p_w", 35182, I32, 4200, -4200.0),
+            ("energy_import_wh", 35206, U32, 12345, 1234500.0),
+            ("energy_export_wh", 35209, U32, 11111, 1111100.0),
+            ("soc_frac", 37007, U16, 64, 0.64),
+        ),
+    ),
     "growatt_inverter": (
         "big",
         (
