@@ -17,6 +17,7 @@ from cryptography.exceptions import InvalidSignature
 
 from drivers.opcua.session.binary import Reader
 from drivers.opcua.session.datavalue import status_name
+from drivers.opcua.session.opening import check_opening
 from drivers.opcua.session.services import FAULT, Service, answer_head
 from drivers.tape.records import Kind
 
@@ -185,7 +186,8 @@ class GuardedProtocol(UASocketProtocol):
         elif isinstance(message, ua.Message):
             body: Buffer = message.body()  # type: ignore[no-untyped-call]
             self._heard(message.request_id(), body)  # type: ignore[no-untyped-call]
-            answer_head(body.copy().read(len(body)))
+            type_id, _, _, reader = answer_head(body.copy().read(len(body)))
+            check_opening(type_id, reader)
             if chunk[:3] == b"OPN":
                 self._opened(body.copy())
             self._answer(message.request_id(), body)  # type: ignore[no-untyped-call]
