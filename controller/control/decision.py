@@ -78,18 +78,21 @@ def decide(
     effect = effects(rows, engine.layout.unit_bus, r)
     bound = reach(site, engine.units, r, estimate, state.set_p_w, state.probe, lost, t)
     span = wishes.span_of(in_force.units, r)
-    bound = replace(bound, bounds=wishes.within_caps(bound.bounds, bound.output_w, span))
-    rows = replace(rows, room=rows.room - engine.extra_scale[rows.limit] * state.persistence.extra_frac[rows.limit])
+    if asks := span.asks:
+        bound = replace(bound, bounds=wishes.within_caps(bound.bounds, bound.output_w, span))
+    if state.persistence.extra_frac.any():
+        extra = engine.extra_scale * state.persistence.extra_frac
+        rows = replace(rows, room=rows.room - extra[rows.limit])
     rows = _without_trust_in_lost(rows, effect, bound.output_w, state.set_p_w, lost, r)
     rows = without_sudden_q(rows, effect.by_unit_q, estimate, state.set_q_var)
-    slowed = engine.paces.slowed(bound.bounds, state.pace, estimate, rows, effect, incidence)
-    bound = replace(bound, bounds=slowed)
-    voltage = engine.is_voltage[rows.limit]
-    held_free = np.zeros(len(voltage))
-    held_free[~voltage] = uncovered(
+    if engine.paces.asked:
+        slowed = engine.paces.slowed(bound.bounds, state.pace, estimate, rows, effect, incidence)
+        bound = replace(bound, bounds=slowed)
+    voltage, room = engine.is_voltage[rows.limit], rows.room.copy()
+    room[~voltage] -= uncovered(
         effect.of(~voltage), r, bound.output_w, estimate.unit_p_w, engine.safe_p_w, engine.reverts, estimate.deaf
     )
-    rows = replace(rows, room=rows.room - held_free)
+    rows = replace(rows, room=room)
     worth = _worth(engine, state, estimate, snapshot)
     gain, curvature = _prices(engine, bound, worth)
     problem = Problem(
@@ -107,7 +110,7 @@ def decide(
         is_current=~voltage,
         target=_reactive_target(site, estimate, snapshot.now_s) if asked is None else None,
         cycle_s=site.cycle.cycle_s,
-        wishes=wishes.wishes(span, bound.output_w, estimate.unit_q_var, r) if span.asks else None,
+        wishes=wishes.wishes(span, bound.output_w, estimate.unit_q_var, r) if asks else None,
     )
     support = None
     alone = problem if asked is None else _as_if_nobody_asked(problem, state.added_var)

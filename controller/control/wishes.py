@@ -43,6 +43,9 @@ class Span:
 
 def span_of(ranges: UnitRanges, r: Resources) -> Span:
     """Per resource; infinite caps where nobody restricts the unit."""
+    if not any(ranges.by):
+        n = len(r.unit)
+        return Span(np.full(n, np.inf), np.zeros(n), ranges.q_var)
     low, high = ranges.low_w[r.unit], ranges.high_w[r.unit]
     cap = np.maximum(np.where(r.sign > 0.0, high, -low), 0.0)
     asked = np.maximum(np.where(r.sign > 0.0, low, -high), 0.0)
