@@ -54,9 +54,8 @@ def guard(setpoint: Setpoint, unit: Unit, now_s: float) -> tuple[Setpoint, Event
 def _wrong_unit(setpoint: Setpoint, unit: Unit) -> str:
     if setpoint.unit != unit.id:
         return f"set point is for {setpoint.unit}, unit is {unit.id}"
-    # A sum is finite only when all its parts are.
-    if not math.isfinite(unit.p_rated_w + unit.s_rated_va + unit.q_max_var + unit.p_min_w + unit.p_max_w):
-        known = (unit.p_rated_w, unit.s_rated_va, unit.q_max_var, unit.p_min_w, unit.p_max_w)
+    known = (unit.p_rated_w, unit.s_rated_va, unit.q_max_var, unit.p_min_w, unit.p_max_w)
+    if not all(map(math.isfinite, known)):
         return f"ratings and range of {unit.id} are not all finite ({', '.join(f'{x:g}' for x in known)})"
     return ""
 
@@ -77,7 +76,7 @@ def _wrong_power(setpoint: Setpoint, unit: Unit) -> str:
 
 def _wrong_time(setpoint: Setpoint, unit: Unit, now_s: float) -> str:
     issued_s, expires_s, longest_s = setpoint.issued_at_s, setpoint.expires_at_s, _lease_s(unit)
-    if not math.isfinite(issued_s + expires_s + now_s):
+    if not all(map(math.isfinite, (issued_s, expires_s, now_s))):
         return f"times of the set point are not finite {_times(setpoint, now_s)}"
     if issued_s > now_s + ROUNDING_S:
         return f"set point is from the future {_times(setpoint, now_s)}"
@@ -122,8 +121,6 @@ def _inside(setpoint: Setpoint, unit: Unit) -> Setpoint:
 
 def _between(value: float, low: float, high: float) -> float:
     """The nearest value between two bounds; 0 (nothing) where one of the three is no number or they are no range."""
-    if -math.inf < low <= value <= high < math.inf:
-        return value
-    if not math.isfinite(value + low + high) or low > high:
+    if not all(map(math.isfinite, (value, low, high))) or low > high:
         return 0.0
     return min(max(value, low), high)
