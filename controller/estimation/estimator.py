@@ -132,7 +132,7 @@ class Estimator:
         taken = sample(self.points.names, snapshot)
         watched = self.points.watch(state.watch, taken)
         used_at_s = state.rows_used_at_s, state.currents_used_at_s, state.voltages_used_at_s
-        said = self.points.take(taken, watched.frozen, used_at_s)
+        said = self.points.take(taken, watched.frozen | (watched.doubtful & self.points.of_network), used_at_s)
         available = np.where(self.units.is_battery, np.nan, said.available * self.units.sign)
         belief, rows, currents = self.belief.honest(state.belief, said.rows, said.currents, used_at_s[:2], now_s)
         state = self._without_lies(state, belief)

@@ -3,8 +3,10 @@
 A live meter's last digits move. How often an element's readings (all its quantities together, not all zero) come back
 bit-identical is learned from every run of repetitions that ended. When they stay identical for so many fresh samples
 that this would happen by chance once in ``1 / CHANCE``, the source has stopped and the values are treated as missing.
-An idle charger that always reads zero is quiet, not frozen, and says nothing about how it will read when it charges:
-a meter that repeats even zeros before it ever moved may well repeat itself.
+Long before that, at ``1 / DOUBT``, what the network's meters repeat is not taken for a new reading: a sample left out
+costs a live meter nothing, and a stopped one would hold the estimate back at what was. Units' meters are spared, for
+nobody stands in for them. An idle charger that always reads zero is quiet, not frozen, and says nothing about how it
+will read when it charges: a meter that repeats even zeros before it ever moved may well repeat itself.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ BoolArray = NDArray[np.bool_]
 IndexArray = NDArray[np.intp]
 
 CHANCE = 1e-7
+DOUBT = 1e-3  # so improbable a repetition says nothing new, long before it proves that the meter has stopped
 SAME_PRIOR = 0.5
 SAME_LOW, SAME_HIGH = 0.02, 0.97
 LEARN_SAMPLES = 200
@@ -40,10 +43,18 @@ class FreezeWatch:
     @property
     def frozen(self) -> BoolArray:
         """Elements whose readings stopped moving."""
+        return self._less_likely_than(CHANCE)
+
+    @property
+    def doubtful(self) -> BoolArray:
+        """Elements whose newest reading, once more the same, had better not count as a new one."""
+        return self._less_likely_than(DOUBT)
+
+    def _less_likely_than(self, chance: float) -> BoolArray:
         if not self.same.any():
             return np.zeros(len(self.same), dtype=bool)
         usual = np.minimum(np.maximum(self.same_frac, SAME_LOW), SAME_HIGH)
-        out: BoolArray = self.same * np.log(usual) < math.log(CHANCE)
+        out: BoolArray = self.same * np.log(usual) < math.log(chance)
         return out
 
 

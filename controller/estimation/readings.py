@@ -91,6 +91,7 @@ class SitePoints:
         self.names = [*read, NOBODY]
         self.elements = elements = list(dict.fromkeys(map(element_of, read)))
         self._members = _members(watched, elements)
+        self.of_network = np.array([not e.startswith("unit.") for e in elements], dtype=bool)
         place = {e: k for k, e in enumerate(elements)}
         self._element = np.array([place[element_of(n)] for n in read], dtype=np.intp)
         most = POSSIBLE_FACTOR * np.concatenate([row_scale, i_max_a])
