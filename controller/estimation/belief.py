@@ -18,20 +18,21 @@ Array = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
 FAR_PU = 0.08  # more than a tap or a motor's start: one such voltage alone is a wrong reading or a fault of seconds
+LONE_SAMPLES, COMMON_SAMPLES = 4, 2  # a far voltage is believed with so many in a row, if few or most buses see it
 LOADED_FRAC = 0.5  # of its rating: what brings such a branch more is dangerous
 
 
 @dataclass(frozen=True, slots=True)
 class BeliefState:
     """What is known about meters' truth; ``found`` marks those that were found out in this cycle, ``doubted_i``
-    branches and ``doubted_u`` buses whose newest current or voltage was not believed.
+    branches whose newest current was not believed, ``far_u`` by bus how many voltages in a row were far off.
     """
 
     consistency: Consistency
     waiting: Waiting
     found: BoolArray
     doubted_i: BoolArray
-    doubted_u: BoolArray
+    far_u: NDArray[np.int64]
 
 
 class Belief:
@@ -43,7 +44,7 @@ class Belief:
         branch, unit = np.arange(nb), nb + 1 + np.arange(n)
         self._element = np.concatenate([branch, branch, [nb, nb], unit, unit]).astype(np.intp)
         self._scale, self._jump = layout.row_scale, JUMP_FRAC * layout.row_scale
-        self._nobody = np.zeros(nb, dtype=bool), np.zeros(layout.grid.n_bus, dtype=bool)
+        self._nobody = np.zeros(nb, dtype=bool), np.zeros(layout.grid.n_bus, dtype=np.int64)
 
     def initial(self) -> BeliefState:
         """Everybody is believed."""
@@ -115,10 +116,17 @@ class Belief:
     def with_voltages(
         self, state: BeliefState, voltages: Reading, used_at_s: Array, expected_v: Array
     ) -> tuple[BeliefState, Reading]:
-        """Without voltages far from ``expected_v`` at buses that were read before; the next is believed."""
-        far = np.abs(voltages.value - expected_v) > FAR_PU * self.layout.grid.u_rated_v
-        voltages, doubted = _doubting(voltages, far & np.isfinite(used_at_s), state.doubted_u, used_at_s)
-        return replace(state, doubted_u=doubted), voltages
+        """Without voltages far from ``expected_v`` at buses that were read before, until enough of them came in a row.
+
+        What a network does, most buses see; what one bus sees alone and for a moment is its meter's.
+        """
+        off = np.abs(voltages.value - expected_v) > FAR_PU * self.layout.grid.u_rated_v
+        far = off & np.isfinite(used_at_s)
+        if not (far.any() or state.far_u.any()):
+            return state, voltages
+        count = np.where(voltages.fresh, np.where(far, state.far_u + 1, 0), state.far_u)
+        enough = COMMON_SAMPLES if 2 * far.sum() > voltages.fresh.sum() else LONE_SAMPLES
+        return replace(state, far_u=count), _without(voltages, far & (count < enough), used_at_s)
 
     def _dangerous(self, innovation: Array, expected: Array, grid: LinearGrid) -> BoolArray:
         """Rows that would make a limit look worse: more flow, or a unit that brings a loaded branch more."""

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from controller.estimation.actuator import UnitArrays
 from controller.estimation.response import (
     LAG_ALLOWANCE,
-    LARGE,
     LATE_FRAC,
     PACE_MIN_FRAC,
     PROGRESS_FRAC,
@@ -73,9 +72,8 @@ def observe_reactive(
     tolerance, late = TOLERANCE_FRAC * units.reading_scale_w, LATE_FRAC * units.reading_scale_w
     above = measured_var - np.maximum(high + late, told_high + tolerance)
     below = np.minimum(low - late, told_low - tolerance) - measured_var
-    outside = np.maximum(np.maximum(above, below), -late)  # how far inside it was is soon forgotten
-    smoothed = previous.gap_var + SMOOTHING * (outside - previous.gap_var)
-    gap = np.where(known, np.where(outside > LARGE * tolerance, outside, smoothed), previous.gap_var)
+    outside = np.clip(np.maximum(above, below), -late, 0.5 * late)  # one wrong sample accuses nobody
+    gap = np.where(known, previous.gap_var + SMOOTHING * (outside - previous.gap_var), previous.gap_var)
     found = known & (gap > 0.0) & ~previous.deaf
     if not (found.any() or previous.deaf.any()):
         return ReactiveResponse(high, low, smooth, gap, previous.deaf, previous.then_var)

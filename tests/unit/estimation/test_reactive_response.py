@@ -106,3 +106,16 @@ def test_moving_orders_never_make_an_obeying_unit_deaf_to_q(
         run.tell(q_var)
         run.watch(hold)
     assert not any(run.accused.values()), f"lag x{lag:.2f} {actuator}: {run.accused}"
+
+
+@pytest.mark.parametrize("k", [0.5, -1.0, 0.0, 10.0])
+def test_one_wrong_reading_of_q_accuses_nobody(k: float) -> None:
+    run = Asked(QUICK)
+    run.tell(1e6)
+    run.watch(10)
+    given_var = dict(run.plant.q_var)
+    run.plant.q_var.update({name: k * q for name, q in given_var.items()})
+    run.watch(1)
+    run.plant.q_var.update(given_var)
+    run.watch(10)
+    assert not any(run.accused.values())
