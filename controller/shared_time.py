@@ -12,6 +12,7 @@ A real site never has this: there, time is the machine's.
 from __future__ import annotations
 
 import asyncio
+import math
 import mmap
 import struct
 import time
@@ -39,11 +40,15 @@ Machine = Callable[[], float]
 
 
 class LeadingTime:
-    """Hands out the time on a page that it makes at ``path``. ``stood_s``: machine time that was not handed out."""
+    """Hands out the time on a page that it makes at ``path``.
+
+    ``stood_s``: machine time that was not handed out. ``until_s``: as far as the leader's own work has come; time waits
+    for it there.
+    """
 
     def __init__(self, path: Path, machine_s: Machine = time.monotonic) -> None:
         """Raises OSError when the page cannot be made."""
-        self.stood_s = 0.0
+        self.stood_s, self.until_s = 0.0, math.inf
         path.write_bytes(bytes(_PAGE.size))
         self._page = _opened(path)
         self._machine_s = machine_s
@@ -54,7 +59,8 @@ class LeadingTime:
         """Seconds handed out so far; each look hands out what has passed since the last one, or a piece of it."""
         machine_s = self._machine_s()
         passed_s, self._looked_s = machine_s - self._looked_s, machine_s
-        given_s = min(passed_s, STALL_S) if self._followed(machine_s) else 0.0
+        given_s = min(passed_s, STALL_S, self.until_s - self._now_s) if self._followed(machine_s) else 0.0
+        given_s = max(given_s, 0.0)
         self._now_s += given_s
         self.stood_s += passed_s - given_s
         _DOUBLE.pack_into(self._page, 0, self._now_s)

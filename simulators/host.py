@@ -26,6 +26,7 @@ _PASS_S = 0.05  # machine time between passes of the loop
 _BUSY_S = 0.03  # machine time that one pass may spend on physics before the servers get their turn
 _LAG_S = 0.5  # machine time behind which the site clock is held back
 _STEP_S_MIN = 0.05
+_ROUNDING_S = 0.002  # machine time that a timer may be late
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,10 +143,25 @@ class Host:
             self._catch_up(min(clock.now_s() - self._held_back_s, self._settings.duration_s))
             await self.endpoints.refresh()
             self._hold_back(clock)
+            self._hand_out(clock)
             if time.monotonic() - published_s >= PUBLISH_S:
                 published_s = time.monotonic()
                 self._publish()
-            await self._wait(max(clock.real_s(self._step_s), _PASS_S / 5.0))
+            await self._wait(self._pause_s(clock))
+        if self._settings.shared is not None:
+            self._settings.shared.until_s = math.inf
+
+    def _pause_s(self, clock: SystemClock) -> float:
+        """Machine time from one pass to the next."""
+        return max(clock.real_s(self._step_s), _PASS_S / 5.0)
+
+    def _hand_out(self, clock: SystemClock) -> None:
+        """Time for those who share it: no more than the physics has lived through, and what the next pass needs."""
+        shared = self._settings.shared
+        if shared is not None:
+            lived_s = self.world.now_s + self._held_back_s + self._step_s
+            ahead_s = clock.real_s(lived_s - clock.now_s()) + self._pause_s(clock) + _ROUNDING_S
+            shared.until_s = shared() + ahead_s
 
     def _catch_up(self, target_s: float) -> None:
         """Step towards ``target_s``, as far as one pass may."""
@@ -186,8 +202,10 @@ class Host:
             )
 
     async def _wait(self, seconds: float) -> None:
+        """Until the next pass is due; a shared time stands still before that, where the last one was late."""
+        shared, due_s = self._settings.shared, asyncio.get_running_loop().time() + seconds
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout_at(due_s if shared is None else min(due_s, shared.until_s - _ROUNDING_S / 2.0)):
                 await self._stopping.wait()
         except TimeoutError:
             return

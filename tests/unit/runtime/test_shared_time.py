@@ -61,6 +61,16 @@ def test_it_stands_still_while_one_has_no_processor(pair: Pair, who: str) -> Non
     assert pair.leader.stood_s == pytest.approx(0.5, abs=2 * STALL_S)
 
 
+def test_it_waits_for_the_work_of_the_leader(pair: Pair) -> None:
+    pair.pass_s(1.0)
+    pair.leader.until_s = 1.5
+    pair.pass_s(1.0)
+    assert pair.follower() == pytest.approx(1.5)
+    pair.leader.until_s = 3.0
+    pair.pass_s(1.0)
+    assert pair.follower() == pytest.approx(2.5, abs=2 * STALL_S)
+
+
 def test_who_is_gone_is_waited_for_no_more(pair: Pair) -> None:
     pair.pass_s(1.0)
     pair.pass_s(GONE_S + 3.0, follower=False)
