@@ -59,8 +59,9 @@ class Output:
 @click.option("--start", help="Clock time to start at, HH:MM; left out: as the scenario has it.")
 @click.option("--no-control", is_flag=True, help="Nobody in control: every unit does what it likes.")
 @click.option(
-    "--market", type=click.Choice(("auctions", "uftp")), default="auctions", show_default=True,
-    help="Who buys: auctions inside the demo, or the station process from aggregators by UFTP (and OpenADR).",
+    "--market", type=click.Choice(("uftp", "auctions")),
+    help="Who buys: the station process from aggregators by UFTP, with OpenADR (left out: so, where the scenario has a "
+    "market), or auctions inside the demo.",
 )  # fmt: skip
 @click.option("--no-market", is_flag=True, help="The same day, but nobody buys what belongs to others.")
 @click.option("--compare/--no-compare", default=True, help="Also compute the same day without control (background).")
@@ -93,7 +94,7 @@ def demo(
     hours: float,
     start: str | None,
     no_control: bool,
-    market: str,
+    market: str | None,
     no_market: bool,
     compare: bool,
     headless: bool,
@@ -118,7 +119,7 @@ def demo(
         setting = setting_of(
             site or SCENARIOS[scenario], speed=speed, seed=seed, hours=hours, start=start, cycle_ms=cycle_ms,
             controlled=not no_control, compared=compare and not no_control, trades=not no_market, data=data,
-            uftp=market == "uftp",
+            uftp=None if market is None else market == "uftp",
         )  # fmt: skip
         offset, taken = free_offset(setting.site)
         at_s = (parse_clock(snapshot_at) - setting.start_s) % 86400.0

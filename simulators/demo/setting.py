@@ -83,16 +83,18 @@ def setting_of(
     compared: bool,
     trades: bool = True,
     data: Path | None = None,
-    uftp: bool = False,
+    uftp: bool | None = False,
 ) -> Setting:
     """Read the site file and its scenario.
 
     Raises OSError, SiteError, ScenarioError or ValueError, each saying what is wrong; with ``uftp`` also where there is
-    nothing to trade, or nothing to trade with.
+    nothing to trade, or nothing to trade with. ``uftp`` None: where there is something to trade.
     """
     path = find_site(name)
     loaded = load(path)
     scenario = load_scenario(path.stem)
+    if uftp is None:
+        uftp = controlled and bool(scenario.market.offers)
     if uftp:
         _check_tradable(path.stem, scenario)
     if start is not None:
@@ -119,4 +121,7 @@ def _check_tradable(name: str, scenario: Scenario) -> None:
     if not scenario.market.offers:
         raise ValueError(f"--market uftp: the scenario of {name} has no offers; expected one with a market")
     if find_spec("shapeshifter_uftp") is None:
-        raise ValueError("--market uftp: its library is missing; expected the extra: pip install 'gridedge[market]'")
+        raise ValueError(
+            "--market uftp: its library is missing; expected the extra, pip install "
+            "'gridedge[market]', or --market auctions"
+        )

@@ -33,7 +33,7 @@ def gridedge(*arguments: str) -> str:
 def test_orders_reach_the_controller_and_the_station_can_tell_of_them_afterwards(tmp_path: Path) -> None:
     data = tmp_path / "data"
     gridedge(
-        *("demo", "--headless", "--no-compare", "--speed", "30", "--cycle-ms", "100"),
+        *("demo", "--market", "auctions", "--headless", "--no-compare", "--speed", "30", "--cycle-ms", "100"),
         *("--start", "21:56", "--hours", "0.12", "--report", str(tmp_path), "--data", str(data)),
     )
     report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
@@ -53,7 +53,7 @@ def test_the_station_trades_by_uftp_and_the_transmission_operator_asks_by_openad
     """A quarter of an hour before and after 16:52; everything is asserted of what the other side has seen."""
     data = tmp_path / "data"
     gridedge(
-        *("demo", "--market", "uftp", "--headless", "--no-compare", "--speed", "60", "--cycle-ms", "100"),
+        *("demo", "--headless", "--no-compare", "--speed", "60", "--cycle-ms", "100"),
         *("--start", "16:46", "--hours", "0.3", "--report", str(tmp_path), "--data", str(data)),
     )
     report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
