@@ -22,6 +22,7 @@ import structlog
 from controller.balancing.admission import Now, without_expired
 from controller.balancing.command import Command
 from controller.balancing.desk import CommandDesk, Unreadable, Verdict
+from controller.balancing.https import LinkError
 from controller.balancing.ledger import Ledger, Waiting
 from controller.balancing.meter import PeriodMeter
 from controller.balancing.openadr.events import ReactivePayload, to_command
@@ -31,7 +32,7 @@ from controller.balancing.openadr.strict_json import Malformed
 from controller.balancing.order_book import OrderBook
 from controller.balancing.order_port import OrderPort
 from controller.balancing.orders import Key, Order, wanted
-from controller.balancing.vtn_client import Declined, LinkError, VtnClient
+from controller.balancing.vtn_client import Declined, VtnClient
 from controller.clock import utc_s
 from controller.domain.instruction import Action, Instruction
 from controller.domain.platform import Platform

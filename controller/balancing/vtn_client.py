@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import httpx2
 
+from controller.balancing.https import LinkError, body_of, credentials, tls_context
 from controller.balancing.openadr.models import AuthServer, Token, parse
 from controller.balancing.openadr.strict_json import Malformed, read_json
 from controller.domain.platform import Link
@@ -28,10 +29,6 @@ PAGE = 50
 PAGES_MAX = 20
 _TOKEN_EARLY_S = 60.0
 _TOKEN_S = 3600.0  # when the platform does not say
-
-
-class LinkError(OSError):
-    """The platform did not answer, or not as it must."""
 
 
 class Declined(LinkError):
@@ -51,7 +48,8 @@ class VtnClient:
         self._pages: dict[str, tuple[str, list[Any]]] = {}
 
     async def __aenter__(self) -> VtnClient:
-        context = await asyncio.to_thread(tls_context, self._link)
+        link = self._link
+        context = await asyncio.to_thread(tls_context, link.ca_file, link.cert_file, link.key_file)
         self._http = httpx2.AsyncClient(
             verify=context, trust_env=False, follow_redirects=False, timeout=self._request_s
         )
@@ -135,49 +133,14 @@ class VtnClient:
         more["headers"] = {"Accept": "application/json", "Accept-Encoding": "identity", **more.get("headers", {})}
         try:
             async with asyncio.timeout(self._request_s), self._http.stream(method, url, **more) as answer:
-                return answer.status_code, answer.headers, await _bounded(answer)
+                return answer.status_code, answer.headers, await body_of(answer, BODY_BYTES_MAX)
         except TimeoutError as error:
             raise LinkError(f"{method} {urlsplit(url).path}: no answer within {self._request_s:g} s") from error
         except (httpx2.HTTPError, httpx2.InvalidURL, ssl.SSLError, UnicodeError) as error:
             raise LinkError(f"{method} {urlsplit(url).path}: {type(error).__name__}: {error}") from error
 
 
-async def _bounded(answer: httpx2.Response) -> bytes:
-    if answer.headers.get("content-encoding", "identity") != "identity":
-        raise LinkError(f"body is {answer.headers['content-encoding'][:20]!r}; asked for no encoding")
-    body = bytearray()
-    async for part in answer.aiter_raw():
-        body += part
-        if len(body) > BODY_BYTES_MAX:
-            raise LinkError(f"body is longer than {BODY_BYTES_MAX} bytes")
-    return bytes(body)
-
-
 def _check(status: int, path: str, expected: tuple[int, ...]) -> None:
     if status not in expected:
         kind = Declined if status in (400, 403, 404, 409, 413, 422) else LinkError
         raise kind(f"{path} answers {status}; expected {' or '.join(map(str, expected))}")
-
-
-def tls_context(link: Link) -> ssl.SSLContext:
-    """What the platform has to prove, and what we show. Raises LinkError when a file cannot be used."""
-    try:
-        context = ssl.create_default_context(cafile=link.ca_file)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        if link.cert_file is not None:
-            context.load_cert_chain(link.cert_file, link.key_file)
-    except (OSError, ssl.SSLError) as error:
-        files = ", ".join(x for x in (link.ca_file, link.cert_file, link.key_file) if x)
-        raise LinkError(f"{files or 'the certificates of the system'}: {error}; expected PEM files") from error
-    return context
-
-
-def credentials(path: Path) -> tuple[str, str]:
-    """Client id and secret. Raises LinkError; its text holds neither."""
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeError) as error:
-        raise LinkError(f"credentials {path}: {type(error).__name__}; expected a text file that we may read") from error
-    if len(lines) < 2 or not lines[0].strip() or not lines[1].strip():
-        raise LinkError(f"credentials {path}: {len(lines)} lines; expected the client id and the secret, a line each")
-    return lines[0].strip(), lines[1].strip()

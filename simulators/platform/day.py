@@ -17,6 +17,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+import uvicorn
+
 from controller.clock import SystemClock
 from controller.config.loader import load_site
 from controller.shared_time import FollowingTime
@@ -173,11 +175,11 @@ class PlayedDay:
         if out:
             await self.stand_in.aclose()
             for party in everybody:
-                await asyncio.to_thread(party.vanish)
+                await asyncio.to_thread(party.stop)
         else:
             await self.stand_in.open()
             for party in everybody:
-                await asyncio.to_thread(party.come_back)
+                await asyncio.to_thread(_listen_again, party)
         words = "vanishes; what is accepted goes on until it expires, then the contract" if out else "is back"
         self.tell("market.outage", f"the platform {words}")
 
@@ -263,6 +265,12 @@ def main(arguments: list[str]) -> None:
             playing.result()
 
     asyncio.run(run())
+
+
+def _listen_again(party: Dealer | ReferenceOperator) -> None:
+    """At the same port; what was promised stays. A server of that library listens once only."""
+    party.server = uvicorn.Server(party.server.config)
+    party.run_in_thread()
 
 
 if __name__ == "__main__":

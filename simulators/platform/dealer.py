@@ -9,12 +9,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from itertools import groupby
 from typing import Any
 from uuid import uuid4
 
-import uvicorn
 from shapeshifter_uftp import uftp
 
 from simulators.market.model import Offer
@@ -25,7 +24,6 @@ W_MIN = 100_000
 """Nobody bothers to offer less."""
 SHARE_MIN = 0.2
 BLOCKS_FRAC = (1.0, 0.8, 0.6, 0.4)
-LASTS = timedelta(hours=1)
 
 Utc = Callable[[], datetime]
 
@@ -83,7 +81,6 @@ class Dealer(Aggregator):
     it sends no D-Prognosis: what it has is storage, which rests when nobody orders anything.
     """
 
-    server: uvicorn.Server
     num_inbound_threads = 1  # one message after the other, as they came
     num_outbound_threads = 1
 
@@ -111,15 +108,6 @@ class Dealer(Aggregator):
         self._offered: dict[str, tuple[_Shelf, _Run]] = {}
         self._said: set[date] = set()
         self._lock = threading.Lock()
-
-    def vanish(self) -> None:
-        """Stop listening; what was promised stays."""
-        self.stop()
-
-    def come_back(self) -> None:
-        """Listen again, at the same port."""
-        self.server = uvicorn.Server(self.server.config)
-        self.run_in_thread()
 
     def process_flex_request(self, message: Any) -> None:
         """Say what would be taken without an order, then offer what there is."""
@@ -200,19 +188,9 @@ class Dealer(Aggregator):
             )
             for name, part in run.parts(offer)
         ]
-        return uftp.FlexOffer(
-            message_id=str(uuid4()),
-            time_stamp=self._utc().isoformat(),
-            conversation_id=message.conversation_id,
-            isp_duration=message.isp_duration,
-            time_zone=message.time_zone,
-            period=message.period,
-            congestion_point=message.congestion_point,
-            expiration_date_time=(self._utc() + LASTS).isoformat(),
-            flex_request_message_id=message.message_id,
-            currency=self.manners.currency,
-            offer_options=options,
-        )
+        made = self.made_of(message, options)
+        made.message_id = str(uuid4())  # the order will name it
+        return made
 
 
 def _runs(message: Any, shelf: _Shelf) -> Iterator[_Run]:

@@ -19,6 +19,8 @@ from simulators.platform.certificates import Identity
 
 logging.getLogger("shapeshifter-uftp").setLevel(logging.CRITICAL)  # whole messages otherwise, on everybody's terminal
 
+LASTS = timedelta(hours=1)
+
 
 @dataclass(frozen=True, slots=True)
 class Manners:
@@ -106,17 +108,21 @@ class Aggregator(ShapeshifterAgrService):  # type: ignore[misc]
             price=energy_mwh * self.manners.price_eur_per_mwh,
             min_activation_factor=self.manners.min_activation,
         )
+        return self.made_of(message, [option])
+
+    def made_of(self, request: Any, options: list[Any]) -> Any:
+        """An offer that answers a request, good for an hour."""
         return uftp.FlexOffer(
             time_stamp=self._utc().isoformat(),
-            conversation_id=message.conversation_id,
-            isp_duration=message.isp_duration,
-            time_zone=message.time_zone,
-            period=message.period,
-            congestion_point=message.congestion_point,
-            expiration_date_time=(self._utc() + timedelta(hours=1)).isoformat(),
-            flex_request_message_id=message.message_id,
+            conversation_id=request.conversation_id,
+            isp_duration=request.isp_duration,
+            time_zone=request.time_zone,
+            period=request.period,
+            congestion_point=request.congestion_point,
+            expiration_date_time=(self._utc() + LASTS).isoformat(),
+            flex_request_message_id=request.message_id,
             currency=self.manners.currency,
-            offer_options=[option],
+            offer_options=options,
         )
 
     def _power(self, isp: Any) -> int:

@@ -21,7 +21,6 @@ ONE_HOME = {
         "simulators.platform.dealer",
         "simulators.platform.reference_operator",
         "simulators.platform.uftp_aggregator",
-        "simulators.platform.uftp_operator",
     ),
     "xsdata": (
         "controller.balancing.uftp.reading",

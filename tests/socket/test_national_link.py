@@ -17,11 +17,11 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "planning"))
 
 import core_planning_kit as kit
 
+from controller.balancing.https import LinkError
 from controller.balancing.national.client import Answer, read_answer
 from controller.balancing.national.hours import hours_of
 from controller.balancing.national.link import MAKE_AGAIN_S, NationalLink
 from controller.balancing.national.memory import Offered
-from controller.balancing.vtn_client import LinkError
 from controller.clock import ManualClock, utc_s
 from controller.domain.national import Tender
 from controller.domain.site import Site

@@ -16,12 +16,13 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "balancing"))
 
 import platform_kit as kit
 
+from controller.balancing.https import LinkError
 from controller.balancing.ledger import Ledger
 from controller.balancing.openadr.times import instant_text
 from controller.balancing.openadr_link import OpenAdrLink
 from controller.balancing.order_book import FORGOTTEN
 from controller.balancing.order_port import OrderPort
-from controller.balancing.vtn_client import LinkError, VtnClient
+from controller.balancing.vtn_client import VtnClient
 from controller.clock import SystemClock
 from controller.domain.instruction import Action, Instruction
 from controller.domain.platform import REACTIVE_PAYLOAD, Link, Platform

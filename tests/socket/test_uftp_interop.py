@@ -18,8 +18,8 @@ from controller.balancing.uftp.values import Order, Request, Reservation, Wanted
 from controller.clock import SystemClock
 from controller.planning.settlement import Tariff, settle_order
 from simulators.platform.certificates import Authority
+from simulators.platform.reference_operator import ReferenceOperator
 from simulators.platform.uftp_aggregator import Aggregator, Manners
-from simulators.platform.uftp_operator import Operator
 
 pytestmark = pytest.mark.socket
 
@@ -142,7 +142,9 @@ async def test_a_reservation_and_a_portfolio_are_taken_by_the_librarys_own_servi
     known = market(port, cro_port).participants
     async with bench(tmp_path, port, participants=known, connections=("ean.871685900012636543",)) as ours:
         agr = aggregator(ours.endpoint.port, port, Manners(500_000, 80.0))
-        cro = Operator(CRO, KEYS[CRO][1], lambda *_: KEYS[DSO][0], lambda *_: endpoint_on(ours.endpoint.port), cro_port)
+        cro = ReferenceOperator(
+            CRO, KEYS[CRO][1], dso_key=KEYS[DSO][0], dso_endpoint=endpoint_on(ours.endpoint.port), port=cro_port
+        )
         for service in (agr, cro):
             await asyncio.to_thread(service.run_in_thread)
         try:

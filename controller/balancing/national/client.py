@@ -10,8 +10,8 @@ from typing import Any
 
 import httpx2
 
+from controller.balancing.https import LinkError, body_of, credentials, tls_context
 from controller.balancing.openadr.strict_json import Malformed, read_json
-from controller.balancing.vtn_client import LinkError, credentials
 from controller.domain.national import Tender
 
 BODY_BYTES_MAX = 1 << 16
@@ -28,7 +28,7 @@ class Answer:
 
 async def submit(tender: Tender, bid_id: str, document: str, request_s: float) -> Answer:
     """Say it once. Raises LinkError when there is no answer, or none that makes sense: it may be said again."""
-    context = await asyncio.to_thread(_context, tender)
+    context = await asyncio.to_thread(tls_context, tender.ca_file)
     name_and_password = await asyncio.to_thread(_credentials, tender)
     headers = {"Content-Type": "application/json", "Accept": "application/json", "Accept-Encoding": "identity"}
     try:
@@ -39,7 +39,7 @@ async def submit(tender: Tender, bid_id: str, document: str, request_s: float) -
         ):
             if said.status_code != 200:
                 raise LinkError(f"the national market answers {said.status_code}; expected 200")
-            return read_answer(await _bounded(said), bid_id)
+            return read_answer(await body_of(said, BODY_BYTES_MAX), bid_id)
     except TimeoutError as error:
         raise LinkError(f"no answer of the national market within {request_s:g} s") from error
     except (httpx2.HTTPError, httpx2.InvalidURL, ssl.SSLError, UnicodeError) as error:
@@ -55,24 +55,6 @@ def read_answer(body: bytes, bid_id: str) -> Answer:
     if not isinstance(answer, dict) or answer.get("id") != bid_id or not isinstance(answer.get("accepted"), bool):
         raise LinkError(f"the national market's answer is not about {bid_id}; expected id, accepted and reason")
     return Answer(answer["accepted"], str(answer.get("reason", ""))[:REASON_MAX])
-
-
-async def _bounded(said: httpx2.Response) -> bytes:
-    body = bytearray()
-    async for part in said.aiter_raw():
-        body += part
-        if len(body) > BODY_BYTES_MAX:
-            raise LinkError(f"the national market's answer is longer than {BODY_BYTES_MAX} bytes")
-    return bytes(body)
-
-
-def _context(tender: Tender) -> ssl.SSLContext:
-    try:
-        context = ssl.create_default_context(cafile=tender.ca_file)
-    except (OSError, ssl.SSLError) as error:
-        raise LinkError(f"national.ca_file {tender.ca_file}: {error}; expected a PEM file") from error
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return context
 
 
 def _credentials(tender: Tender) -> tuple[str, str] | None:
