@@ -17,10 +17,10 @@ from urllib.parse import urlsplit
 import structlog
 
 from controller.balancing.https import LinkError, credentials
+from controller.balancing.mqtt.connection import Account, Connection, connect
+from controller.balancing.mqtt.link_lost import end_if_cancelled
 from controller.balancing.openadr.models import MqttBinding, Notifiers, Program, Topics, parse
 from controller.balancing.openadr.strict_json import Malformed
-from controller.balancing.sparkplug.connection import Account, Connection, connect
-from controller.balancing.sparkplug.link_lost import end_if_cancelled
 from controller.balancing.vtn_client import VtnClient
 from controller.domain.platform import Platform
 from controller.domain.telemetry import Broker

@@ -16,7 +16,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "balancing"))
 
 from sparkplug_kit import NOW_MS, SITE, TOPICS, message, read, record
 
-from controller.balancing.sparkplug.node import EdgeNode, Packet
+from controller.balancing.mqtt.packet import Packet
+from controller.balancing.sparkplug.node import EdgeNode
 
 GOLDEN = Path(__file__).with_name("sparkplug_exchange.json")
 EVENTS = '{"events":[[1780000001.5,"limit.bound","T1.thermal","100.2 % of thermal limit"]]}'

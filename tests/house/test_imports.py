@@ -10,7 +10,7 @@ NOT_IN_CORE = ("asyncio", "time", "random", "os", "logging", "structlog", "yaml"
 # library: the only modules of the product that may import it
 ONE_HOME = {
     "pymodbus": ("simulators.adapters.modbus_server",),
-    "aiomqtt": ("controller.balancing.sparkplug.connection", "simulators.platform.notifier"),
+    "aiomqtt": ("controller.balancing.mqtt.connection", "simulators.platform.notifier"),
     "paho": (),
     "asyncua": ("drivers.opcua.session", "simulators.adapters.opcua_server"),
     "nacl": ("controller.balancing.uftp.wire",),

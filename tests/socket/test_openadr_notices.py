@@ -18,12 +18,12 @@ import platform_kit as kit
 from mosquitto_kit import MOSQUITTO, Broker, mosquitto_hash, until
 
 from controller.balancing.https import LinkError
+from controller.balancing.mqtt.connection import connect
+from controller.balancing.mqtt.link_lost import LinkLost
 from controller.balancing.openadr.times import instant_text
 from controller.balancing.openadr_link import HINT_S, OpenAdrLink
 from controller.balancing.openadr_notices import Notices
 from controller.balancing.order_port import OrderPort
-from controller.balancing.sparkplug.connection import connect
-from controller.balancing.sparkplug.link_lost import LinkLost
 from controller.clock import SystemClock
 from controller.domain.platform import Link, Platform
 from simulators.platform.notifier import Notifier, topics_of

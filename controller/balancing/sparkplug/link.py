@@ -16,12 +16,13 @@ from typing import Any
 
 import structlog
 
+from controller.balancing.mqtt.connection import Connection, Heard, connect
+from controller.balancing.mqtt.link_lost import LinkLost, end_if_cancelled
+from controller.balancing.mqtt.packet import Packet
 from controller.balancing.outbox import Message
 from controller.balancing.sparkplug.commands import judge
-from controller.balancing.sparkplug.connection import Connection, Heard, connect
 from controller.balancing.sparkplug.host import HostWatch
-from controller.balancing.sparkplug.link_lost import LinkLost, end_if_cancelled
-from controller.balancing.sparkplug.node import EdgeNode, Packet
+from controller.balancing.sparkplug.node import EdgeNode
 from controller.balancing.sparkplug.session_number import next_number
 from controller.balancing.sparkplug.topics import Topics
 from controller.clock import utc_s

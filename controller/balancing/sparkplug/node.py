@@ -7,9 +7,10 @@ The ids in brackets are those of the conformance statements of Sparkplug 3.0.0.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
+from controller.balancing.mqtt.packet import Packet
 from controller.balancing.outbox import Message
 from controller.balancing.sparkplug.payload import DataType, Metric, Payload, Property, Quality, encode
 from controller.balancing.sparkplug.points import Definition, Reading, Told, definitions, live, stored
@@ -20,15 +21,6 @@ BD_SEQ = Definition("bdSeq", DataType.INT64, live=False)
 REBIRTH = Definition("Node Control/Rebirth", DataType.BOOLEAN, live=False)
 SEQ_MAX = 255
 LOST = "lost"
-
-
-@dataclass(frozen=True, slots=True)
-class Packet:
-    """One MQTT message, never retained. QoS 0 (births and data) or 1 (the node's death)."""
-
-    topic: str
-    payload: bytes
-    qos: int = 0
 
 
 class EdgeNode:

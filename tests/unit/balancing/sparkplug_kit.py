@@ -11,8 +11,9 @@ from typing import Any
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
+from controller.balancing.mqtt.packet import Packet
 from controller.balancing.outbox import Message
-from controller.balancing.sparkplug.node import EdgeNode, Packet
+from controller.balancing.sparkplug.node import EdgeNode
 from controller.balancing.sparkplug.topics import Topics
 from controller.config.loader import load_site
 from controller.domain.site import Site

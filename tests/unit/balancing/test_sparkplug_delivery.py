@@ -16,8 +16,8 @@ from sparkplug_kit import SITE
 from virtual_time import LoopClock, in_virtual_time
 
 from controller.balancing.drain import Drain, DrainPolicy
+from controller.balancing.mqtt.link_lost import LinkLost
 from controller.balancing.outbox import Message, Outbox
-from controller.balancing.sparkplug.link_lost import LinkLost
 from controller.balancing.sparkplug.session_number import FILE, next_number
 from controller.balancing.sparkplug.telemetry import Telemetry
 from controller.balancing.sparkplug.unsettled import Unsettled
@@ -179,8 +179,8 @@ def test_a_number_that_cannot_be_read_begins_at_0(tmp_path: Path, torn: bytes) -
 
 
 def test_without_the_extra_the_command_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("link", "connection"):
-        monkeypatch.delitem(sys.modules, f"controller.balancing.sparkplug.{name}", raising=False)
+    for name in ("sparkplug.link", "mqtt.connection"):
+        monkeypatch.delitem(sys.modules, f"controller.balancing.{name}", raising=False)
     monkeypatch.setitem(sys.modules, "aiomqtt", None)
     settings_ = Sparkplug(Broker("h", 1, tls=True), "g", "n", "", 1.0, 1.0, 1.0)
     site = type(SITE)(**{name: getattr(SITE, name) for name in SITE.__slots__} | {"sparkplug": settings_})

@@ -14,10 +14,10 @@ import pytest
 from sparkplug_kit import SITE, Host, message, record
 from structlog.testing import capture_logs
 
-from controller.balancing.sparkplug.connection import Heard
+from controller.balancing.mqtt.connection import Heard
+from controller.balancing.mqtt.link_lost import LinkLost
+from controller.balancing.mqtt.packet import Packet
 from controller.balancing.sparkplug.link import BACKOFF_S_MAX, SparkplugLink
-from controller.balancing.sparkplug.link_lost import LinkLost
-from controller.balancing.sparkplug.node import Packet
 from controller.clock import ManualClock, SystemClock
 from controller.domain.telemetry import Broker, Sparkplug
 

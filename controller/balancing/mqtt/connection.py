@@ -14,8 +14,8 @@ from pathlib import Path
 
 import aiomqtt
 
-from controller.balancing.sparkplug.link_lost import LinkLost
-from controller.balancing.sparkplug.node import Packet
+from controller.balancing.mqtt.link_lost import LinkLost
+from controller.balancing.mqtt.packet import Packet
 from controller.domain.telemetry import Broker
 
 ANSWER_S = 10.0

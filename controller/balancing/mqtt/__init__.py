@@ -1,0 +1,1 @@
+"""One connection to an MQTT broker, as telemetry and the platform's notifications use it."""
