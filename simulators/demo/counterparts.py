@@ -5,16 +5,12 @@ Everything told here is what participants, transmission operator and platform ha
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Any
 
 from simulators.demo.day import Day
-from simulators.demo.sale import Sold, sale_words, sell
 from simulators.demo.setting import Setting
 from simulators.platform.isps import ISP_S
-
-_LOOK_S = 0.25
 
 
 class Counterparts:
@@ -30,7 +26,7 @@ class Counterparts:
         self._orders: list[dict[str, Any]] = []
         self._refusals: list[str] = []
         self._supports: list[dict[str, Any]] = []
-        self._sold: Sold | None = None
+        self._sale: dict[str, Any] | None = None
         self.site = Path()
 
     def take(self, line: dict[str, Any]) -> None:
@@ -45,27 +41,9 @@ class Counterparts:
             self._orders.append({key: line[key] for key in ("t_s", "offer", "unit", "power_w", "price_eur")})
         if line["name"] == "market.refused":
             self._refusals.append(line["text"])
+        if line["name"] == "market.sale":
+            self._sale = line["sale"]
         self._day.journal.market(float(line["t_s"]), line["name"], line["text"])
-
-    async def sell_in_time(self) -> None:
-        """Offer to the national market, when its hour comes, what is left for the evening."""
-        sale, day = self._market.sale, self._day
-        setting = day.setting
-        if sale is None or not setting.trades:
-            return
-        due_s = self._market.at(sale.at) - self._market.at(setting.start_s)
-        if due_s < 0.0:
-            return
-        while True:
-            if day.course.t_s >= due_s:
-                break
-            await asyncio.sleep(_LOOK_S)
-        midnight_utc_s = setting.began_utc.timestamp() + day.course.t_s - day.site_clock_s
-        try:
-            self._sold = await sell(setting.site, day.record, sale, self._prices(sale.units), midnight_utc_s)
-        except (OSError, ValueError) as error:
-            self._sold = Sold(None, False, f"no bid: {error}")
-        day.journal.market(day.course.t_s, "market.sale", sale_words(sale, self._sold))
 
     def report(self) -> dict[str, Any]:
         """JSON-ready. ``orders`` are FlexOrders as their participants took them, W by the UTC second of the ISP."""
@@ -77,17 +55,11 @@ class Counterparts:
             "orders": self._orders,
             "refusals": self._refusals,
             "refused_orders": len(self._refusals),
-            "sale": None if self._sold is None else self._sold.to_dict(),
+            "sale": self._sale,
             "support": self._supports,
             "paid_eur": round(due_eur + support_eur, 2),
             "shortfall_eur_per_mwh": self._market.shortfall_eur_per_mwh,
         }
-
-    def _prices(self, units: tuple[str, ...]) -> dict[str, float]:
-        """The highest price per MWh that was taken of each unit."""
-        prices = {offer.id: offer.price_eur_per_mwh for offer in self._market.offers}
-        taken = {unit: [prices[o["offer"]] for o in self._orders if o["unit"] == unit] for unit in units}
-        return {unit: max(found) for unit, found in taken.items() if found}
 
 
 def platform_arguments(setting: Setting, folder: Path, status: Path, page: Path) -> list[str]:

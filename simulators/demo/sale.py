@@ -62,16 +62,16 @@ async def sell(
     return Sold(bid, answer.get("accepted") is True, str(answer.get("reason", "")))
 
 
-def sale_words(sale: Sale, sold: Sold) -> str:
-    """What was offered to the national market, and its answer, in one sentence."""
-    if sold.bid is None:
-        return f"nothing offered to the national market: {sold.reason}"
-    bid = sold.bid
-    verdict = "accepted" if sold.accepted else f"refused: {sold.reason}"
+def sale_words(sale: Sale, said: Mapping[str, Any]) -> str:
+    """What was offered to the national market, and its answer, in one sentence; ``said`` as of :meth:`Sold.to_dict`."""
+    bid = said["bid"]
+    if bid is None:
+        return f"nothing offered to the national market: {said['reason']}"
+    verdict = "accepted" if said["accepted"] else f"refused: {said['reason']}"
     return (
-        f"feasible area at the boundary found ({len(bid.area.corners)} corners); national market offered "
-        f"{power(bid.up_w)} up, {power(bid.down_w)} down {minute(sale.start)}–{minute(sale.end)} "
-        f"at {bid.price_eur_per_mwh:.0f} EUR/MWh: {verdict}"
+        f"feasible area at the boundary found ({len(bid['area'])} corners); national market offered "
+        f"{power(bid['up_w'])} up, {power(bid['down_w'])} down {minute(sale.start)}–{minute(sale.end)} "
+        f"at {bid['price_eur_per_mwh']:.0f} EUR/MWh: {verdict}"
     )
 
 

@@ -173,12 +173,9 @@ class Session:
         return child
 
     def _open_market(self, opened: AsyncExitStack, platform: Path) -> None:
-        """What the demo itself does on the market."""
+        """The auctions, where the demo itself holds them."""
         if self._trade is not None:
             self._trading = asyncio.create_task(self._trade.run(platform))
-        elif self._counterparts is not None:
-            self._trading = asyncio.create_task(self._counterparts.sell_in_time())
-        if self._trading is not None:
             opened.push_async_callback(_ended, self._trading)
 
     async def _child(

@@ -82,7 +82,7 @@ class Trade:
             self.sold = await sell(setting.site, self._day.record, sale, prices, midnight_utc_s)
         except (OSError, ValueError) as error:
             self.sold = Sold(None, False, f"no bid: {error}")
-        self._day.journal.market(t_s, "market.sale", sale_words(sale, self.sold))
+        self._day.journal.market(t_s, "market.sale", sale_words(sale, self.sold.to_dict()))
 
     def _boundary_var(self) -> float:
         """What the transmission operator's meter shows; 0 before the plant has said anything."""

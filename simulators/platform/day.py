@@ -27,6 +27,7 @@ from simulators.market.model import Market, Offer
 from simulators.ordinary_day import ordinary_day
 from simulators.platform.baseline import plan_of
 from simulators.platform.dealer import Dealer, Ordered
+from simulators.platform.national_desk import NationalDesk
 from simulators.platform.operator_desk import OperatorDesk
 from simulators.platform.reference_operator import ReferenceOperator
 from simulators.platform.stand_in import StandIn
@@ -109,6 +110,9 @@ class PlayedDay:
             active=self._active,
         )  # fmt: skip
         self.dealers = {name: self._dealer(name) for name in self.parties.dealers} if task.trades else {}
+        sale = self.market.sale if task.trades else None
+        national = task.folder / "national"
+        self.national = None if sale is None else NationalDesk(national, sale, self.clock.utc, self.tell)
         self.desk = OperatorDesk(self.stand_in, self.market, site.timezone, self.clock.utc, self.tell)
 
     def _everybody(self) -> list[Dealer | ReferenceOperator]:
@@ -122,6 +126,8 @@ class PlayedDay:
     async def run(self) -> None:
         """Until cancelled."""
         await self.stand_in.open()
+        if self.national is not None:
+            await self.national.open()
         for party in self._everybody():
             await asyncio.to_thread(party.run_in_thread)
         keys = {
@@ -129,7 +135,8 @@ class PlayedDay:
             "credentials": str(self.stand_in.credentials_file),
             "ca_file": str(self.stand_in.authority.ca_file),
         }
-        path = write_site(self._task.site, self._site, self.market, self.parties, keys, self._task.folder)
+        sold = None if self.national is None else self.national.keys()
+        path = write_site(self._task.site, self._site, self.market, self.parties, keys, sold, self._task.folder)
         self._say({"name": "ready", "site": str(path)})
         try:
             async with asyncio.TaskGroup() as group:
@@ -137,6 +144,8 @@ class PlayedDay:
                 group.create_task(self._play())
         finally:
             await self.stand_in.aclose()
+            if self.national is not None:
+                await self.national.aclose()
             for party in self._everybody():
                 await asyncio.to_thread(party.stop)
 

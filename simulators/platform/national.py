@@ -18,6 +18,7 @@ from simulators.platform.http_server import HttpServer, Request, Response, json_
 
 VOLUME_W_MIN = 500e3
 PRICE_EUR_PER_MWH_MAX = 500.0
+Took = Callable[[Mapping[str, Any], Mapping[str, Any]], None]
 _NUMBERS = ("from_utc_s", "until_utc_s", "up_w", "down_w", "price_eur_per_mwh")
 
 
@@ -25,14 +26,14 @@ class NationalMarket:
     """Serves on loopback with a certificate made in ``folder``; ``utc_s`` is its clock.
 
     ``bids`` are all that came in, by id, and ``answers`` what was said to them. With ``login`` (``name:password``)
-    nobody else is heard.
+    nobody else is heard. ``took`` is told of every bid, once, with its answer.
     """
 
-    def __init__(self, folder: Path, utc_s: Callable[[], float], login: str = "") -> None:
+    def __init__(self, folder: Path, utc_s: Callable[[], float], login: str = "", took: Took | None = None) -> None:
         self.bids: dict[str, Mapping[str, Any]] = {}
         self.answers: dict[str, dict[str, Any]] = {}
         self._authority = Authority(folder, "national market")
-        self._utc_s = utc_s
+        self._utc_s, self._took = utc_s, took
         self._login = f"Basic {base64.b64encode(login.encode()).decode()}" if login else ""
         identity = self._authority.issue("127.0.0.1")
         self._server = HttpServer(self._handle, server_context(identity))
@@ -71,6 +72,8 @@ class NationalMarket:
             return json_response(200, self.answers[name])
         if isinstance(bid, dict) and name not in self.bids:
             self.bids[name], self.answers[name] = bid, answer
+            if self._took is not None:
+                self._took(bid, answer)
         return json_response(200, answer)
 
     def judge(self, bid: object) -> str:

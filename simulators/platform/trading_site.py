@@ -77,9 +77,18 @@ def free_ports(count: int) -> list[int]:
 
 
 def write_site(
-    original: Path, site: Site, market: Market, everybody: Parties, platform: Mapping[str, Any], folder: Path
+    original: Path,
+    site: Site,
+    market: Market,
+    everybody: Parties,
+    platform: Mapping[str, Any],
+    national: Mapping[str, Any] | None,
+    folder: Path,
 ) -> Path:
-    """The file, in ``folder`` under the original's name; ``platform`` are the keys of that block which change."""
+    """The file, in ``folder`` under the original's name.
+
+    ``platform`` are the keys of that block which change, ``national`` is the block of that name, if there is one.
+    """
     document = yaml.safe_load(original.read_text("utf-8"))
     key = folder / "market.key"
     key.write_text(everybody.dso.secret, "ascii")
@@ -95,6 +104,8 @@ def write_site(
         **TIMES,
         "participants": [_operator(everybody.operator), *_participants(site, market, everybody)],
     }
+    if national is not None:
+        document["national"] = dict(national)
     path = folder / original.name
     path.write_text(yaml.safe_dump(document, sort_keys=False, allow_unicode=True), "utf-8")
     return path
