@@ -15,6 +15,7 @@ from controller.config.convert_planning import to_planning
 from controller.config.convert_platform import to_platform
 from controller.config.convert_telemetry import to_sparkplug
 from controller.config.convert_thermal import to_cable, to_overhead, to_season, to_thermal, to_weather
+from controller.config.convert_weather import to_weather_service
 from controller.config.schema import ControlModel, LimitsModel, MeasurementModel, SiteFile, ThermalLimitModel
 from controller.config.schema_network import LineModel, LoadModel, NetworkModel, SourceModel, TransformerModel
 from controller.config.schema_units import ActuatorModel, DeviceModel, FailSafeModel, StorageModel, UnitModel
@@ -49,6 +50,7 @@ def to_site(file: SiteFile, feeds: dict[str, dict[str, str]]) -> Site:
         principle=file.control.principle_of_access,
         timezone=file.site.timezone,
         weather=to_weather(file.weather),
+        weather_service=to_weather_service(file),
         connection=to_connection(file, topology),
         escalation=to_rungs(file.control.escalation),
         platform=to_platform(file),

@@ -17,6 +17,7 @@ from controller.config.check_platform import check_platform
 from controller.config.check_telemetry import check_telemetry
 from controller.config.check_thermal import check_thermal
 from controller.config.check_units import check_units
+from controller.config.check_weather import check_weather
 from controller.config.convert import to_site
 from controller.config.draft import Draft
 from controller.config.fail_safe_flow import Worst, worst_flows
@@ -46,6 +47,7 @@ def check_whole(draft: Draft, file: SiteFile) -> None:
     check_planning(draft, file)
     check_national(draft, file)
     check_market(draft, file)
+    check_weather(draft, file)
     if not draft.clean("network", "units", "limits"):
         return
     for worst in fail_safe_proof(file):

@@ -104,7 +104,9 @@ class SiteFile(Strict):
     limits: LimitsModel = about("What must never be exceeded.")
     control: ControlModel = about("The fast loop.", ControlModel())
     measurement: MeasurementModel = about("What the meters are worth.", MeasurementModel())
-    weather: WeatherModel = about("Weather assumed when nothing measures it.", WeatherModel())
+    weather: WeatherModel = about(
+        "Weather assumed when nothing measures it, and where forecasts come from.", WeatherModel()
+    )
     platform: PlatformModel = about("The balancing platform.", PlatformModel())
     sparkplug: SparkplugModel | None = about("Telemetry to a fleet's broker; left out: none.", None)
     market: MarketModel | None = about("The flexibility market; left out: none.", None)

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from controller.config.fields import Strict, about, name, number, series, text
+from controller.config.schema_weather import WeatherServiceModel
 
 _DAY_LOOKS = "month and day, such as 05-01"
 _DAY_PATTERN = r"^(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$"
@@ -109,3 +110,4 @@ class WeatherModel(Strict):
     wind_m_per_s: float = number("m/s", 0, 5, "Wind speed at the most sheltered span.", 0.5)
     wind_angle_deg: float = number("degrees", 0, 90, "Angle between wind and line; 0: along it.", 45.0)
     solar_w_per_m2: float = number("W/m2", 0, 1500, "Sunshine on a conductor.", 1000.0)
+    forecast: WeatherServiceModel | None = about("Where forecasts of the weather come from; left out: nowhere.", None)

@@ -16,6 +16,7 @@ from controller.domain.telemetry import Sparkplug
 from controller.domain.thermal import DesignWeather
 from controller.domain.topology import Topology
 from controller.domain.unit import Unit
+from controller.domain.weather import WeatherService
 
 LAST_DIGIT_REL = 2e-4  # of full scale: the quantisation of a good meter
 
@@ -129,6 +130,7 @@ class Site:
     market: Marketplace | None = None
     planning: Planning | None = None
     tender: Tender | None = None
+    weather_service: WeatherService | None = None
 
     @property
     def issuers(self) -> tuple[Issuer, ...]:

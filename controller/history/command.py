@@ -21,6 +21,7 @@ from controller.balancing.order_port import OrderPort
 from controller.balancing.outbox import OutboxPolicy
 from controller.balancing.plan_link import PlanLink
 from controller.balancing.sparkplug.telemetry import Telemetry
+from controller.balancing.weather.link import WeatherLink
 from controller.clock import SystemClock
 from controller.config.find import find_site
 from controller.config.loader import load_site
@@ -83,8 +84,8 @@ def station(
 
     Reads the records of `gridedge run --record-socket`, stores mean, lowest and highest of every point per period,
     every event, and what each unit gave up for whom. With a `market` in the site file it trades there, too; with
-    `planning` it looks ahead for the storages, with `national` it offers what is left to the national market. May be
-    killed at any time; the control process does not notice.
+    `planning` it looks ahead for the storages, with `national` it offers what is left to the national market, with
+    `weather.forecast` it knows the weather. May be killed at any time; the control process does not notice.
     """
     with readable_errors(sqlite3.Error):
         configured = load_site(find_site(site))
@@ -99,7 +100,10 @@ def station(
             market = _market(configured, clock, data, platform_socket)
             plan = _plan(configured, clock, data, platform_socket)
             national = None if configured.tender is None else NationalLink(configured, configured.tender, clock, data)
-            code = run_by(_keep(record_socket, period, keeper_of, link, telemetry, market, plan, national), shared)
+            service = configured.weather_service
+            weather = None if service is None else WeatherLink(service, clock, data)
+            links = (link, telemetry, market, plan, national, weather)
+            code = run_by(_keep(record_socket, period, keeper_of, *links), shared)
     sys.exit(code)
 
 
@@ -147,6 +151,7 @@ async def _keep(
     market: MarketLink | None = None,
     plan: PlanLink | None = None,
     national: NationalLink | None = None,
+    weather: WeatherLink | None = None,
 ) -> int:
     """Until a signal (0) or a death (1)."""
     stop = asyncio.Event()
@@ -165,9 +170,10 @@ async def _keep(
         tasks |= market.tasks()
     if plan is not None:
         tasks |= plan.tasks()
-    if national is not None:
-        await national.open()
-        tasks |= national.tasks()
+    for alone in (national, weather):
+        if alone is not None:
+            await alone.open()
+            tasks |= alone.tasks()
 
     async def finish() -> None:
         intake.finish()
@@ -177,7 +183,7 @@ async def _keep(
         deaths = await supervise(tasks, stop, finish)
         async with asyncio.timeout(_STORE_S_MAX):
             await keeper.aclose()
-            for opened in (link, market, plan, national):
+            for opened in (link, market, plan, national, weather):
                 if opened is not None:
                     await opened.aclose()
         _log.info("history.closed", stored=keeper.stored)
