@@ -303,7 +303,7 @@ async def _open_desk(site: Site, options: RunOptions, clock: Clock, opened: Asyn
         listeners.append(InstructionSocket(options.operate_socket, clock, desk))
     if options.platform_socket is not None:
         if not site.issuers:
-            expected = "expected platform.kind openadr3, a market, or planning"
+            expected = "expected platform.kind openadr3, a market, planning, or national"
             raise ValueError(f"--platform-socket: site {site.name} has nobody who could speak there; {expected}")
         desks = {issuer.account: issuer.service for issuer in site.issuers}
         listeners.append(InstructionSocket(options.platform_socket, clock, desk, desks))

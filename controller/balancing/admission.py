@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from typing import Protocol
 
 from controller.balancing.command import Command, Kind, Part
 from controller.control.override import unit_named
@@ -79,9 +80,21 @@ class Refused:
     reason: str
 
 
-def admit(site: Site, command: Command, book: Book, now: Now) -> Accepted | Refused:
-    """Judge one command; the book of a refusal is the one before."""
-    issuer = None if site.platform is None else site.platform.issuer(command.issuer)
+class Authorities(Protocol):
+    """Whoever knows the desks of a side and the limits of their authority."""
+
+    def issuer(self, account: str) -> Issuer | None:
+        """The desk whose instructions carry that name."""
+        ...
+
+
+def admit(site: Site, command: Command, book: Book, now: Now, desks: Authorities | None = None) -> Accepted | Refused:
+    """Judge one command by the authority of its desk, one of the platform's unless others are given.
+
+    The book of a refusal is the one before.
+    """
+    known = site.platform if desks is None else desks
+    issuer = None if known is None else known.issuer(command.issuer)
     if issuer is None:
         return Refused(f"no authority: {command.issuer[:TEXT_MAX]!r} is no issuer of the site file's platform")
     why = _bad_form(command) or _bad_time(command, issuer, now) or _replayed(command, book)

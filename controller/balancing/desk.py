@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from controller.balancing.admission import Accepted, Book, Now, admit, withdrawn, without_expired
+from controller.balancing.admission import Accepted, Authorities, Book, Now, admit, withdrawn, without_expired
 from controller.balancing.book_text import describe, dump_book, load_book
 from controller.balancing.command import Command
 from controller.balancing.ledger import JUDGED_MAX, Entry, Ledger, Waiting
@@ -50,11 +50,13 @@ class Unreadable:
 class CommandDesk:
     """The book of one site with its record; used by one thread only. Raises sqlite3.Error when the disk refuses.
 
-    A book on the disk that makes no sense is refused whole: nothing stands then, and ``trouble`` says why.
+    A book on the disk that makes no sense is refused whole: nothing stands then, and ``trouble`` says why. ``desks``
+    may command; the platform's, unless others are given.
     """
 
-    def __init__(self, site: Site, ledger: Ledger, now: Now) -> None:
+    def __init__(self, site: Site, ledger: Ledger, now: Now, desks: Authorities | None = None) -> None:
         self._site = site
+        self._desks = desks
         self._ledger = ledger
         self._judged: OrderedDict[str, None] = OrderedDict.fromkeys(ledger.judged())
         self.trouble = ""
@@ -82,7 +84,7 @@ class CommandDesk:
     def _judged_one(self, one: Command | Unreadable, book: Book, now: Now) -> tuple[Book, Verdict]:
         if isinstance(one, Unreadable):
             return book, Verdict(one.id, one.issuer, False, one.reason)
-        outcome = admit(self._site, one, book, now)
+        outcome = admit(self._site, one, book, now, self._desks)
         over = one.expires_utc_s <= now.utc_s
         if isinstance(outcome, Accepted):
             return outcome.book, Verdict(one.id, one.issuer, True, "", over)

@@ -131,6 +131,13 @@ class Ledger:
         with transaction(self._db):
             self._db.execute("DELETE FROM report WHERE seq = ?", (report.seq,))
 
+    def verdict_on(self, issuer: str, command: str) -> tuple[str, str] | None:
+        """Verdict and reason of the first judgement of a command; None when it was never judged."""
+        words = "SELECT verdict, reason FROM verdict WHERE issuer = ? AND command = ?"
+        last = " AND verdict IN ('accepted', 'refused') ORDER BY seq LIMIT 1"
+        row = self._db.execute(words + last, (issuer, command)).fetchone()
+        return None if row is None else (str(row[0]), str(row[1]))
+
     def entries(self) -> Iterator[tuple[Entry, str]]:
         """Every entry with its fingerprint, oldest first."""
         for row in self._db.execute(f"SELECT {_COLUMNS} FROM verdict ORDER BY seq"):

@@ -14,6 +14,7 @@ from controller.domain.site import Site
 from controller.estimation.layout import Layout
 from controller.grid.model import GridModel
 from controller.history.evidence import Evidence
+from controller.history.measured import measured_mean_w
 from controller.history.store import curtailments, known_until_s, means, open_to_read
 from controller.planning.calendar import QUARTER_S, Calendar
 from controller.planning.lookback import (
@@ -32,7 +33,6 @@ LOOK_BACK_S = 28 * 86_400.0
 RECENT_S = 300.0
 STALE_S = 900.0
 """A history that ends longer ago says nothing about now."""
-MEASURED_FRAC = 0.9  # of a period that must be stored for its mean to count
 
 
 class Blind(Exception):
@@ -85,12 +85,7 @@ class Lookout:
             return Evidence(curtailments(db)).curtailed_wh, self._measured_w
 
     def _measured_w(self, unit: str, from_utc_s: float, to_utc_s: float) -> float | None:
-        point, lasts_s = f"unit.{unit}.p_w", to_utc_s - from_utc_s
-        with closing(open_to_read(self._folder)) as db:
-            query = "SELECT coalesce(sum(period_s), 0) FROM period WHERE start_utc_s >= ? AND start_utc_s < ?"
-            (seen_s,) = db.execute(query, (from_utc_s, to_utc_s)).fetchone()
-            found = means(db, [point], from_utc_s, to_utc_s, lasts_s).get(0, {})
-        return found.get(point) if seen_s >= MEASURED_FRAC * lasts_s else None
+        return measured_mean_w(self._folder, unit, from_utc_s, to_utc_s)
 
     def _follow_clock(self, now_utc_s: float) -> None:
         """When the clocks change, local days begin at another instant: everything is learned anew."""

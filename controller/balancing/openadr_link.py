@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 import structlog
 
 from controller.balancing.admission import Now, without_expired
-from controller.balancing.command import Command
+from controller.balancing.command import Command, Kind
 from controller.balancing.desk import CommandDesk, Unreadable, Verdict
 from controller.balancing.https import LinkError
 from controller.balancing.ledger import Ledger, Waiting
@@ -35,6 +35,7 @@ from controller.balancing.orders import Key, Order, wanted
 from controller.balancing.vtn_client import Declined, VtnClient
 from controller.clock import utc_s
 from controller.domain.instruction import Action, Instruction
+from controller.domain.owner import Owner
 from controller.domain.platform import Platform
 from controller.domain.site import Site
 from controller.ports import Clock
@@ -167,6 +168,20 @@ class OpenAdrLink:
             _log_verdict(verdict)
         for command in gone:
             _log.info("platform.withdrawn", subject=command.id, issuer=command.issuer)
+
+    async def claims(self, from_utc_s: float, until_utc_s: float) -> dict[str, str]:
+        """Units that a desk above the services to the transmission operator, or one of these, has in that time."""
+        standing, _ = without_expired(self._opened.commands.book, self._now())
+        out: dict[str, str] = {}
+        for command in (admitted.command for admitted in standing.standing):
+            issuer = self._platform.issuer(command.issuer)
+            first = issuer is not None and issuer.service.priority <= Owner.TSO.priority
+            for part in command.parts if first else ():
+                if part.kind is Kind.SET_POINT and any(
+                    s.start_utc_s < until_utc_s and from_utc_s < s.end_utc_s for s in part.steps
+                ):
+                    out[part.subject] = f"{command.issuer} ({command.id})"
+        return out
 
     async def order(self) -> None:
         """Say what is due; an answer that does not come is asked for again later.

@@ -86,16 +86,19 @@ class Told:
         return self.earlier or self.accepted is not False
 
 
-def wanted(site: Site, book: Book, now: Now, told: Iterable[Order] = ()) -> dict[Key, Order]:
-    """Every order in force now; none while nobody knows the time of day.
+def wanted(
+    site: Site, book: Book, now: Now, told: Iterable[Order] = (), desks: Desks | None = None
+) -> dict[Key, Order]:
+    """Every order of the platform's desks, or of others, in force now; none while nobody knows the time of day.
 
     ``told`` are orders that have begun already: a clock that is set back to before their beginning ends none of them.
     """
-    if site.platform is None or not math.isfinite(now.utc_s):
+    known = site.platform if desks is None else desks
+    if known is None or not math.isfinite(now.utc_s):
         return {}
     begun = {(order.key, order.command, order.until_utc_s) for order in told}
     found = []
-    for issuer in site.platform.issuers:
+    for issuer in known.issuers:
         standing = book.of(issuer.account)
         for subject in sorted(issuer.subjects):
             key = issuer.account, subject

@@ -6,6 +6,7 @@ from controller.config.convert_market import clock_s
 from controller.config.draft import Draft
 from controller.config.finding import Path, show
 from controller.config.schema import SiteFile
+from controller.domain.national import DAY_S, DESK
 
 
 def check_national(draft: Draft, file: SiteFile) -> None:
@@ -24,3 +25,9 @@ def check_national(draft: Draft, file: SiteFile) -> None:
     if not clock_s(block.gate) <= clock_s(block.start):
         message = "nobody sells what has begun"
         draft.report((*path, "start"), show(block.start), f"not before gate {block.gate}", message)
+    lasts_h = (clock_s(block.end) - clock_s(block.start)) % DAY_S / 3600.0 or 24.0
+    if lasts_h > file.control.instruction_h_max:
+        expected = f"at most control.instruction_h_max ({file.control.instruction_h_max:g} h) after start {block.start}"
+        draft.report((*path, "end"), show(block.end), expected, "no activation could last so long")
+    if any(issuer.id == DESK and issuer.service == "tso" for issuer in file.platform.issuers):
+        draft.report(("platform", "issuers"), DESK, "another id", "the national market's own desk has this name")

@@ -12,7 +12,8 @@ class NationalModel(Strict):
     """A national balancing market; `gridedge station` offers there, once a day, what the site has left.
 
     The bid is one window, up and down, within the feasible area at the boundary of the present state. It is posted to
-    `url` as JSON, again until it is answered or the gate closes, and never twice.
+    `url` as JSON, again until it is answered or the gate closes, and never twice. What the market activates of an
+    accepted bid is passed on to `gridedge run` over the platform socket, as leased set points below local services.
     """
 
     url: str = text("https://host/path", r"^https://[^\s/]+(/[^\s]*)?$", "Where bids are posted.")
@@ -26,3 +27,8 @@ class NationalModel(Strict):
     margin_eur_per_mwh: float = number(
         "EUR/MWh", 0, 10_000, "What is asked for above the dearest unit's price_eur_per_mwh.", 0.0
     )
+    poll_s: float = number("seconds", 1, 3600, "Period of asking what is activated of an accepted bid.", 30.0)
+    penalty_factor: float = number(
+        "times", 0, 100, "What a MWh that was activated and not delivered costs, times what a delivered one earns.", 1.0
+    )
+    writes_per_day: int = number("changes", 1, 86_400, "How often set points may change because of it.", 288)

@@ -135,7 +135,7 @@ class Site:
     @property
     def issuers(self) -> tuple[Issuer, ...]:
         """Every desk whose words may come over the platform socket."""
-        blocks = (self.platform, self.market, self.planning)
+        blocks = (self.platform, self.market, self.planning, self.tender)
         return tuple(issuer for block in blocks if block is not None for issuer in block.issuers)
 
     def issuer(self, account: str) -> Issuer | None:

@@ -6,6 +6,7 @@ import asyncio
 import csv
 import sqlite3
 import sys
+from collections.abc import Mapping
 from contextlib import closing
 from datetime import UTC, datetime
 from functools import partial
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, TextIO
 import click
 import structlog
 
+from controller.balancing.national.delivery import Claims
 from controller.balancing.national.link import NationalLink
 from controller.balancing.openadr_link import OpenAdrLink
 from controller.balancing.order_port import OrderPort
@@ -84,8 +86,9 @@ def station(
 
     Reads the records of `gridedge run --record-socket`, stores mean, lowest and highest of every point per period,
     every event, and what each unit gave up for whom. With a `market` in the site file it trades there, too; with
-    `planning` it looks ahead for the storages, with `national` it offers what is left to the national market, with
-    `weather.forecast` it knows the weather. May be killed at any time; the control process does not notice.
+    `planning` it looks ahead for the storages, with `national` it offers what is left to the national market and
+    delivers what that activates, with `weather.forecast` it knows the weather. May be killed at any time; the control
+    process does not notice.
     """
     with readable_errors(sqlite3.Error):
         configured = load_site(find_site(site))
@@ -99,7 +102,7 @@ def station(
             telemetry = None if configured.sparkplug is None else Telemetry(configured, clock, data)
             market = _market(configured, clock, data, platform_socket)
             plan = _plan(configured, clock, data, platform_socket)
-            national = None if configured.tender is None else NationalLink(configured, configured.tender, clock, data)
+            national = _national(configured, clock, data, platform_socket, _claims_of(link, market))
             service = configured.weather_service
             weather = None if service is None else WeatherLink(service, clock, data)
             links = (link, telemetry, market, plan, national, weather)
@@ -112,7 +115,7 @@ def _link(site: Site, clock: SystemClock, data: Path, socket: Path | None) -> Op
     if socket is None:
         return None
     if not site.issuers:
-        expected = "expected platform.kind openadr3, a market, or planning"
+        expected = "expected platform.kind openadr3, a market, planning, or national"
         raise ValueError(f"--platform-socket: site {site.name} has nobody who could speak there; {expected}")
     return None if site.platform is None else OpenAdrLink(site, site.platform, clock, data, OrderPort(socket))
 
@@ -140,6 +143,30 @@ def _plan(site: Site, clock: SystemClock, data: Path, socket: Path | None) -> Pl
         _log.warning("plan.stuck", reason="no --platform-socket: the control process is not told what is planned")
         return None
     return PlanLink(site, site.planning, clock, data, OrderPort(socket))
+
+
+def _claims_of(*services: OpenAdrLink | MarketLink | None) -> Claims:
+    """What the local services among these have of the units."""
+
+    async def claims(from_utc_s: float, until_utc_s: float) -> Mapping[str, str]:
+        found: dict[str, str] = {}
+        for service in services:
+            found |= {} if service is None else await service.claims(from_utc_s, until_utc_s)
+        return found
+
+    return claims
+
+
+def _national(site: Site, clock: SystemClock, data: Path, socket: Path | None, claims: Claims) -> NationalLink | None:
+    """The national market of the site file; it needs the socket to deliver what it sells."""
+    if site.tender is None:
+        return None
+    if socket is None:
+        _log.warning(
+            "national.stuck", subject="bid", reason="no --platform-socket: nothing is sold that cannot be delivered"
+        )
+        return None
+    return NationalLink(site, site.tender, clock, data, OrderPort(socket), claims)
 
 
 async def _keep(

@@ -1,15 +1,17 @@
-"""The desk of a national balancing market: bids over HTTPS, each accepted or refused with its reason.
+"""The desk of a national balancing market: bids over HTTPS, each accepted or refused with its reason, and activated.
 
-A protocol of its own, for want of a public one that is the same in two countries: POST /bids with the document of
-:class:`controller.planning.service_bid.ServiceBid`; the answer is ``{"id", "accepted", "reason"}``. A bid that comes
-again as it was, because its answer was lost, gets the first answer again.
+A protocol of its own, for want of a public one that is the same in two countries (docs/national.md): POST /bids with
+the document of :class:`controller.planning.service_bid.ServiceBid`; the answer is ``{"id", "accepted", "reason"}``. A
+bid that comes again as it was, because its answer was lost, gets the first answer again. Activations are
+listed at /bids/ID/activations and answered there; what was delivered comes to /bids/ID/settlements.
 """
 
 from __future__ import annotations
 
 import base64
+import itertools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +27,19 @@ _NUMBERS = ("from_utc_s", "until_utc_s", "up_w", "down_w", "price_eur_per_mwh")
 class NationalMarket:
     """Serves on loopback with a certificate made in ``folder``; ``utc_s`` is its clock.
 
-    ``bids`` are all that came in, by id, and ``answers`` what was said to them. With ``login`` (``name:password``)
-    nobody else is heard. ``took`` is told of every bid, once, with its answer.
+    ``bids`` are all that came in, by id, and ``answers`` what was said to them; ``took`` is told of every bid, once,
+    with its answer. ``listed`` are the activations by bid, as they go out (whoever wants to misbehave puts other things
+    there), ``taken`` what the bidder said to each of them and ``settled`` what it says to have delivered, by the
+    activation's id. With ``login`` (``name:password``) nobody else is heard.
     """
 
     def __init__(self, folder: Path, utc_s: Callable[[], float], login: str = "", took: Took | None = None) -> None:
         self.bids: dict[str, Mapping[str, Any]] = {}
         self.answers: dict[str, dict[str, Any]] = {}
+        self.listed: dict[str, list[Any]] = {}
+        self.taken: dict[str, Mapping[str, Any]] = {}
+        self.settled: dict[str, Mapping[str, Any]] = {}
+        self._counter = itertools.count(1)
         self._authority = Authority(folder, "national market")
         self._utc_s, self._took = utc_s, took
         self._login = f"Basic {base64.b64encode(login.encode()).decode()}" if login else ""
@@ -56,15 +64,47 @@ class NationalMarket:
         """Hang up on everybody."""
         await self._server.aclose()
 
+    def activate(
+        self, bid_id: str, direction: str, periods: Sequence[tuple[float, float, float]], expires_s: float = 900.0
+    ) -> str:
+        """Activate an accepted bid ``up`` or ``down``: periods as (from, until, W), UTC seconds since 1970; its id.
+
+        It has to be taken within ``expires_s``.
+        """
+        number, now_utc_s = next(self._counter), self._utc_s()
+        name = f"a{number}-{int(now_utc_s)}"
+        one = {"id": name, "counter": int(now_utc_s) * 1000 + number, "issued_utc_s": now_utc_s}
+        one |= {"expires_utc_s": now_utc_s + expires_s, "direction": direction}
+        one["periods"] = [dict(zip(("from_utc_s", "until_utc_s", "w"), period, strict=True)) for period in periods]
+        self.listed.setdefault(bid_id, []).append(one)
+        return name
+
     def _handle(self, request: Request) -> Response:
-        if (request.method, request.path) != ("POST", "/bids"):
-            return json_response(404, {"status": 404})
         if self._login and request.headers.get("authorization") != self._login:
             return json_response(401, {"status": 401})
+        parts = request.path.strip("/").split("/")
         try:
-            bid = request.json()
+            if (request.method, parts) == ("POST", ["bids"]):
+                return self._offered(request.json())
+            if len(parts) in (3, 4) and parts[0] == "bids" and parts[1] in self.bids:
+                return self._about(request, parts[1], parts[2:])
         except ValueError as error:
             return json_response(400, {"status": 400, "detail": str(error)})
+        return json_response(404, {"status": 404})
+
+    def _about(self, request: Request, bid_id: str, rest: list[str]) -> Response:
+        if (request.method, rest) == ("GET", ["activations"]):
+            return json_response(200, {"id": bid_id, "activations": self.listed.get(bid_id, [])})
+        kept = {"activations": self.taken, "settlements": self.settled}.get(rest[0])
+        if request.method != "POST" or len(rest) != 2 or kept is None:
+            return json_response(404, {"status": 404})
+        said = request.json()
+        if not isinstance(said, dict) or said.get("id") != rest[1]:
+            return json_response(400, {"status": 400, "detail": f"expected an object about {rest[1]}"})
+        kept.setdefault(rest[1], said)
+        return json_response(200, {"id": rest[1]})
+
+    def _offered(self, bid: Any) -> Response:
         reason = self.judge(bid)
         name = str(bid.get("id", "")) if isinstance(bid, dict) else ""
         answer = {"id": name, "accepted": not reason, "reason": reason}

@@ -4,101 +4,29 @@ from __future__ import annotations
 
 import sys
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "balancing"))
+
+from national_kit import AT, HOUR_S, TENDER, Place, kit, place_in
 from structlog.testing import capture_logs
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "planning"))
-
-import core_planning_kit as kit
 
 from controller.balancing.https import LinkError
 from controller.balancing.national.client import Answer, read_answer
 from controller.balancing.national.hours import hours_of
-from controller.balancing.national.link import MAKE_AGAIN_S, NationalLink
-from controller.balancing.national.memory import Offered
-from controller.clock import ManualClock, utc_s
-from controller.domain.national import Tender
-from controller.domain.site import Site
-from simulators.platform.http_server import Request, Response
-from simulators.platform.national import NationalMarket
+from controller.balancing.national.link import MAKE_AGAIN_S
 
 pytestmark = pytest.mark.socket
-
-AT = datetime(2026, 4, 10, 14, 25, tzinfo=UTC)  # 15:25 in London
-HOUR_S = 3600.0
-SITE = replace(kit.seller(), timezone="Europe/London")
-TENDER = Tender("", 15 * HOUR_S + 1500.0, 15 * HOUR_S + 2700.0, 18 * HOUR_S, 18.5 * HOUR_S, ("BAT",), 4.0)
-
-
-class Desk(NationalMarket):
-    """The market's desk; some answers never arrive."""
-
-    def __init__(self, folder: Path, clock: ManualClock) -> None:
-        super().__init__(folder, lambda: utc_s(clock), "site:secret")
-        self.asked = 0
-        self.loses = 0
-        self.away = False
-
-    def _handle(self, request: Request) -> Response:
-        self.asked += 1
-        if self.away:
-            return Response(503)
-        answer = super()._handle(request)
-        if self.loses:
-            self.loses -= 1
-            return replace(answer, send_frac=0.5)
-        return answer
-
-
-@dataclass
-class Place:
-    """A desk, and whoever is the station now."""
-
-    desk: Desk
-    tender: Tender
-    clock: ManualClock
-    folder: Path
-    site: Site = SITE
-
-    @asynccontextmanager
-    async def station(self, record: Mapping[str, Any] | None = None) -> AsyncIterator[NationalLink]:
-        """One life of it, with a record of now."""
-        link = NationalLink(self.site, self.tender, self.clock, self.folder, request_s=5.0)
-        await link.open()
-        link.take(kit.seller_record() if record is None else record)
-        try:
-            yield link
-        finally:
-            await link.aclose()
-
-    async def fates(self) -> list[tuple[str, str, int]]:
-        async with self.station() as link:
-            assert link._memory is not None
-            bids: list[Offered] = await link._ask(lambda: link._opened._where("id <> ?", ""))
-        return [(bid.fate, bid.reason, bid.attempts) for bid in bids]
 
 
 @pytest.fixture
 async def place(tmp_path: Path) -> AsyncIterator[Place]:
-    clock = ManualClock(0.0, AT)
-    secret = tmp_path / "secret"
-    secret.write_text("site\nsecret\n", "utf-8")
-    desk = Desk(tmp_path / "desk", clock)
-    await desk.open()
-    url = f"https://127.0.0.1:{desk.port}/bids"
-    tender = replace(TENDER, url=url, ca_file=str(desk.ca_file), credentials_file=str(secret))
-    data = tmp_path / "data"
-    data.mkdir()
-    try:
-        yield Place(desk, tender, clock, data)
-    finally:
-        await desk.aclose()
+    async with place_in(tmp_path) as one:
+        yield one
 
 
 async def test_the_day_s_bid_is_made_said_and_accepted_and_no_second_one(place: Place) -> None:
@@ -143,7 +71,7 @@ async def test_a_lost_answer_and_a_kill_bring_the_same_bid_again_and_the_market_
         await second.look()
     assert place.desk.asked == 3
     assert len(place.desk.bids) == 1
-    assert await place.fates() == [("accepted", "", 3)]
+    assert place.fates() == [("accepted", "", 3)]
 
 
 async def test_a_market_that_is_away_until_the_gate_closes_makes_the_bid_late(place: Place) -> None:
@@ -158,7 +86,7 @@ async def test_a_market_that_is_away_until_the_gate_closes_makes_the_bid_late(pl
             await link.look()
     assert place.desk.bids == {}
     assert place.desk.asked == 2
-    assert (await place.fates())[0][0] == "late"
+    assert place.fates()[0][0] == "late"
     assert [entry["event"] for entry in told] == ["national.offered", "national.stuck", "national.not_sold"]
 
 
@@ -167,7 +95,7 @@ async def test_an_unknown_certificate_gets_no_bid(place: Place) -> None:
     async with place.station() as link:
         await link.look()
     assert place.desk.asked == 0
-    assert (await place.fates())[0][0] == ""
+    assert place.fates()[0][0] == ""
 
 
 async def test_without_a_fresh_record_nobody_knows_what_is_left(place: Place) -> None:
@@ -181,6 +109,20 @@ async def test_without_a_fresh_record_nobody_knows_what_is_left(place: Place) ->
             await link.look()
     assert place.desk.asked == 0
     assert [entry["reason"].split(": ")[1][:14] for entry in told] == ["no record of t", "nothing is lef"]
+
+
+async def test_what_a_local_service_has_in_the_window_is_not_for_sale(place: Place) -> None:
+    async def claims(from_utc_s: float, until_utc_s: float) -> Mapping[str, str]:
+        hours = hours_of(place.tender, AT.timestamp(), "Europe/London")
+        assert (from_utc_s, until_utc_s) == (hours.begins_utc_s, hours.ends_utc_s)
+        return {"BAT": "order o1 of agr.example.com"}
+
+    place.claims = claims
+    with capture_logs() as told:
+        async with place.station() as link:
+            await link.look()
+    assert place.desk.asked == 0
+    assert "nothing is left" in told[0]["reason"]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,7 @@
-"""Every bid and what became of it, on the disk before it is said: a station that is killed says the same bid again."""
+"""Every bid and every activation with what became of it, on the disk before anybody is told.
+
+A station that is killed says the same bid again, and delivers an activation as it was planned the first time.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,20 @@ from controller.durable import closed_on_failure, open_durable, transaction
 
 FILE = "national.sqlite"
 WAITING, ACCEPTED, REFUSED, LATE = "", "accepted", "refused", "late"
+TAKEN = "taken"
+LIVE_S = 3.0 * 86_400.0
+"""So long after its gate a bid's window and its settlement may last."""
+_BID = "id, made_utc_s, gate_utc_s, document, attempts, fate, reason"
+_ACTIVATION = "id, bid, heard_utc_s, document, plan, fate, reason, answered, settlement, told"
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS bid (
   id TEXT PRIMARY KEY, made_utc_s REAL NOT NULL, gate_utc_s REAL NOT NULL, document TEXT NOT NULL,
   attempts INTEGER NOT NULL DEFAULT 0, fate TEXT NOT NULL DEFAULT '', reason TEXT NOT NULL DEFAULT ''
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS activation (
+  id TEXT PRIMARY KEY, bid TEXT NOT NULL, heard_utc_s REAL NOT NULL, document TEXT NOT NULL, plan TEXT NOT NULL,
+  fate TEXT NOT NULL DEFAULT '', reason TEXT NOT NULL DEFAULT '', answered INTEGER NOT NULL DEFAULT 0,
+  settlement TEXT NOT NULL DEFAULT '', told INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID
 """
 
@@ -30,13 +43,33 @@ class Offered:
     reason: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """An activation as it came and how it is delivered (both JSON; no plan: it is not), and what became of it.
+
+    ``fate`` is waiting, taken or refused, with the reason, ``answered`` whether the market knows; ``settlement`` (JSON)
+    is empty before it is settled, ``told`` whether the market has it.
+    """
+
+    id: str
+    bid: str
+    heard_utc_s: float
+    document: str
+    plan: str
+    fate: str = WAITING
+    reason: str = ""
+    answered: bool = False
+    settlement: str = ""
+    told: bool = False
+
+
 class Memory:
-    """One site's bids; used by one thread only. Raises sqlite3.Error when the disk refuses."""
+    """One site's bids and activations; used by one thread only. Raises sqlite3.Error when the disk refuses."""
 
     def __init__(self, folder: Path) -> None:
         self._db = open_durable(folder / FILE)
         with closed_on_failure(self._db):
-            self._db.execute(_SCHEMA)
+            self._db.executescript(_SCHEMA)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -68,7 +101,73 @@ class Memory:
         with transaction(self._db):
             self._db.execute("UPDATE bid SET fate = ?, reason = ? WHERE id = ? AND fate = ''", (fate, reason, bid_id))
 
+    def live(self, now_utc_s: float) -> list[Offered]:
+        """Accepted bids whose gate closed so lately that there may be more to say about them."""
+        return [bid for bid in self._where("fate = ?", ACCEPTED) if now_utc_s < bid.gate_utc_s + LIVE_S]
+
+    def activation(self, name: str) -> Asked | None:
+        """The activation of that name, if there ever was one."""
+        return next(iter(self._asked("id = ?", name)), None)
+
+    def activations(self, bid_id: str) -> list[Asked]:
+        """All of a bid, as they came."""
+        return self._asked("bid = ?", bid_id)
+
+    def undecided(self) -> list[Asked]:
+        """Activations that nobody has judged, as far as is known here."""
+        return self._asked("fate = ?", WAITING)
+
+    def unanswered(self, since_utc_s: float) -> list[Asked]:
+        """Those whose fate the market does not know; older ones are given up."""
+        return self._asked("fate <> '' AND NOT answered AND heard_utc_s >= ?", since_utc_s)
+
+    def unsettled(self) -> list[Asked]:
+        """Taken, and not settled."""
+        return self._asked("settlement = '' AND fate = ?", TAKEN)
+
+    def untold(self, since_utc_s: float) -> list[Asked]:
+        """Those whose settlement the market does not know; older ones are given up."""
+        return self._asked("settlement <> '' AND NOT told AND heard_utc_s >= ?", since_utc_s)
+
+    def hear(self, asked: Asked) -> None:
+        """A new activation with its plan; one of that name stays as it was."""
+        with transaction(self._db):
+            self._db.execute(
+                "INSERT OR IGNORE INTO activation (id, bid, heard_utc_s, document, plan, reason)"
+                " VALUES (?, ?, ?, ?, ?, ?)",
+                (asked.id, asked.bid, asked.heard_utc_s, asked.document, asked.plan, asked.reason),
+            )
+
+    def decide(self, name: str, fate: str, reason: str) -> None:
+        """What became of an activation; the first word counts."""
+        with transaction(self._db):
+            self._db.execute(
+                "UPDATE activation SET fate = ?, reason = ? WHERE id = ? AND fate = ''", (fate, reason, name)
+            )
+
+    def answered(self, name: str) -> None:
+        """The market knows its fate."""
+        with transaction(self._db):
+            self._db.execute("UPDATE activation SET answered = 1 WHERE id = ?", (name,))
+
+    def settled(self, name: str, settlement: str) -> None:
+        """What was delivered; the first word counts."""
+        with transaction(self._db):
+            self._db.execute(
+                "UPDATE activation SET settlement = ? WHERE id = ? AND settlement = ''", (settlement, name)
+            )
+
+    def told(self, name: str) -> None:
+        """The market knows what was delivered."""
+        with transaction(self._db):
+            self._db.execute("UPDATE activation SET told = 1 WHERE id = ?", (name,))
+
+    def _asked(self, condition: str, value: str | float) -> list[Asked]:
+        rows = self._db.execute(
+            f"SELECT {_ACTIVATION} FROM activation WHERE {condition} ORDER BY heard_utc_s, id", (value,)
+        )
+        return [Asked(*row) for row in rows]
+
     def _where(self, condition: str, value: str) -> list[Offered]:
-        columns = "id, made_utc_s, gate_utc_s, document, attempts, fate, reason"
-        rows = self._db.execute(f"SELECT {columns} FROM bid WHERE {condition} ORDER BY made_utc_s", (value,))
+        rows = self._db.execute(f"SELECT {_BID} FROM bid WHERE {condition} ORDER BY made_utc_s", (value,))
         return [Offered(*row) for row in rows]

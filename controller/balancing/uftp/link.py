@@ -175,6 +175,21 @@ class MarketLink:
                 self._tell("orders", str(error))
             await asyncio.sleep(self._clock.real_s(ORDERS_S))
 
+    async def claims(self, from_utc_s: float, until_utc_s: float) -> dict[str, str]:
+        """Units behind orders of that time that were not turned down."""
+        return await self._ask(lambda: self._claims(from_utc_s, until_utc_s))
+
+    def _claims(self, from_utc_s: float, until_utc_s: float) -> dict[str, str]:
+        rounds, participants = self._rounds(), self._place.rules.participants
+        days = sorted({self._today(at_s) for at_s in (from_utc_s, until_utc_s)})
+        slots = [slot for day in days for slot in rounds.slots(day)]
+        return {
+            unit: f"order {slot.order} of {slot.participant}"
+            for slot in slots
+            if slot.start_utc_s < until_utc_s and from_utc_s < slot.end_utc_s and slot.participant in participants
+            for unit in participants[slot.participant].units
+        }
+
     async def order(self) -> None:
         """Say what is due; an answer that does not come is asked for again later."""
         now = Now(utc_s(self._clock), self._clock.now_s())
