@@ -73,7 +73,7 @@ class OpenAdrLink:
 
     def tasks(self) -> dict[str, Work]:
         """What has to run, by name. Raises ValueError when the extra ``mqtt`` is wanted and not installed."""
-        out: dict[str, Work] = {"platform": self.run_link, "orders": self.run_orders}
+        out: dict[str, Work] = {"platform": self.run_link, "orders": self.run_orders, "reports": self.run_reports}
         return out | ({"notices": self._notices()} if self._platform.link.notified else {})
 
     def _notices(self) -> Work:
@@ -107,6 +107,12 @@ class OpenAdrLink:
                 self._lost(f"the record of commands: {error}")
             await asyncio.sleep(self._clock.real_s(ORDERS_S))
 
+    async def run_reports(self) -> None:
+        """Measure by the period until cancelled, whether the platform is there or not: what it misses waits."""
+        while True:
+            await asyncio.sleep(self._clock.real_s(self._platform.link.report_s))
+            await self._measure()
+
     async def run_link(self) -> None:
         """Talk to the platform until cancelled: by its period, more rarely while it does not answer."""
         period_s, failures = self._platform.link.poll_s, 0
@@ -121,14 +127,11 @@ class OpenAdrLink:
 
     async def session(self) -> bool:
         """Poll on one connection for as long as it goes well; False when not even the first time did."""
-        polls, reported_s = 0, self._clock.now_s()
+        polls = 0
         try:
             async with VtnClient(self._platform.link, self._clock) as client:
                 while True:
                     await self.poll(client)
-                    if self._clock.now_s() - reported_s >= self._platform.link.report_s:
-                        reported_s = self._clock.now_s()
-                        await self._measure()
                     await self._report(client)
                     polls += 1
                     self._recovered()
@@ -155,10 +158,11 @@ class OpenAdrLink:
         programs = [parse(Program, x) for x in await client.everything("/programs")]
         ours = {p.id: (p, x.account) for p in programs for x in self._platform.issuers if x.programme == p.programName}
         listed: list[Command | Unreadable] = []
-        self._events = {}
+        events: dict[str, Event] = {}
         for program_id, (program, account) in ours.items():
             for document in await client.everything("/events", {"programID": program_id}):
-                listed.append(self._read(document, program, account))
+                listed.append(self._read(document, program, account, events))
+        self._events = events
         commands = self._opened.commands
         verdicts = await self._ask(lambda: commands.judge(listed, self._now(), self._reply))
         here = {(x.issuer, x.id) for x in listed}
@@ -231,12 +235,12 @@ class OpenAdrLink:
         except sqlite3.Error as error:
             self._lost(f"the record of commands: {error}")
 
-    def _read(self, document: Any, program: Program, account: str) -> Command | Unreadable:
+    def _read(self, document: Any, program: Program, account: str, events: dict[str, Event]) -> Command | Unreadable:
         named = document.get("id") if isinstance(document, dict) else None
         event_id = named if isinstance(named, str) else ""
         try:
             event = parse(Event, document)
-            self._events[event.id] = event
+            events[event.id] = event
             return to_command(event, program, account, self._reactive)
         except Malformed as error:
             return Unreadable(event_id, account, f"malformed: {error}", json.dumps(document))
@@ -249,14 +253,15 @@ class OpenAdrLink:
         return Waiting(verdict.command, json.dumps(dump(report)), answers=True)
 
     async def _measure(self) -> None:
-        period = self._meter.take(utc_s(self._clock))
+        """Put what the events in force ask for where it waits for the platform."""
+        period = self._meter.take(utc_s(self._clock)) if self._events else None
         if period is None:
             return
         standing = {a.command.id for a in self._opened.commands.book.standing}
         name, sign = self._platform.link.ven_name, self._reactive.sign
         made = [measurements(self._site, e, name, period, sign) for e in self._events.values() if e.id in standing]
         waiting = [Waiting(one.eventID or "", json.dumps(dump(one)), answers=False) for one in made if one is not None]
-        await self._ask(lambda: self._opened.ledger.queue(waiting))
+        await self._on_disk(lambda: self._opened.ledger.queue(waiting))
 
     async def _report(self, client: VtnClient) -> None:
         """Say what waits, oldest first, each until the platform has it; a kill in between says the last one twice."""

@@ -36,6 +36,7 @@ class Counterparts:
             return
         if line["name"] == "market.supports":
             self._supports = line["supports"]
+        if not line["text"]:
             return
         if line["name"] == "market.ordered":
             self._orders.append({key: line[key] for key in ("t_s", "offer", "unit", "power_w", "price_eur")})

@@ -16,6 +16,7 @@ from simulators.demo.children import Child, ChildDied
 from simulators.demo.counterparts import Counterparts, platform_arguments
 from simulators.demo.day import Day
 from simulators.demo.feed import Feed, Take, connect
+from simulators.demo.outside import Outside
 from simulators.demo.past import prepare
 from simulators.demo.setting import Setting
 from simulators.demo.trade import Trade
@@ -70,7 +71,9 @@ def stop_on_signals() -> Iterator[Stop]:
 
 
 class Session:
-    """``logs`` is the folder for what the children print; ``look`` is called about four times a second."""
+    """``logs`` is the folder for what the children print and what the outside saw; ``look`` is called about four times
+    a second.
+    """
 
     def __init__(self, setting: Setting, logs: Path, look: Look) -> None:
         self.day = Day(setting)
@@ -82,6 +85,7 @@ class Session:
         self._trade = Trade(self.day, setting.trades) if setting.has_market and not setting.uftp else None
         self._counterparts = Counterparts(self.day) if setting.uftp else None
         self._warm: dict[str, Child] = {}
+        self._outside: Outside | None = None
 
     def market(self) -> dict[str, Any] | None:
         """What was bought, JSON-ready; None where there is no market."""
@@ -95,6 +99,8 @@ class Session:
         """
         async with AsyncExitStack() as opened:
             sockets = opened.enter_context(_socket_folder())
+            setting = self._setting
+            self._outside = opened.enter_context(Outside(self._logs, setting.site, setting.began_utc))
             watched = await self._other_side(opened, sockets, stop)
             # The controller comes second, so that it finds a field; it is ended first, while the field still listens.
             watched.append(await self._simulator(opened, sockets / "status", stop))
@@ -127,7 +133,7 @@ class Session:
         child = await Child.start("platform", "simulators.platform.day", arguments, log, piped=True)
         opened.push_async_callback(child.end)
         assert child.process.stdout is not None
-        watched = _Watched(child, _reading(opened, Feed(child.process.stdout), self._counterparts.take))
+        watched = _Watched(child, _reading(opened, Feed(child.process.stdout), self._take_party))
         await self._warm_up(opened)
         setting = self._setting
         began = (setting.site, setting.scenario, setting.seed, setting.began_utc)
@@ -216,8 +222,14 @@ class Session:
     def _waits_for(self, other: Child) -> bool:
         return other.running and self.day.uncontrolled.t_s < self.day.course.t_s
 
+    def _take_party(self, line: dict[str, Any]) -> None:
+        if self._outside is not None and self._counterparts is not None:
+            self._outside.party(line)
+            self._counterparts.take(line)
+
     def _take_status(self, line: dict[str, Any]) -> None:
-        if self._taking:
+        if self._taking and self._outside is not None:
+            self._outside.plant(line)
             self.day.take_status(line, _machine_s())
 
     def _take_record(self, line: dict[str, Any]) -> None:

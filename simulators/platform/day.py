@@ -29,6 +29,7 @@ from simulators.platform.baseline import plan_of
 from simulators.platform.dealer import Dealer, Ordered
 from simulators.platform.national_desk import NationalDesk
 from simulators.platform.operator_desk import OperatorDesk
+from simulators.platform.overheard import told
 from simulators.platform.reference_operator import ReferenceOperator
 from simulators.platform.stand_in import StandIn
 from simulators.platform.trading_site import Parties, parties, write_site
@@ -212,12 +213,13 @@ class PlayedDay:
         return [offer for offer in self.market.offers if offer.participant == name]
 
     def _dealer(self, name: str) -> Dealer:
-        party, offers = self.parties.dealers[name], self._offers_of(name)
+        party, offers, overheard = self.parties.dealers[name], self._offers_of(name), self._soon(self._overheard)
         return Dealer(
             party.domain, party.secret, offers, dso_key=self.parties.dso.public,
             dso_endpoint=self.parties.dso.endpoint, port=party.port, utc=self.clock.utc,
             baseline_w=plan_of(self._site, offers, self._expected), took=self._soon(self._took),
             refused=self._soon(self._turned_down), here=lambda offer: self._here(offer, self._now_s()),
+            overheard=lambda way, message: overheard((name, way, message)),
         )  # fmt: skip
 
     def _soon(self, act: Callable[[T], None]) -> Callable[[T], None]:
@@ -244,6 +246,11 @@ class PlayedDay:
         )
         if ordered.first:
             self.desk.follow_up(ordered.offer, self.clock.utc())
+
+    def _overheard(self, said: tuple[str, str, Any]) -> None:
+        """A message that a participant has heard or said."""
+        party, way, message = said
+        self.tell("uftp.message", "", party=party, way=way, **told(message))
 
     def _turned_down(self, text: str) -> None:
         self.tell("market.refused", text)

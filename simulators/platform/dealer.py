@@ -74,8 +74,9 @@ class _Run:
 
 
 class Dealer(Aggregator):
-    """One participant. ``took`` hears of every order, ``refused`` of what was turned down, from the library's threads.
-    ``here`` says whether an offer is there yet.
+    """One participant. ``took`` hears of every order, ``refused`` of what was turned down, ``overheard`` of every
+    message with its direction (``heard`` or ``said``), all from the library's threads. ``here`` says whether an offer
+    is there yet.
 
     ``baseline_w`` is what it means to take without any order in the ISPs of a usual day (load convention); without one
     it sends no D-Prognosis: what it has is storage, which rests when nobody orders anything.
@@ -98,15 +99,18 @@ class Dealer(Aggregator):
         took: Callable[[Ordered], None],
         refused: Callable[[str], None],
         here: Callable[[Offer], bool],
+        overheard: Callable[[str, Any], None] = lambda _way, _message: None,
     ) -> None:
         most_w = round(max(offer.power_w for offer in offers))
         manners = Manners(most_w, min(offer.price_eur_per_mwh for offer in offers))
         super().__init__(domain, signing_key, manners, lambda *_: dso_key, lambda *_: dso_endpoint, port, utc)
         self._shelves = [_Shelf(offer) for offer in offers]
         self._baseline_w, self._took, self._refused = baseline_w, took, refused
-        self._here = here
+        self._here, self._overheard = here, overheard
+        self.heard.also = lambda message: overheard("heard", message)
         self._offered: dict[str, tuple[_Shelf, _Run]] = {}
         self._said: set[date] = set()
+        self._taken: set[str] = set()
         self._lock = threading.Lock()
 
     def process_flex_request(self, message: Any) -> None:
@@ -121,9 +125,12 @@ class Dealer(Aggregator):
             self.send(message.sender_domain, offer)
 
     def process_flex_order(self, message: Any) -> None:
-        """Take it, and remember what is left."""
+        """Take it, and remember what is left; of a copy there is nothing more to take."""
         super().process_flex_order(message)
         with self._lock:
+            if message.message_id in self._taken:
+                return
+            self._taken.add(message.message_id)
             found = self._offered.get(str(message.flex_offer_message_id))
             if found is None:
                 self._refused(f"{self.sender_domain}: an order for an offer that it never made")
@@ -148,6 +155,11 @@ class Dealer(Aggregator):
         self.heard.add(message)
         if message.result != uftp.AcceptedRejected.ACCEPTED:
             self._refused(f"{self.sender_domain}: D-Prognosis turned down: {message.rejection_reason}")
+
+    def send(self, recipient: str, message: Any) -> None:
+        """To the DSO."""
+        super().send(recipient, message)
+        self._overheard("said", message)
 
     def _prognosticate(self, message: Any) -> None:
         day = date(message.period.year, message.period.month, message.period.day)

@@ -19,6 +19,7 @@ from simulators.market.support import Support
 from simulators.platform.baseline import waits
 from simulators.platform.isps import clock_s
 from simulators.platform.stand_in import StandIn
+from simulators.platform.vtn import Document
 
 RENEW_S = 1800.0
 """The grant is prolonged so often."""
@@ -26,6 +27,8 @@ SETTLE_S = 300.0
 """How the requests were met is said so often."""
 FLEXIBILITY, VOLTAGE = "flexibility", "voltage-support"
 """Names of the programmes, as the site file knows them."""
+ASKED = ("USAGE", "OPERATING_STATE", "UP_REGULATION_AVAILABLE", "DOWN_REGULATION_AVAILABLE", "STORAGE_CHARGE_LEVEL")
+"""What the site has to report while the grant is in force."""
 
 
 class Tell(Protocol):
@@ -48,6 +51,7 @@ class OperatorDesk:
         self._requests = sorted(market.reactive, key=lambda request: market.at(request.at))
         self._asked: list[tuple[str, Support, list[str]]] = []
         self._meter_var, self._told_s = 0.0, 0.0
+        self._reports = 0
 
     def meter(self, now_s: float, q_var: float) -> None:
         """What the transmission operator reads at the boundary (import positive), ``now_s`` after the opening."""
@@ -66,6 +70,7 @@ class OperatorDesk:
         while trades and self._requests and self._market.at(self._requests[0].at) <= now_s:
             self._ask(self._requests.pop(0))
         self._hear_answers()
+        self._hear_reports()
 
     def follow_up(self, offer: Offer, now: datetime) -> None:
         """What the participant does with its unit after the hours that it has sold."""
@@ -104,8 +109,9 @@ class OperatorDesk:
         period = {"start": _stamp(self._utc()), "duration": _duration(market.export_s)}
         if self._granted_s is None:
             posted = self._stand_in.post(
-                self._programmes[FLEXIBILITY], "EXPORT_CAPACITY_LIMIT", [market.export_w / 1e3], intervalPeriod=period
-            )
+                self._programmes[FLEXIBILITY], "EXPORT_CAPACITY_LIMIT", [market.export_w / 1e3], intervalPeriod=period,
+                reportDescriptors=[{"payloadType": name} for name in ASKED],
+            )  # fmt: skip
             self._grant_id = str(posted["id"])
             self._tell("market.granted", f"{market.export_w / 1e6:.1f} MW of export granted (OpenADR), again and again")
         else:
@@ -136,6 +142,22 @@ class OperatorDesk:
                     known.append(words)
                     support.answer = words
                     self._tell("market.support", f"voltage support, the site answers (OpenADR): {words}")
+
+    def _hear_reports(self) -> None:
+        """What the site has reported since the last look, as it came."""
+        reports = list(self._stand_in.vtn.objects["reports"].values())
+        for report in reports[self._reports :]:
+            readings = [_reading(resource) for resource in report["resources"]]
+            name, event = report.get("reportName"), report.get("eventID")
+            self._tell("openadr.report", "", id=report["id"], report=name, event=event, resources=readings)
+        self._reports = len(reports)
+
+
+def _reading(resource: Document) -> Document:
+    """Of one resource: the period, and the values of its payloads by their types."""
+    payloads = [payload for interval in resource["intervals"] for payload in interval["payloads"]]
+    values = {payload["type"]: payload["values"] for payload in payloads}
+    return {"resource": resource["resourceName"], "period": resource.get("intervalPeriod"), "values": values}
 
 
 def _stamp(at: datetime) -> str:

@@ -37,16 +37,18 @@ class Manners:
 
 @dataclass(slots=True)
 class Heard:
-    """What the other side said, in order; ``new`` is set whenever something is added."""
+    """What the other side said, in order; ``new`` is set whenever something is added, and ``also`` is told."""
 
     messages: list[Any] = field(default_factory=list)
     new: threading.Condition = field(default_factory=threading.Condition)
+    also: Callable[[Any], None] = lambda _: None
 
     def add(self, message: Any) -> None:
         """From any thread."""
         with self.new:
             self.messages.append(message)
             self.new.notify_all()
+        self.also(message)
 
     def wait_for(self, kind: str, count: int = 1, timeout_s: float = 10.0) -> list[Any]:
         """The messages of a kind as soon as there are so many. Raises TimeoutError."""

@@ -7,6 +7,7 @@ import contextlib
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ import platform_kit as kit
 
 from controller.balancing.https import LinkError
 from controller.balancing.ledger import Ledger
-from controller.balancing.openadr.times import instant_text
+from controller.balancing.openadr.times import instant_text, instant_utc_s
 from controller.balancing.openadr_link import OpenAdrLink
 from controller.balancing.order_book import FORGOTTEN
 from controller.balancing.order_port import OrderPort
@@ -275,6 +276,33 @@ async def test_measurements_go_out_as_the_event_asks_for_them(tmp_path: Path) ->
         assert said["BAT1"]["USAGE"] < 0.0
         assert said["PVA"]["OPERATING_STATE"] == "RUNNING_CURTAILED"
         assert "STORAGE_CHARGE_LEVEL" not in said["PVA"]
+
+
+async def test_what_is_measured_while_the_platform_is_away_reaches_it_once_in_order_and_without_a_gap(
+    tmp_path: Path,
+) -> None:
+    async with place(tmp_path) as made:
+        dso = made.stand_in.programme("Flexible connection")
+        made.stand_in.post(dso, "EXPORT_CAPACITY_LIMIT", [3000], reportDescriptors=[{"payloadType": "USAGE"}])
+        made.link._platform = replace(made.platform, link=replace(made.platform.link, report_s=0.1))
+        await made.poll()
+        await made.stand_in.aclose()
+        measuring = asyncio.create_task(made.link.run_reports())
+        for _ in range(60):
+            made.link.take({"mode": "normal", "units": [{"id": "PVA", "p_w": -1e6, "curtailed_w": 0.0}]})
+            await asyncio.sleep(0.01)
+        measuring.cancel()
+        assert await made.link.session() is False
+        await made.stand_in.open()
+        await made.poll()
+        await made.poll()
+        found = [r for r in made.stand_in.vtn.objects["reports"].values() if r["reportName"] == "measurements"]
+        readings = [r["resources"][0] for r in found]
+        begins = [instant_utc_s(reading["intervalPeriod"]["start"]) for reading in readings]
+        usage_kwh = [reading["intervals"][0]["payloads"][0]["values"][0] for reading in readings]
+        assert len(found) >= 4
+        lasts_s = [b - a for a, b in pairwise(begins)]  # what one period does not count, the next one does not either
+        assert usage_kwh[:-1] == pytest.approx([-1e3 * s / 3600.0 for s in lasts_s], abs=1e-3)
 
 
 async def test_secrets_stay_out_of_errors(tmp_path: Path) -> None:

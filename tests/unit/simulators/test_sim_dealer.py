@@ -17,6 +17,7 @@ from simulators.ordinary_day import ordinary_day
 from simulators.platform.baseline import plan_of
 from simulators.platform.dealer import Dealer, Ordered
 from simulators.platform.isps import clock_s, count, inside, start_utc_s
+from simulators.platform.overheard import told
 from simulators.platform.trading_site import free_ports, parties
 from simulators.scenario import load_scenario
 
@@ -127,6 +128,34 @@ def test_who_has_not_joined_yet_offers_nothing() -> None:
     dealer = Still(late)
     dealer.process_flex_request(request({89: 2_000_000}))
     assert dealer.offers() == []
+
+
+def test_a_copy_of_an_order_whose_answer_was_lost_takes_nothing_more() -> None:
+    dealer = Still(NIGHT)
+    dealer.process_flex_request(request({89: 2_000_000}))
+    (offer,) = dealer.offers()
+    order = order_of(offer, 0.5)
+    dealer.process_flex_order(order)
+    dealer.process_flex_order(order)
+    assert len(dealer.taken) == 1
+    dealer.sent.clear()
+    dealer.process_flex_request(request({89: 2_000_000}))
+    assert powers(dealer.offers()[0]) == {89: 1_000_000}
+
+
+def test_what_was_wanted_offered_and_ordered_is_told_in_a_few_words() -> None:
+    said: list[tuple[str, dict[str, Any]]] = []
+    party = Still(NIGHT)
+    party.heard.also = lambda message: said.append(("heard", told(message)))
+    party.process_flex_request(request({89: 2_000_000}))
+    (offer,) = party.offers()
+    party.process_flex_order(order_of(offer, 0.5))
+    asked, ordered = (message for _, message in said)
+    begins = str(round(start_utc_s(DAY, ZONE, 89)))
+    assert (asked["kind"], asked["wanted_w"]) == ("FlexRequest", {begins: 2e6})
+    assert (ordered["kind"], ordered["about"], ordered["power_w"]) == ("FlexOrder", offer.message_id, {begins: 2e6})
+    made = told(offer)
+    assert made["options"] == [{"reference": "B-night", "power_w": {begins: 2e6}, "price_eur": pytest.approx(27.5)}]
 
 
 def test_an_order_for_what_was_never_offered_is_told_and_not_taken() -> None:
