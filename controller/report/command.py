@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 import click
 
+from controller.balancing.national.sales import read_sales
 from controller.config.find import find_site
 from controller.config.loader import load
 from controller.domain.site import Site
@@ -59,8 +60,9 @@ def report(
         site, title = _site(db, site_name, recorded)
         first_s, last_s = span_stored(db)
         zone = ZoneInfo(site.timezone)
-        past = read_past(db, _utc_s(from_local, zone, first_s), _utc_s(to_local, zone, last_s))
-        past = past if recorded is None else replace(past, proof=None)
+        span = (_utc_s(from_local, zone, first_s), _utc_s(to_local, zone, last_s))
+        past = read_past(db, *span)
+        past = replace(past, proof=None) if data is None else replace(past, sales=read_sales(data, *span))
         found = find(site, past)
         if html is not None:
             html.write_text(page(site, title, past, found), encoding="utf-8")

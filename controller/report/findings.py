@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from controller.balancing.national.sales import Sale
 from controller.domain.limit import LimitKind
 from controller.domain.site import Site
 from controller.domain.unit import Unit, UnitKind
@@ -107,6 +108,7 @@ class Findings:
     curtailed_eur: float
     orders: tuple[tuple[float, str], ...]
     support: tuple[SupportSettlement, ...] = ()
+    sales: tuple[Sale, ...] = ()
 
 
 def find(site: Site, past: Past) -> Findings:
@@ -124,6 +126,7 @@ def find(site: Site, past: Past) -> Findings:
         curtailed_eur=math.fsum(g.cost_eur for g in given if g.unit in generators),
         orders=tuple((e.utc_s, e.text) for e in past.events if e.name == "instruction.accepted"),
         support=_support(past),
+        sales=past.sales,
     )
 
 

@@ -5,11 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from html import escape
 
+from controller.balancing.national.sales import Sale
 from controller.domain.site import Site
 from controller.report.drawing import figures
 from controller.report.findings import Findings
 from controller.report.past import Past
-from controller.report.words import clock, day_and_clock, energy, euro, given_up, power, reactive, verdict
+from controller.report.words import (
+    clock,
+    day_and_clock,
+    energy,
+    euro,
+    given_up,
+    power,
+    reactive,
+    sale_words,
+    settled_words,
+    verdict,
+)
 
 STYLE = """
 body{font:16px/1.5 system-ui,sans-serif;color:#111;background:#fff;max-width:54rem;margin:2rem auto;padding:0 1rem}
@@ -42,6 +54,7 @@ def page(site: Site, title: str, past: Past, found: Findings) -> str:
         _used(found),
         _curtailed(found),
         _supported(site, found),
+        *(_sold(site, sale) for sale in found.sales),
         _compared(found),
         _proof(past),
         _orders(site, found),
@@ -105,6 +118,18 @@ def _supported(site: Site, found: Findings) -> str:
         "network above"
     )
     return _section("Voltage support", caption, head, rows, "")
+
+
+def _sold(site: Site, sale: Sale) -> str:
+    """One bid at the national market and what was activated of it."""
+    rows = [
+        (f"{day_and_clock(one.from_utc_s, site)} to {clock(one.until_utc_s, site)}", one.direction,
+         energy(one.asked_wh), energy(one.taken_wh), *settled_words(one), one.reason)
+        for one in sale.activations
+    ]  # fmt: skip
+    head = ("activated from, to", "direction", "asked", "taken", "delivered", "missing", "earned", "note")
+    words = sale_words(sale, site)
+    return _section("National market", words, head, rows, f"{words} Nothing of it was activated.")
 
 
 def _compared(found: Findings) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from controller.balancing.national.sales import Sale
 from controller.history.batch import Happening
 from controller.history.chain import Verdict, verify
 from controller.history.store import curtailments
@@ -23,7 +24,7 @@ class Past:
     ``mean`` and ``high`` are by point name and in the unit of the name, in the house's signs; ``ledger`` holds the
     entries of the record of curtailments that lie inside, ``proof`` is about all of them from the first ever written.
     Of a recording there is no ``proof``: the entries were only now made of it. ``lost_s`` is how much of the span
-    nobody recorded.
+    nobody recorded. ``sales`` is what the national market was offered.
     """
 
     site: str
@@ -35,6 +36,7 @@ class Past:
     ledger: tuple[Mapping[str, str], ...]
     proof: Verdict | None
     lost_s: float
+    sales: tuple[Sale, ...] = ()
 
     def of(self, point: str) -> Array:
         """Means of a point; NaN throughout when it was never recorded."""

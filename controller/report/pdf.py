@@ -9,11 +9,23 @@ import matplotlib as mpl
 from matplotlib.backends.backend_pdf import PdfPages
 from matplotlib.figure import Figure
 
+from controller.balancing.national.sales import Sale
 from controller.domain.site import Site
 from controller.report.drawing import courses
 from controller.report.findings import Findings
 from controller.report.past import Past
-from controller.report.words import clock, day_and_clock, energy, euro, given_up, power, reactive, verdict
+from controller.report.words import (
+    clock,
+    day_and_clock,
+    energy,
+    euro,
+    given_up,
+    power,
+    reactive,
+    sale_words,
+    settled_words,
+    verdict,
+)
 
 A4_IN = (8.27, 11.69)
 LINES_MAX = 62
@@ -71,12 +83,26 @@ def _text(title: str, site: Site, past: Past, found: Findings) -> list[str]:
         f"delivered {reactive(s.delivered_var)} of {reactive(s.ordered_var)}, {100.0 * s.share_frac:.0f} %"
         for s in found.support
     ]
+    out += ["", "NATIONAL MARKET"] if found.sales else []
+    out += [line for sale in found.sales for line in _sold(site, sale)]
     if found.what_if is not None:
         out += ["", "COMPARED WITH LIFO", f"  {energy(found.what_if.energy_wh)}, {euro(found.what_if.cost_eur)}"]
     out += ["", "PROOF", _proof(past)]
     out += ["", "ORDERS AND INSTRUCTIONS"]
     out += [f"  {day_and_clock(at_s, site)}  {text}"[:COLUMNS] for at_s, text in found.orders] or ["  none"]
     return out
+
+
+def _sold(site: Site, sale: Sale) -> list[str]:
+    words = textwrap.wrap(sale_words(sale, site), COLUMNS - 2, initial_indent="  ", subsequent_indent="  ")
+    for one in sale.activations:
+        delivered, missing, earned = settled_words(one)
+        words.append(
+            f"    {day_and_clock(one.from_utc_s, site)} to {clock(one.until_utc_s, site)}  {one.direction}, "
+            f"{energy(one.taken_wh)} of {energy(one.asked_wh)} taken"
+        )
+        words.append(f"      delivered {delivered}, missing {missing}, earned {earned}"[:COLUMNS])
+    return words
 
 
 def _proof(past: Past) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
+from controller.balancing.national.sales import Activated, Sale
 from controller.domain.site import Site
 from controller.report.findings import Findings, GivenUp
 from controller.report.past import Past
@@ -49,6 +50,23 @@ def day_and_clock(utc_s: float, site: Site) -> str:
 def given_up(what: GivenUp) -> str:
     """``1.20 MWh``, and whether that is an estimate: the unit did not say what it could give."""
     return f"{energy(what.energy_wh)} by estimate" if what.estimated else energy(what.energy_wh)
+
+
+def sale_words(sale: Sale, site: Site) -> str:
+    """A bid at the national market, its answer, and what it earned."""
+    offered = f"{power(sale.up_w)} up and {power(sale.down_w)} down at {euro(sale.price_eur_per_mwh)}/MWh"
+    window = f"{day_and_clock(sale.from_utc_s, site)} to {clock(sale.until_utc_s, site)}"
+    why = f" ({sale.reason})" if sale.reason else ""
+    earned = f"; earned {euro(sale.earned_eur)}" if sale.activations else ""
+    return f"{window}: {offered} offered, {sale.fate}{why}{earned}."
+
+
+def settled_words(one: Activated) -> tuple[str, str, str]:
+    """What was delivered, what was missing, and what that earned."""
+    if one.delivered_wh is None or one.deficiency_wh is None or one.earned_eur is None:
+        word = "not settled yet" if one.taken_wh else "–"
+        return word, word, word
+    return energy(one.delivered_wh), energy(one.deficiency_wh), euro(one.earned_eur)
 
 
 def verdict(found: Findings, past: Past) -> tuple[bool, str]:

@@ -16,6 +16,8 @@ from simulators.platform.operator_desk import Tell
 LOGIN = ("site", "national-secret")
 GATE_S = 1200.0
 """The gate closes so long after the hour of the bid."""
+POLL_S = 300.0
+"""Site time between two looks at what is activated: a day that is played passes a hundred times as fast."""
 
 
 class NationalDesk:
@@ -49,6 +51,7 @@ class NationalDesk:
             "end": minute(sale.end),
             "units": list(sale.units),
             "margin_eur_per_mwh": sale.margin_eur_per_mwh,
+            "poll_s": POLL_S,
         }
 
     def _took(self, bid: Mapping[str, Any], answer: Mapping[str, Any]) -> None:

@@ -21,7 +21,7 @@ import structlog
 from controller.balancing.national.client import submit
 from controller.balancing.national.delivery import Claims, Delivery
 from controller.balancing.national.hours import Hours, hours_of
-from controller.balancing.national.memory import ACCEPTED, LATE, REFUSED, Memory, Offered
+from controller.balancing.national.memory import ACCEPTED, FOLDER, LATE, REFUSED, Memory, Offered
 from controller.balancing.order_port import OrderPort
 from controller.clock import utc_s
 from controller.domain.national import Tender
@@ -34,7 +34,6 @@ _log = structlog.get_logger()
 
 T = TypeVar("T")
 
-FOLDER = "national"
 LOOK_S = 10.0
 """Period of looking whether something is to be made or said."""
 MAKE_AGAIN_S = 60.0

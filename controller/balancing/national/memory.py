@@ -5,11 +5,13 @@ A station that is killed says the same bid again, and delivers an activation as 
 
 from __future__ import annotations
 
+import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
 from controller.durable import closed_on_failure, open_durable, transaction
 
+FOLDER = "national"
 FILE = "national.sqlite"
 WAITING, ACCEPTED, REFUSED, LATE = "", "accepted", "refused", "late"
 TAKEN = "taken"
@@ -163,11 +165,24 @@ class Memory:
             self._db.execute("UPDATE activation SET told = 1 WHERE id = ?", (name,))
 
     def _asked(self, condition: str, value: str | float) -> list[Asked]:
-        rows = self._db.execute(
-            f"SELECT {_ACTIVATION} FROM activation WHERE {condition} ORDER BY heard_utc_s, id", (value,)
-        )
-        return [Asked(*row) for row in rows]
+        return _activations(self._db, condition, value)
 
     def _where(self, condition: str, value: str) -> list[Offered]:
-        rows = self._db.execute(f"SELECT {_BID} FROM bid WHERE {condition} ORDER BY made_utc_s", (value,))
-        return [Offered(*row) for row in rows]
+        return _bids(self._db, condition, value)
+
+
+def read_all(db: sqlite3.Connection) -> list[tuple[Offered, list[Asked]]]:
+    """Every bid with its activations, oldest first, on a connection that need not be able to write."""
+    known = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    bids = _bids(db, "id <> ?", "") if "bid" in known else []
+    return [(bid, _activations(db, "bid = ?", bid.id) if "activation" in known else []) for bid in bids]
+
+
+def _bids(db: sqlite3.Connection, condition: str, value: str) -> list[Offered]:
+    rows = db.execute(f"SELECT {_BID} FROM bid WHERE {condition} ORDER BY made_utc_s", (value,))
+    return [Offered(*row) for row in rows]
+
+
+def _activations(db: sqlite3.Connection, condition: str, value: str | float) -> list[Asked]:
+    rows = db.execute(f"SELECT {_ACTIVATION} FROM activation WHERE {condition} ORDER BY heard_utc_s, id", (value,))
+    return [Asked(*row) for row in rows]

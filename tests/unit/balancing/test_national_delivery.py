@@ -20,6 +20,7 @@ from controller.balancing import ledger
 from controller.balancing.https import LinkError
 from controller.balancing.ledger import Ledger
 from controller.balancing.national import client, delivery, memory
+from controller.balancing.national.sales import read_sales
 from controller.clock import utc_s
 from controller.domain.instruction import Action
 from controller.history.batch import Batch, Sample
@@ -144,6 +145,25 @@ async def test_an_activation_is_taken_delivered_in_its_periods_measured_and_sett
     assert settled["paid_eur"] == pytest.approx(price * 0.4 * 0.25)
     assert settled["penalty_eur"] == pytest.approx(price * 0.1 * 0.25)
     assert [e["event"] for e in told] == ["national.activated", "national.settled"]
+    (sale,) = read_sales(evening.place.folder, evening.begins_utc_s, evening.begins_utc_s + 1.0)
+    (one,) = sale.activations
+    assert (sale.fate, one.direction, one.asked_wh, one.taken_wh) == ("accepted", "up", 125e3, 125e3)
+    assert (one.delivered_wh, one.deficiency_wh) == (100e3, 25e3)
+    assert sale.earned_eur == pytest.approx(price * (0.1 - 0.025))
+    assert read_sales(evening.place.folder, evening.begins_utc_s + HOUR_S, evening.begins_utc_s + 2 * HOUR_S) == ()
+
+
+async def test_the_report_shows_what_waits_and_what_was_turned_down_and_passes_over_what_cannot_be_read(
+    evening: Evening,
+) -> None:
+    late, waits = evening.activate(w=(1e5,), expires_s=0.0), evening.activate(w=(1e5,))
+    evening.activate(direction="sideways")
+    await evening.step()
+    (sale,) = read_sales(evening.place.folder, 0.0, 4e9)
+    turned_down, taken = sale.activations
+    assert (turned_down.id, turned_down.taken_wh) == (late, 0.0)
+    assert turned_down.reason.startswith("expired")
+    assert (taken.id, taken.taken_wh, taken.delivered_wh, taken.earned_eur) == (waits, 25e3, None, None)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from contextlib import closing
 from dataclasses import replace
@@ -11,6 +12,10 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from controller.balancing.national.memory import Asked, Memory, Offered
+from controller.balancing.national.sales import read_sales
+from controller.balancing.national.settling import dump_plan
+from controller.balancing.national.sharing import Plan
 from controller.config.loader import load_site
 from controller.domain.unit import Unit
 from controller.durable import transaction
@@ -168,8 +173,62 @@ def test_a_span_without_anything_and_a_folder_without_a_store_are_said(tmp_path:
 def test_the_pdf_has_the_tables_and_the_figures(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib", reason="the extra 'report' is not installed")
     night(tmp_path, [minute(k) for k in range(3)])
+    sold(tmp_path, activated=True)
     done = CliRunner().invoke(
         report, ["--data", str(tmp_path), "--pdf", str(tmp_path / "night.pdf")], catch_exceptions=False
     )
     assert done.exit_code == 0
     assert (tmp_path / "night.pdf").read_bytes().startswith(b"%PDF")
+
+
+BID = {
+    "id": "day-1",
+    "from_utc_s": BEGAN_S + 900.0,
+    "until_utc_s": BEGAN_S + 2700.0,
+    "up_w": 5e5,
+    "down_w": 3e5,
+    "price_eur_per_mwh": 40.0,
+    "units": ["BAT1"],
+}
+
+
+def sold(folder: Path, *, activated: bool) -> None:
+    """A bid that was accepted, and perhaps half a megawatt hour of it delivered."""
+    (folder / "national").mkdir()
+    with closing(Memory(folder / "national")) as memory:
+        memory.put(Offered("day-1", BEGAN_S + 1.0, BEGAN_S + 60.0, json.dumps(BID)))
+        memory.settle("day-1", "accepted", "")
+        if activated:
+            period = {"from_utc_s": BEGAN_S + 900.0, "until_utc_s": BEGAN_S + 1800.0}
+            about = {"id": "a1", "counter": 1, "issued_utc_s": BEGAN_S, "expires_utc_s": BEGAN_S + 900.0}
+            words = json.dumps({**about, "direction": "up", "periods": [{**period, "w": 4e5}]})
+            plan = dump_plan(Plan({"BAT1": 0.0}, {"BAT1": (-4e5,)}, (-4e5,), ""))
+            memory.hear(Asked("a1", "day-1", BEGAN_S + 1.0, words, plan))
+            memory.decide("a1", "taken", "")
+            done = {**period, "delivered_w": -3e5, "deficiency_w": 1e5}
+            memory.settled("a1", json.dumps({"id": "a1", "periods": [done], "paid_eur": 3.0, "penalty_eur": 1.0}))
+
+
+def test_the_national_market_has_its_section_with_what_was_delivered_and_earned(tmp_path: Path) -> None:
+    night(tmp_path, [minute(0)])
+    sold(tmp_path, activated=True)
+    written = tmp_path / "page.html"
+    site = str(Path(__file__).parents[3] / "site_configs" / "a_day_in_the_life.yaml")
+    asked = ["--data", str(tmp_path), "--site", site]
+    done = CliRunner().invoke(report, [*asked, "--html", str(written), "--json"])
+    assert done.exit_code == 0, done.output
+    (sale,) = json.loads(done.stdout)["sales"]
+    assert sale["activations"][0]["delivered_wh"] == 75e3
+    text = written.read_text("utf-8")
+    assert "<h2>National market</h2>" in text
+    for words in ("offered, accepted; earned 2.00 EUR.", "<td>100 kWh</td>", "<td>75 kWh</td>", "<td>25 kWh</td>"):
+        assert words in text
+
+
+def test_a_bid_that_nobody_activated_is_one_sentence(tmp_path: Path) -> None:
+    past, _ = night(tmp_path, [minute(0)])
+    sold(tmp_path, activated=False)
+    past = replace(past, sales=read_sales(tmp_path, 0.0, 4e9))
+    text = page(SITE, "a night", past, find(SITE, past))
+    assert "0.50 MW up" not in text
+    assert "500 kW up and 300 kW down at 40.00 EUR/MWh offered, accepted. Nothing of it was activated." in text
