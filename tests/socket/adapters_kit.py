@@ -1,9 +1,8 @@
-"""What the socket tests of the adapters share: a device, a free port, a server in a process of its own."""
+"""What the socket tests of the adapters share: a device, a server in a process of its own."""
 
 from __future__ import annotations
 
 import asyncio
-import socket
 import sys
 from collections.abc import Mapping
 
@@ -49,13 +48,6 @@ class TableDevice:
         self.written.append((point, value))
         self.table[point] = value
         return True
-
-
-def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def opcua_device(

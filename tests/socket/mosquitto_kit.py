@@ -8,7 +8,6 @@ import contextlib
 import hashlib
 import json
 import shutil
-import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import aiomqtt
+from free_ports import free_port
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "balancing"))
 
@@ -31,12 +31,6 @@ def mosquitto_hash(password: str) -> str:
     salt, rounds = b"twelve bytes", 101
     digest = hashlib.pbkdf2_hmac("sha512", password.encode(), salt, rounds)
     return f"$7${rounds}${base64.b64encode(salt).decode()}${base64.b64encode(digest).decode()}"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 async def until(good: Callable[[], bool | Awaitable[bool]], what: str, patience_s: float = PATIENCE_S) -> None:

@@ -8,7 +8,8 @@ import shutil
 from collections.abc import AsyncIterator
 
 import pytest
-from adapters_kit import TableDevice, free_port
+from adapters_kit import TableDevice
+from free_ports import free_port
 from pymodbus.client import AsyncModbusTcpClient
 from pymodbus.exceptions import ModbusIOException
 

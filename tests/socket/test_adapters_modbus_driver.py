@@ -6,7 +6,8 @@ import math
 from collections.abc import AsyncIterator
 
 import pytest
-from adapters_kit import TableDevice, free_port
+from adapters_kit import TableDevice
+from free_ports import free_port
 
 from controller.clock import SystemClock
 from controller.domain.command import OutcomeState

@@ -8,8 +8,9 @@ from dataclasses import replace
 
 import pytest
 import pytest_asyncio
-from adapters_kit import RTU, RTU_VALUES, TableDevice, free_port, opcua_device, poll_until_usable
+from adapters_kit import RTU, RTU_VALUES, TableDevice, opcua_device, poll_until_usable
 from asyncua import Client, ua
+from free_ports import free_port
 
 from controller.domain.command import OutcomeState
 from controller.domain.measurement import Quality

@@ -19,7 +19,8 @@ from pathlib import Path
 
 import pytest
 from field_processes import SITE, SPEED, Bench, Lines, bench, end
-from uftp_wire_kit import AGR, DSO, KEYS, endpoint_on, free_port
+from free_ports import free_port
+from uftp_wire_kit import AGR, DSO, KEYS, endpoint_on
 
 from controller.balancing.uftp.memory import Memory
 from controller.clock import SystemClock

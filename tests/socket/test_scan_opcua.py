@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from adapters_kit import RTU, RTU_VALUES, TableDevice, free_port
+from adapters_kit import RTU, RTU_VALUES, TableDevice
+from free_ports import free_port
 
 from drivers.scan.command import ScanOptions, look
 from drivers.scan.report import as_text

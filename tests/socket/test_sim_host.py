@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from free_ports import free_port
 
 from controller.config.loader import load_site
 from controller.domain.site import Device, Site
@@ -21,12 +22,6 @@ from simulators.world import World
 
 SITE = Path(__file__).parents[2] / "site_configs" / "demo_primary.yaml"
 pytestmark = pytest.mark.socket
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def site_on_free_ports(keep: tuple[str, ...]) -> Site:

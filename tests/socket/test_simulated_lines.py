@@ -7,8 +7,9 @@ import dataclasses
 from pathlib import Path
 
 import pytest
-from adapters_kit import TableDevice, free_port
+from adapters_kit import TableDevice
 from click.testing import CliRunner
+from free_ports import free_port
 
 from controller.clock import SystemClock
 from controller.config.loader import load_site

@@ -8,7 +8,8 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from uftp_wire_kit import AGR, CRO, DSO, KEYS, POINT, ZONE, Bench, bench, endpoint_on, free_port, market, until
+from free_ports import free_port
+from uftp_wire_kit import AGR, CRO, DSO, KEYS, POINT, ZONE, Bench, bench, endpoint_on, market, until
 
 from controller.balancing.uftp.endpoint import PATH
 from controller.balancing.uftp.planner import publish_portfolio

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import ssl
 from base64 import b64encode
 from collections.abc import AsyncIterator, Callable
@@ -32,12 +31,6 @@ def keys(seed: int) -> tuple[str, str]:
 
 
 KEYS = {DSO: keys(1), AGR: keys(2), CRO: keys(3)}
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 def endpoint_on(port: int, scheme: str = "http") -> str:
