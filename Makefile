@@ -59,7 +59,7 @@ unplug: $(STAMP) ## pull a plug of the running demo from another terminal, for e
 test: $(STAMP) ## run all tests
 ifeq ($(ARGS),)
 	$(BIN)/python -m pytest -n $(BESIDE) -m "not socket"
-	$(BIN)/python -m pytest -m socket
+	$(BIN)/python -m pytest -m socket --reruns 1 --rerun-show-tracebacks
 else
 	$(BIN)/python -m pytest $(ARGS)
 endif
