@@ -9,6 +9,9 @@ every ``ISSUE_QUARTERS`` from the fifteenth day on. The references know the same
 present stays, *day before* repeats the same quarter hour of the last day that is complete. MAE is in % of the profile's
 peak; skill is 1 − MAE over the reference's; pinball is the mean over the levels, over that of persistence taken as all
 quantiles; coverage is the share of outcomes inside the 50 % and the 90 % interval.
+
+Sun and wind come twice: by their history alone, and with a forecast of the weather whose worth is learned as the
+station learns it. SimBench has no weather: that forecast is synthetic (``weather_of_profiles``, seeded).
 """
 
 from __future__ import annotations
@@ -19,10 +22,14 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from weather_of_profiles import OTHERS, SyntheticForecasts
 
+from controller.domain.weather import SUN, WIND
 from controller.planning.calendar import QUARTER_S, SLOTS, Calendar
 from controller.planning.forecast import forecast
-from controller.planning.history import Prior, new_history, see
+from controller.planning.history import History, Prior, new_history, see
+from controller.planning.weather_forecast import forecast_in_weather
+from controller.planning.weather_past import KNOTS, beside, new_weather_past
 
 Array = NDArray[np.float64]
 
@@ -42,16 +49,20 @@ WIND_QUARTERS, OTHER_QUARTERS = 40.0, 6.0
 
 
 def read(folder: Path) -> dict[str, Array]:
-    """All chosen profiles (quarter, profile) by group, each over its own peak."""
+    """All chosen profiles (quarter, profile) by group, each over its own peak; of ``others`` the mean of a group."""
     tables = {}
+    others = [("RESProfile.csv", columns) for columns in OTHERS.values()]
     for name in ("LoadProfile.csv", "RESProfile.csv"):
         with (folder / name).open(newline="") as file:
             rows = csv.reader(file, delimiter=";")
             head = next(rows)
-            wanted = [head.index(c) for table, columns in CHOSEN.values() for c in columns if table == name]
+            wanted = [head.index(c) for table, columns in (*CHOSEN.values(), *others) for c in columns if table == name]
             values = np.array([[float(row[k]) for k in wanted] for row in rows])
         tables |= {head[k]: values[:, i] / values[:, i].max() for i, k in enumerate(wanted)}
-    return {group: np.stack([tables[c] for c in columns], axis=1) for group, (_, columns) in CHOSEN.items()}
+    found = {group: np.stack([tables[c] for c in columns], axis=1) for group, (_, columns) in CHOSEN.items()}
+    return found | {
+        f"others: {group}": np.mean([tables[c] for c in columns], axis=0) for group, columns in OTHERS.items()
+    }
 
 
 def prior(n: int, windy: bool) -> Prior:
@@ -62,18 +73,43 @@ def prior(n: int, windy: bool) -> Prior:
     return Prior(0.35 * flat, 0.25 * flat, np.zeros(n), np.ones(n), memory, lasting, np.full(n, not windy))
 
 
-def run(x: Array, windy: bool) -> dict[str, Array]:
+class Learner:
+    """What the station would know at every quarter hour, with forecasts of the weather or without."""
+
+    def __init__(self, n: int, windy: bool, forecasts: SyntheticForecasts | None) -> None:
+        self._history: History = new_history(Calendar(0.0, FRIDAY), prior(n, windy))
+        self._past = new_weather_past(np.full(n, WIND if windy else SUN), np.ones(n))
+        self._forecasts = forecasts
+        self._told = np.empty((0, 3))
+
+    def see(self, quarter: int, value: Array) -> None:
+        """The next quarter hour begins, and this is what it brings."""
+        if self._forecasts is not None:
+            if quarter > 0:
+                self._past = beside(self._past, self._history, quarter - 1, self._told[KNOTS])
+            self._told = self._forecasts.at(quarter, max(AHEAD_QUARTERS) + 1)
+        self._history = see(self._history, quarter * QUARTER_S + 1.0, value)
+
+    def quantiles(self) -> Array:
+        """(horizon, level, profile)."""
+        quarters = max(AHEAD_QUARTERS) + 1
+        if self._forecasts is None:
+            found = forecast(self._history, quarters, LEVELS)
+        else:
+            found = forecast_in_weather(self._history, self._past, self._told, quarters, LEVELS)
+        return found.value[:, np.array(AHEAD_QUARTERS)].transpose(1, 0, 2)
+
+
+def run(x: Array, windy: bool, forecasts: SyntheticForecasts | None = None) -> dict[str, Array]:
     """Errors of everything, each (issue, horizon, …, profile)."""
-    history = new_history(Calendar(0.0, FRIDAY), prior(x.shape[1], windy))
+    learner = Learner(x.shape[1], windy, forecasts)
     ahead, last = np.array(AHEAD_QUARTERS), len(x) - max(AHEAD_QUARTERS)
     out: dict[str, list[Array]] = {"quantile": [], "actual": [], "persistence": [], "day before": []}
     days = SLOTS * np.ceil(ahead / SLOTS).astype(int)
     for k in range(last):
-        history = see(history, k * QUARTER_S + 1.0, x[k])
+        learner.see(k, x[k])
         if k >= WARM_UP_QUARTERS and k % ISSUE_QUARTERS == 0:
-            out["quantile"].append(
-                forecast(history, max(AHEAD_QUARTERS) + 1, LEVELS).value[:, ahead].transpose(1, 0, 2)
-            )
+            out["quantile"].append(learner.quantiles())
             out["actual"].append(x[k + ahead])
             out["persistence"].append(np.repeat(x[[k]], len(ahead), axis=0))
             out["day before"].append(x[k + ahead - days])
@@ -116,8 +152,13 @@ def main() -> None:
         f"{'profiles':11} {'h':>5} {'MAE %':>6} {'persistence':>12} {'day before':>11} {'vs pers.':>9} {'vs day':>9} "
         f"{'pinball':>8} {'in 50%':>6} {'in 90%':>6}"
     )
-    for group, x in read(args.folder).items():
-        print("\n".join(report(group, run(x[: args.days * SLOTS], group == "wind"))), flush=True)
+    profiles = read(args.folder)
+    for group in CHOSEN:
+        x = profiles[group][: args.days * SLOTS]
+        print("\n".join(report(group, run(x, group == "wind"))), flush=True)
+        if group in OTHERS:
+            forecasts = SyntheticForecasts(group, profiles[f"others: {group}"])
+            print("\n".join(report(f"{group}+told", run(x, group == "wind", forecasts))), flush=True)
 
 
 if __name__ == "__main__":

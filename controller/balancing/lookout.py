@@ -5,10 +5,14 @@ Reads the history on a connection of its own that cannot write; used by one thre
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+import structlog
+
+from controller.balancing.weather.memory import heard_since
 from controller.domain.plan import StoredEnergyPrice
 from controller.domain.site import Site
 from controller.estimation.layout import Layout
@@ -17,6 +21,7 @@ from controller.history.evidence import Evidence
 from controller.history.measured import measured_mean_w
 from controller.history.store import curtailments, known_until_s, means, open_to_read
 from controller.planning.calendar import QUARTER_S, Calendar
+from controller.planning.foretold import NOTHING_HEARD, Heard
 from controller.planning.lookback import (
     Learned,
     calendar_at,
@@ -28,6 +33,8 @@ from controller.planning.lookback import (
 )
 from controller.planning.projection import Projection
 from controller.planning.storage_ahead import price_ahead
+
+_log = structlog.get_logger()
 
 LOOK_BACK_S = 28 * 86_400.0
 RECENT_S = 300.0
@@ -52,16 +59,16 @@ class Lookout:
 
     def look(self, now_utc_s: float) -> Projection:
         """The projection from now on. Raises Blind, sqlite3.Error, or PowerFlowError."""
-        learned, recent = self._read(now_utc_s)
-        return project_ahead(self.layout, learned, recent, now_utc_s, self._quarters)
+        learned, recent, heard = self._read(now_utc_s)
+        return project_ahead(self.layout, learned, recent, now_utc_s, self._quarters, heard)
 
     def prices(self, now_utc_s: float) -> tuple[StoredEnergyPrice, ...]:
         """What stored energy is worth from now on. Raises Blind, sqlite3.Error, or PowerFlowError."""
-        learned, recent = self._read(now_utc_s)
-        return price_ahead(self.layout, learned, recent, now_utc_s, self._quarters)
+        learned, recent, heard = self._read(now_utc_s)
+        return price_ahead(self.layout, learned, recent, now_utc_s, self._quarters, heard)
 
-    def _read(self, now_utc_s: float) -> tuple[Learned, dict[str, float]]:
-        """Everything learned up to now, and the means of the last minutes."""
+    def _read(self, now_utc_s: float) -> tuple[Learned, dict[str, float], Heard]:
+        """Everything learned up to now, the means of the last minutes, and the forecasts of the weather since then."""
         self._follow_clock(now_utc_s)
         with closing(open_to_read(self._folder)) as db:
             until_s = known_until_s(db)
@@ -73,8 +80,21 @@ class Lookout:
             begin_s, end_s = self.calendar.start_s(first), self.calendar.start_s(complete)
             found = means(db, self._points, begin_s, end_s, QUARTER_S)
             recent = means(db, self._present, until_s - RECENT_S, until_s, 2.0 * RECENT_S).get(0, {})
-        self._learned = learn(self.layout, learned, {first + slot: values for slot, values in found.items()})
-        return self._learned, recent
+        heard = self._heard(begin_s)
+        self._learned = learn(self.layout, learned, {first + slot: values for slot, values in found.items()}, heard)
+        return self._learned, recent, heard
+
+    def _heard(self, since_utc_s: float) -> Heard:
+        """Forecasts of the weather in force since an instant; what cannot be read is not there."""
+        service = self.layout.site.weather_service
+        if service is None:
+            return NOTHING_HEARD
+        try:
+            known = heard_since(self._folder, since_utc_s)
+        except (sqlite3.Error, ValueError) as error:
+            _log.warning("weather.stuck", reason=f"{type(error).__name__}: {error}")
+            return NOTHING_HEARD
+        return Heard(tuple(known), service.stale_s)
 
     def proof(self) -> tuple[Callable[[str, float, float], float], Callable[[str, float, float], float | None]]:
         """What was curtailed (Wh) and measured (mean W) of a unit between two instants; for a settlement.

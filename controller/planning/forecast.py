@@ -3,7 +3,8 @@
 The deviation of a quarter hour ahead is predicted from the present one, from its mean over the last hours and from that
 of the same quarter hour a day before, each with a coefficient per horizon; coefficients and errors are those that
 would have served best in the past (ridge regression toward typical ones, then the quantiles of what it missed), so a
-wind park learns that its deviation lasts half a day and a roof that its deviation does not.
+wind park learns that its deviation lasts half a day and a roof that its deviation does not. Where a forecast of the
+weather is in force, ``planning.weather_forecast`` goes on from here.
 """
 
 from __future__ import annotations
@@ -35,11 +36,35 @@ class Forecast:
     value: Array
 
 
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """What the history alone says of every quarter hour ahead, in units of the spread that is usual then.
+
+    ``mean`` and ``spread`` (quarter, n); ``features`` (feature, quarter, n) with their ``coefficient`` (horizon,
+    feature, n) and the quantiles of ``error`` (level, horizon, n), which ``at`` (quarter, horizon) interpolates.
+    """
+
+    first_quarter: int
+    levels: tuple[float, ...]
+    mean: Array
+    spread: Array
+    features: Array
+    at: Array
+    coefficient: Array
+    error: Array
+
+
 def forecast(history: History, quarters: int, levels: tuple[float, ...] = LEVELS) -> Forecast:
     """Quantiles of the present quarter hour and the following ones, ``quarters`` in all.
 
     Raises ValueError before anything was seen.
     """
+    basis = basis_of(history, quarters, levels)
+    return in_bounds(history, basis, deviation_of(basis, basis.features, basis.coefficient, basis.error))
+
+
+def basis_of(history: History, quarters: int, levels: tuple[float, ...]) -> Basis:
+    """Everything that the forecast is made of. Raises ValueError before anything was seen."""
     if history.next_quarter is None:
         raise ValueError("a forecast before anything was seen; expected at least one look at the site")
     first = history.next_quarter
@@ -47,13 +72,21 @@ def forecast(history: History, quarters: int, levels: tuple[float, ...] = LEVELS
     now = np.clip((history.recent - mean[0]) / spread[0], -DEVIATION_MAX, DEVIATION_MAX)
     now = np.where(np.isfinite(now), now, history.slow_now)
     coefficient, error = _learned(history, levels)
-    at = _between(quarters)
     steady = (np.tile(x, (quarters, 1)) for x in (now, history.slow_now))
     features = np.stack([*steady, _day_before(history, now, quarters)])
-    centre = np.einsum("kb,bfn,fkn->kn", at, coefficient, features)
-    deviation = centre[None] + np.einsum("kb,lbn->lkn", at, error)
-    value = np.clip(mean + spread * deviation, history.prior.low, history.prior.high)
-    return Forecast(first, levels, value)
+    return Basis(first, levels, mean, spread, features, _between(quarters), coefficient, error)
+
+
+def deviation_of(basis: Basis, features: Array, coefficient: Array, error: Array) -> Array:
+    """Quantiles (level, quarter, n) of the deviation, in units of the spread."""
+    centre = np.einsum("kb,bfn,fkn->kn", basis.at, coefficient, features)
+    return np.asarray(centre[None] + np.einsum("kb,lbn->lkn", basis.at, error))
+
+
+def in_bounds(history: History, basis: Basis, deviation: Array) -> Forecast:
+    """The forecast that such a deviation makes, inside what is possible."""
+    value = np.clip(basis.mean + basis.spread * deviation, history.prior.low, history.prior.high)
+    return Forecast(basis.first_quarter, basis.levels, value)
 
 
 def _day_before(history: History, now: Array, quarters: int) -> Array:
@@ -92,16 +125,21 @@ def _learned(history: History, levels: tuple[float, ...]) -> tuple[Array, Array]
     return np.stack(coefficients), np.stack(errors, axis=1)
 
 
-def _at(history: History, horizon: int, levels: tuple[float, ...]) -> tuple[Array, Array]:
-    """Coefficients (feature, n) and error quantiles (level, n) at one horizon."""
-    a, b = typical_coefficients(horizon, history.prior)
-    typical = np.stack([a, b, np.zeros_like(a)])
+def past_pairs(history: History, horizon: int) -> tuple[Array, Array, int]:
+    """Features (feature, t, n), what came so much later (t, n), and the row of the history that the first is of."""
     back = int(_a_day_back(np.array([horizon]))[0])
     start = max(-back, 0)
     z, slow = history.deviation, history.slow
     end = max(len(z) - horizon, start)
     features = np.stack([z[start:end], slow[start:end], z[start + back : end + back]])
-    later = z[start + horizon : end + horizon]
+    return features, z[start + horizon : end + horizon], start
+
+
+def _at(history: History, horizon: int, levels: tuple[float, ...]) -> tuple[Array, Array]:
+    """Coefficients (feature, n) and error quantiles (level, n) at one horizon."""
+    a, b = typical_coefficients(horizon, history.prior)
+    typical = np.stack([a, b, np.zeros_like(a)])
+    features, later, _ = past_pairs(history, horizon)
     known = np.isfinite(features).all(axis=0) & np.isfinite(later)
     x, y = np.where(known, features, 0.0), np.where(known, later, 0.0)
     gram = np.einsum("ftn,gtn->nfg", x, x) + PRIOR_SAMPLES * np.eye(len(x))
@@ -109,15 +147,15 @@ def _at(history: History, horizon: int, levels: tuple[float, ...]) -> tuple[Arra
     coefficient = typical + np.linalg.solve(gram, rest[:, :, None])[:, :, 0].T
     missed = np.where(known, y - np.einsum("fn,ftn->tn", coefficient, x), np.nan)
     prior = np.sqrt(np.maximum(1.0 - (a + b) ** 2, ERROR_MIN**2))
-    return coefficient, _quantiles(missed, known.sum(axis=0), prior, levels)
-
-
-def _quantiles(missed: Array, count: Array, prior: Array, levels: tuple[float, ...]) -> Array:
-    """Quantiles (level, n) of past errors, blended with a normal one of spread ``prior`` while they are few."""
     normal = np.array([NormalDist().inv_cdf(q) for q in levels])[:, None] * prior
+    return coefficient, blended_quantiles(missed, known.sum(axis=0), normal, levels)
+
+
+def blended_quantiles(missed: Array, count: Array, before: Array, levels: tuple[float, ...]) -> Array:
+    """Quantiles (level, n) of past errors (t, n; NaN = unknown), blended with ``before`` while they are few."""
     share = count / (count + PRIOR_SAMPLES)
     if not len(missed):
-        return normal
+        return before
     filled = np.where(count > 0, missed, 0.0)
     past = np.nanquantile(filled, levels, axis=0)
-    return np.asarray(share * past + (1.0 - share) * normal)
+    return np.asarray(share * past + (1.0 - share) * before)

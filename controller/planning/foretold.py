@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from bisect import bisect_right
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,12 +51,24 @@ def says_the_same(one: Foretold, other: Foretold) -> bool:
     return bool(len(common)) and bool((np.abs(one.at(common) - other.at(common)) < SAME).all())
 
 
-def in_force(known: Sequence[Foretold], at_utc_s: float, stale_s: float) -> Foretold | None:
-    """The one that counted at an instant, of several in the order in which they were heard.
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """Forecasts in the order in which they were heard; one in which nothing changes for ``stale_s`` counts no more."""
 
-    None before the first was heard, and when nothing has changed in it for ``stale_s``.
-    """
-    heard = [one for one in known if one.heard_utc_s <= at_utc_s]
-    if not heard or not 0.0 <= at_utc_s - heard[-1].issued_utc_s <= stale_s:
-        return None
-    return heard[-1]
+    known: tuple[Foretold, ...] = ()
+    stale_s: float = 0.0
+
+    def in_force(self, at_utc_s: float) -> Foretold | None:
+        """The one that counted at an instant; None before the first was heard, and when it was too old."""
+        after = bisect_right(self.known, at_utc_s, key=lambda one: one.heard_utc_s)
+        if after == 0 or not 0.0 <= at_utc_s - self.known[after - 1].issued_utc_s <= self.stale_s:
+            return None
+        return self.known[after - 1]
+
+    def of(self, start_utc_s: Array, at_utc_s: float) -> Array:
+        """What was known at an instant of the quarter hours that begin at others: (k, quantity), NaN = nothing."""
+        found = self.in_force(at_utc_s)
+        return np.full((len(start_utc_s), QUANTITIES), np.nan) if found is None else found.at(start_utc_s)
+
+
+NOTHING_HEARD = Heard()

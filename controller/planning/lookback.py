@@ -18,8 +18,9 @@ from controller.domain.limit import LimitKind
 from controller.domain.points import HUB_QUANTITIES
 from controller.domain.unit import Unit
 from controller.estimation.layout import Layout
-from controller.planning.calendar import Calendar
+from controller.planning.calendar import QUARTER_S, Calendar
 from controller.planning.forecast import Forecast, forecast
+from controller.planning.foretold import NOTHING_HEARD, Heard
 from controller.planning.history import History, learn_quarter, new_history, see
 from controller.planning.observation import like_kin
 from controller.planning.outlook import Offsets
@@ -27,6 +28,8 @@ from controller.planning.priors import site_prior
 from controller.planning.projection import COVER_FRAC, Projection, project
 from controller.planning.uptake import Hubs, Plugged, Uptake, learn_hubs, new_hubs, uptakes
 from controller.planning.warmth import points_of_warmth, warmth_of
+from controller.planning.weather_forecast import forecast_in_weather
+from controller.planning.weather_past import KNOTS, WeatherPast, beside, drives_of, new_weather_past
 
 Array = NDArray[np.float64]
 Means = Mapping[str, float]
@@ -104,39 +107,60 @@ def plugged(layout: Layout, means: Means) -> Plugged:
 class Learned:
     """What was learned from complete quarter hours, of the site and of its ``hubs`` (every unit that consumes).
 
-    The next one to learn is ``next_quarter``.
+    ``weather`` is what forecasts of the weather said beside it. The next one to learn is ``next_quarter``.
     """
 
     history: History
     hubs: Hubs
+    weather: WeatherPast
     next_quarter: int | None = None
 
 
 def nothing_learned(layout: Layout, calendar: Calendar) -> Learned:
     """Before the first look at the store."""
     rated_w = np.array([unit.p_rated_w for unit in _consumers(layout)])
-    return Learned(new_history(calendar, site_prior(layout, True)), new_hubs(calendar, rated_w))
+    prior = site_prior(layout, True)
+    weather = new_weather_past(drives_of(layout), prior.high)
+    return Learned(new_history(calendar, prior), new_hubs(calendar, rated_w), weather)
 
 
-def learn(layout: Layout, learned: Learned, quarters: Mapping[int, Means]) -> Learned:
-    """After these complete quarter hours, by number; those between that nobody saw count as unknown."""
+def learn(layout: Layout, learned: Learned, quarters: Mapping[int, Means], heard: Heard = NOTHING_HEARD) -> Learned:
+    """After these complete quarter hours, by number; those between that nobody saw count as unknown.
+
+    ``heard`` holds the forecasts of the weather that were in force in them.
+    """
     if not quarters:
         return learned
     first = min(quarters) if learned.next_quarter is None else learned.next_quarter
-    history, hubs, last = learned.history, learned.hubs, max(quarters)
+    history, hubs, weather, last = learned.history, learned.hubs, learned.weather, max(quarters)
     for quarter in range(first, last + 1):
         found = quarters.get(quarter, {})
+        start_s = history.calendar.start_s(quarter)
+        weather = beside(weather, history, quarter, heard.of(start_s + QUARTER_S * KNOTS, start_s))
         history = learn_quarter(history, quarter, series_of(layout, found))
         hubs = learn_hubs(hubs, quarter, plugged(layout, found))
-    return Learned(history, hubs, last + 1)
+    return Learned(history, hubs, weather, last + 1)
 
 
-def project_ahead(layout: Layout, learned: Learned, recent: Means, at_s: float, quarters: int) -> Projection:
+def foresee(
+    layout: Layout, learned: Learned, recent: Means, at_s: float, quarters: int, heard: Heard = NOTHING_HEARD
+) -> Forecast:
+    """Every series over ``quarters`` from ``at_s`` (UTC) on, with ``recent`` means as what is now."""
+    history = see(learned.history, at_s, series_of(layout, recent))
+    if heard.in_force(at_s) is None or history.next_quarter is None or not len(learned.weather.quarter):
+        return forecast(history, quarters)
+    starts_s = history.calendar.start_s(history.next_quarter) + QUARTER_S * np.arange(quarters, dtype=np.float64)
+    return forecast_in_weather(history, learned.weather, heard.of(starts_s, at_s), quarters)
+
+
+def project_ahead(
+    layout: Layout, learned: Learned, recent: Means, at_s: float, quarters: int, heard: Heard = NOTHING_HEARD
+) -> Projection:
     """Every limit over ``quarters`` from ``at_s`` (UTC) on, with ``recent`` means as what is now.
 
     Raises PowerFlowError when not even the middle future has a solution.
     """
-    seen = forecast(see(learned.history, at_s, series_of(layout, recent)), quarters)
+    seen = foresee(layout, learned, recent, at_s, quarters, heard)
     warm = warmth_of(layout.site, recent, at_s, quarters)
     return replace(
         project(layout, seen, offsets_of(layout, recent), warm), uptake=_uptake(layout, learned, recent, at_s, seen)

@@ -21,10 +21,9 @@ from controller.domain.site import Site
 from controller.estimation.layout import Layout
 from controller.limits.calendar import holds
 from controller.planning.calendar import QUARTER_S
-from controller.planning.forecast import forecast
-from controller.planning.history import see
+from controller.planning.foretold import NOTHING_HEARD, Heard
 from controller.planning.lookahead import price_stored_energy
-from controller.planning.lookback import Learned, Means, offsets_of, series_of
+from controller.planning.lookback import Learned, Means, foresee, offsets_of
 from controller.planning.outlook import Periods, injections, periods, room, scenarios, tight
 
 Array = NDArray[np.float64]
@@ -41,16 +40,16 @@ def _for_good(limit: Limit, contract: dict[str, float]) -> Limit:
 
 
 def price_ahead(
-    layout: Layout, learned: Learned, recent: Means, at_utc_s: float, quarters: int
+    layout: Layout, learned: Learned, recent: Means, at_utc_s: float, quarters: int, heard: Heard = NOTHING_HEARD
 ) -> tuple[StoredEnergyPrice, ...]:
     """Prices of all storages whose content is known, looking ``quarters`` quarter hours ahead of now.
 
-    ``layout`` is that of a :func:`planned_site`; its calendar counts UTC seconds. Raises PowerFlowError when not even
+    ``layout`` is that of a :func:`planned_site`; its calendar counts UTC seconds. ``heard`` are the forecasts of the
+    weather. Raises PowerFlowError when not even
     the middle future's first period has a solution.
     """
-    history = see(learned.history, at_utc_s, series_of(layout, recent))
     when = periods(quarters)
-    futures = scenarios(layout, forecast(history, quarters), when)
+    futures = scenarios(layout, foresee(layout, learned, recent, at_utc_s, quarters, heard), when)
     grid = layout.grid.linearise(injections(layout, futures[len(futures) // 2])[0])
     agreed_w = agreed(layout.site, at_utc_s - at_utc_s % QUARTER_S, when)
     offsets = offsets_of(layout, recent)

@@ -17,7 +17,7 @@ from controller.balancing.weather.memory import heard_since
 from controller.clock import ManualClock, utc_s
 from controller.domain.weather import AIR, SUN, WIND, WeatherService
 from controller.physics.sun_above import extraterrestrial_w_per_m2
-from controller.planning.foretold import Foretold, in_force
+from controller.planning.foretold import Foretold, Heard
 from simulators.platform.certificates import Authority
 from simulators.platform.weather_desk import SPOILT, Array, WeatherDesk
 
@@ -91,7 +91,7 @@ class Place:
     def counts(self) -> Foretold | None:
         """What the forecast would go by now."""
         now_s = utc_s(self.clock)
-        return in_force(heard_since(self.folder, now_s), now_s, self.service.stale_s)
+        return Heard(tuple(heard_since(self.folder, now_s)), self.service.stale_s).in_force(now_s)
 
 
 @pytest.fixture

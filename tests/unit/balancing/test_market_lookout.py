@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import market_kit as made
+import numpy as np
 import pytest
 import uftp_kit as kit
+from structlog.testing import capture_logs
 
 from controller.balancing.lookout import Blind, Lookout
+from controller.balancing.weather.memory import FILE, FOLDER, Memory
+from controller.domain.weather import WIND, WeatherService
 from controller.history.batch import Batch, Sample
 from controller.history.store import Store, means, open_to_read
+from controller.planning.foretold import Foretold
 
 SITE = made.site_with(made.market_text())
 PERIOD_S = 300
@@ -87,3 +93,39 @@ def test_means_are_weighted_by_how_many_values_there_were(tmp_path: Path) -> Non
         store.append(Batch(1800, 60, (Sample("unit.A.p_w", 1, 7.0, 7.0, 7.0), Sample("unit.B.p_w", 1, 1.0, 1.0, 1.0))))
     with closing(open_to_read(tmp_path)) as db:
         assert means(db, ["unit.A.p_w"], 0.0, 2700.0, 900.0) == {0: {"unit.A.p_w": 40.0}, 2: {"unit.A.p_w": 7.0}}
+
+
+def windy_service(folder: Path, heard_utc_s: float, wind_m_per_s: float) -> WeatherService:
+    """A forecast that is on the disk since then, of the days around it."""
+    (folder / FOLDER).mkdir(exist_ok=True)
+    value = np.tile([100.0, 0.0, 10.0], (384, 1))
+    value[:, WIND] = wind_m_per_s + np.linspace(-3.0, 3.0, len(value))
+    with closing(Memory(folder / FOLDER)) as memory:
+        memory.keep(Foretold(heard_utc_s, heard_utc_s, int(heard_utc_s // 86_400 * 86_400), value))
+    return WeatherService("https://weather.example", 52.0, 0.0)
+
+
+def test_the_forecast_of_the_weather_is_learned_beside_the_history_and_used(tmp_path: Path) -> None:
+    stored(tmp_path, kit.NOON_S, 480)
+    service = windy_service(tmp_path, kit.NOON_S - 40 * 3600.0, 7.0)
+    site = replace(SITE, weather_service=replace(service, stale_s=2 * 86_400.0))
+    ours = Lookout(site, tmp_path, kit.ZONE, 2 * 3600.0)
+    seen, alone = ours.look(kit.NOON_S), lookout(tmp_path).look(kit.NOON_S)
+    assert ours._learned is not None
+    assert np.isfinite(ours._learned.weather.foretold[:, 0]).all(axis=1).mean() > 0.9
+    assert repr(seen) != repr(alone)
+
+
+def test_a_forecast_that_is_too_old_or_cannot_be_read_leaves_the_history_alone(tmp_path: Path) -> None:
+    stored(tmp_path, kit.NOON_S, 24)
+    alone = lookout(tmp_path).look(kit.NOON_S)
+    service = windy_service(tmp_path, kit.NOON_S - 20 * 3600.0, 12.0)
+    ours = Lookout(replace(SITE, weather_service=service), tmp_path, kit.ZONE, 2 * 3600.0)
+    assert repr(ours.look(kit.NOON_S)) == repr(alone)
+    (tmp_path / FOLDER / FILE).write_bytes(b"not a database at all, but long enough to be looked at" * 20)
+    for aside in ("-wal", "-shm"):
+        (tmp_path / FOLDER / (FILE + aside)).unlink(missing_ok=True)
+    with capture_logs() as told:
+        blind = Lookout(replace(SITE, weather_service=service), tmp_path, kit.ZONE, 2 * 3600.0).look(kit.NOON_S)
+    assert repr(blind) == repr(alone)
+    assert [entry["event"] for entry in told] == ["weather.stuck"]
