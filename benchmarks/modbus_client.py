@@ -30,10 +30,10 @@ POINTS = 30
 Round = Callable[[], Awaitable[None]]
 
 
-def table() -> Profile:
-    """30 float32 in 60 holding registers, each with a plausible range."""
+def table(identity: str = "{}") -> Profile:
+    """30 float32 in 60 holding registers, each with a plausible range; point k holds the number k."""
     lines = "\n".join(f"  x{n}: {{at: {2 * n}, low: -1000, high: 1000}}" for n in range(POINTS))
-    head = "id: bench\nkind: meter\ntitle: Bench\nprotocol: modbus\nsource: none\n"
+    head = "id: bench\nkind: meter\ntitle: Bench\nprotocol: modbus\nsource: none\nidentity: " + identity + "\n"
     return parse_profile(head + 'defaults: {type: float32, unit: "1", ref: none}\npoints:\n' + lines, "bench")
 
 

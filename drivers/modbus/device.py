@@ -23,7 +23,7 @@ from drivers.modbus.link import LinkError
 from drivers.profile import PointSpec, Profile
 
 TIMEOUT_S_MIN = 0.25  # machine seconds; less would call a healthy network dead
-IDENTITY_S = 60.0  # site seconds after which the identity is read again on a standing connection
+IDENTITY_S = 60.0  # site seconds for which an identity that was read on a standing connection is believed
 FUNCTIONS = {"holding": READ_HOLDING, "input": READ_INPUT}
 
 BlockRead = tuple[Request, BlockReader]
@@ -100,7 +100,16 @@ class ModbusDevice:
     def identity_is_fresh(self, now_s: float) -> bool:
         """True while what the present connection leads to need not be proved again."""
         generation, checked_s = self.identified
-        return generation == self.session.generation and now_s - checked_s < IDENTITY_S
+        return generation == self.session.generation and now_s - checked_s < self.identity_lasts_s
+
+    def check_identity(self, found: BlockData) -> None:
+        """Compare a block of ``identity_reads``; where it differs the line is dropped: :class:`IdentityError`."""
+        for spec in found.reader.block.points:
+            expected = self.profile.identity[spec.name]
+            if found.raw[spec.name] * spec.scale + spec.offset != expected:
+                text = f"identity: {spec.name} reads {found.raw[spec.name]:g}; expected {expected:g}"
+                self.session.drop(text, self._device.unit_address)
+                raise IdentityError(text)
 
     def remember(self, points: Mapping[str, Measurement], generation: int) -> None:
         """A poll was answered whole, on that connection."""
@@ -189,7 +198,7 @@ class ModbusDevice:
 
     def raw(self) -> Mapping[str, str]:
         """Registers of the last answers; see :class:`controller.ports.Inspectable`."""
-        reads = (*self._identity_reads, *self.reads)
+        reads = (*self.identity_reads, *self.reads)
         heard = ((reader.block, self._heard.get(request.pdu)) for request, reader in reads)
         return raw_words((block, data) for block, data in heard if data is not None)
 
@@ -207,7 +216,9 @@ class ModbusDevice:
         self.profile = profile
         self._readable = [spec for spec in profile.points if "r" in spec.access and spec.type != "string"]
         self.reads = self._plan(spec for spec in self._readable if spec.name not in profile.identity)
-        self._identity_reads = self._plan(profile.point(name) for name in profile.identity)
+        self.identity_reads = self._plan(profile.point(name) for name in profile.identity)
+        self.identity_lasts_s = IDENTITY_S if self.identity_reads else math.inf
+        """How old a proof of the identity may be (site seconds); without an identity there is nothing to read again."""
         self.identified = (-1, -math.inf)
         """On which connection, and when (site seconds), the identity was last proved; read only."""
         self._known = {}
@@ -233,14 +244,8 @@ class ModbusDevice:
         now_s = self._clock.now_s()
         if generation == self.session.generation and self.identity_is_fresh(now_s):
             return generation
-        for read in self._identity_reads:
-            found = await self._read_block(read, generation, deadline, urgent=urgent)
-            for spec in found.reader.block.points:
-                expected = self.profile.identity[spec.name]
-                if found.raw[spec.name] * spec.scale + spec.offset != expected:
-                    text = f"identity: {spec.name} reads {found.raw[spec.name]:g}; expected {expected:g}"
-                    self.session.drop(text, self._device.unit_address)
-                    raise IdentityError(text)
+        for read in self.identity_reads:
+            self.check_identity(await self._read_block(read, generation, deadline, urgent=urgent))
         self.identified = (generation, now_s)
         return generation
 

@@ -1,16 +1,19 @@
 """Polls many devices at one tick for little more than the system calls.
 
 A device whose connection stands and whose last request was answered is asked without a task, a future or a timer of
-its own; what has come is decoded together. Everything else (connecting, proving the identity, back-off, RTU) is left to
-the device's own :meth:`~drivers.modbus.device.ModbusDevice.poll`, in a task of the caller's group.
+its own; what has come is decoded together. Between two rounds a few of them prove again what they are. Everything else
+(connecting, the first proof of the identity, back-off, RTU) is left to the device's own
+:meth:`~drivers.modbus.device.ModbusDevice.poll`, in a task of the caller's group.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import chain
+from operator import attrgetter
 from typing import cast
 
 from controller.domain.measurement import Measurement
@@ -25,6 +28,9 @@ SLOW_AFTER_S, SLOW_WAITS_MAX, SLOW_APART_S = 0.01, 5, 0.001
 """Devices that need their own poll begin it so long after the tick, or so many times that long while answers of the
 others still come in, and so long after each other: neither their connecting nor, later, their time-outs come in a heap.
 Machine seconds."""
+PROOFS_PART = 8
+"""One device in so many, and one more, proves its identity again between two rounds: started together, all of them are
+through after as many rounds."""
 FEW = 4
 """Fewer devices than this are decoded one by one: an array operation costs as much as some points do."""
 
@@ -103,12 +109,15 @@ class Fleet:
         self._slow: set[str] = set()
         self._running = 0
         self._timer: asyncio.TimerHandle | None = None
+        self._ticked = 0.0
+        self._prove_from_s = -math.inf
 
     def tick(self, group: asyncio.TaskGroup) -> list[str]:
         """Begin a poll of every device; ids of those that are still busy with the last one, which are left alone."""
         if self._timer is not None:
-            self._flush()  # a late loop may tick before it: what has come must be told before its polls begin anew
+            self._tell()  # a late loop may tick before it: what has come must be told before its polls begin anew
         now, now_s = self._loop.time(), self._clock.now_s()
+        self._ticked = now
         self._running += 1  # so that an answer that comes at once is not taken for the last one
         busy: list[str] = []
         unwell: list[QuickPoll] = []
@@ -139,6 +148,7 @@ class Fleet:
         busy = [poll.id for poll in self._unwell if poll.id in self._slow]
         due = [poll for poll in self._unwell if poll.id not in self._slow]
         if due:
+            due.sort(key=attrgetter("healthy"), reverse=True)  # who has only lost its connection waits for no sick one
             self._slow.update(poll.id for poll in due)
             group.create_task(self._begin_slowly(due, group))
         return busy
@@ -165,6 +175,12 @@ class Fleet:
             self._timer = self._loop.call_later(GATHER_S, self._flush)
 
     def _flush(self) -> None:
+        if self._tell() >= self._prove_from_s:
+            self._prove_from_s = math.inf
+            self._loop.call_at(self._ticked + SLOW_AFTER_S, self._prove)
+
+    def _tell(self) -> float:
+        """Decode and tell what has come; the time (site seconds)."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -175,6 +191,15 @@ class Fleet:
                 out |= kind.readings(received_s)
         if out:
             self._take(out)
+        return received_s
+
+    def _prove(self) -> None:
+        """Have some of those that are due prove what they are; the loop is theirs as it is that of the unwell."""
+        now_s = self._clock.now_s()
+        due = [poll for poll in self._well if poll.prove_from_s <= now_s and not poll.running]
+        for poll in due[: 1 + len(self._well) // PROOFS_PART]:
+            poll.prove(now_s)
+        self._prove_from_s = min((poll.prove_from_s for poll in self._well), default=math.inf)
 
     async def _begin_slowly(self, polls: Sequence[QuickPoll], group: asyncio.TaskGroup) -> None:
         """While answers of the others come in the loop is theirs."""
@@ -194,4 +219,5 @@ class Fleet:
         if poll.ready(self._clock.now_s()):
             self._unwell.remove(poll)
             self._well.append(poll)
+            self._prove_from_s = min(self._prove_from_s, poll.prove_from_s)
         self._take({poll.id: reading})

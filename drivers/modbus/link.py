@@ -149,9 +149,11 @@ class Link(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """asyncio: the connection ended."""
-        self.abort(LinkError(f"the connection was lost: {exc or 'closed by the device'}", "lost"))
-        if not self.closed.done():
-            self.closed.set_result(None)
+        try:
+            self.abort(LinkError(f"the connection was lost: {exc or 'closed by the device'}", "lost"))
+        finally:  # whoever waits for the end must not wait for ever because somebody who was told of it failed
+            if not self.closed.done():
+                self.closed.set_result(None)
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """asyncio: where to receive to."""

@@ -8,8 +8,12 @@ from collections.abc import Callable
 from functools import partial
 
 from drivers.modbus.codec import ExceptionAnswer
-from drivers.modbus.device import IDENTITY_S, ModbusDevice
+from drivers.modbus.device import ModbusDevice
 from drivers.modbus.link import Done, Link, LinkError
+from drivers.modbus.quick_proof import QuickProof
+
+PROVE_AFTER_FRAC = 0.5
+"""The identity is read again when its last proof is this part of its life old: in good time, so that no poll waits."""
 
 
 class QuickPoll:
@@ -20,7 +24,19 @@ class QuickPoll:
     """
 
     __slots__ = (
-        *("answers", "checked_s", "device", "fault", "generation", "id", "refused", "running", "sent_s", "started"),
+        *(
+            "answers",
+            "checked_s",
+            "device",
+            "fault",
+            "generation",
+            "id",
+            "prove_from_s",
+            "refused",
+            "running",
+            "sent_s",
+        ),
+        *("started", "_proof"),
         *("_alone", "_depth", "_done", "_fresh_until_s", "_health", "_link", "_next", "_open", "_requests", "_session"),
         *("_takers", "_turns"),
     )
@@ -44,6 +60,9 @@ class QuickPoll:
         self._depth = device.profile.read.outstanding_max
         self._done = done
         self._link = Link(rtu=False)  # none yet: it is not usable
+        self._proof = QuickProof(device, self._proven_link)
+        self.prove_from_s = math.inf
+        """When :meth:`prove` is to be called (site seconds); read only."""
         self._fresh_until_s = -math.inf
         self._next = self._open = 0
 
@@ -87,13 +106,28 @@ class QuickPoll:
 
     def _proven_link(self, now_s: float) -> Link | None:
         """The present connection, if it frames for TCP and the device behind it has proved lately what it is."""
-        session, (generation, checked_s) = self._session, self.device.identified
-        link = session.link
-        stale = generation != session.generation or now_s - checked_s >= IDENTITY_S
-        if link is None or not link.usable or link.rtu or stale or not self._health.answered:
+        device, link = self.device, self._session.link
+        fresh = device.identity_is_fresh(now_s)
+        if link is None or not link.usable or link.rtu or not fresh or not self._health.answered:
             return None
-        self.generation, self.checked_s, self._fresh_until_s = generation, checked_s, checked_s + IDENTITY_S
+        self.generation, self.checked_s = device.identified
+        self._fresh_until_s = self.checked_s + device.identity_lasts_s
+        self.prove_from_s = self.checked_s + PROVE_AFTER_FRAC * device.identity_lasts_s
         return link
+
+    def prove(self, now_s: float) -> None:
+        """Have the identity read again between two polls, if the line is free now (``now_s``: site seconds)."""
+        link = self._proven_link(now_s)
+        if link is None or now_s < self.prove_from_s:
+            return
+        self.prove_from_s = now_s + 0.5 * (self._fresh_until_s - now_s)  # unless it succeeds before
+        if not (self.running or self._turns.busy or self._health.failures):
+            self._proof.begin(link, now_s)
+
+    @property
+    def healthy(self) -> bool:
+        """True when the last request was answered, however long ago."""
+        return self._health.healthy
 
     def expire(self) -> None:
         """The time of the poll is up."""

@@ -48,6 +48,13 @@ class Sink:
         self.aborted = True
 
 
+class Mute(Sink):
+    """Takes what is sent and does nothing with it."""
+
+    def write(self, data: bytes) -> None:
+        """Forget it."""
+
+
 def device_at(server: HostileServer, name: str) -> ModbusDevice:
     about = Device(name, "modbus", server.endpoint, 1, "one_register", {}, None, 0.1, 1.0, TIMEOUT_S)
     return ModbusDevice(about, parse_profile(TABLE, "one_register"), SystemClock(), random.Random(1))
@@ -65,6 +72,18 @@ async def test_a_line_that_floods_before_it_is_asked_is_given_up_after_some_kilo
     assert sink.aborted
     assert link.fault is not None
     assert link.fault.reason == "flood"
+
+
+async def test_a_lost_connection_is_over_even_if_whoever_hears_of_it_fails() -> None:
+    def fail(found: bytes | Exception) -> None:
+        raise ValueError(str(found))
+
+    link = Link(rtu=False)
+    link.connection_made(Mute())
+    link.begin(read_registers(1, 3, 0, 1), 1, fail)
+    with pytest.raises(ValueError, match="the connection was lost"):
+        link.connection_lost(None)
+    assert link.closed.done(), "the next connection waits for it, and so does the end of the process"
 
 
 async def test_a_gateway_that_floods_is_left_alone_for_longer_and_longer() -> None:
@@ -112,3 +131,36 @@ async def test_the_sick_are_neither_asked_nor_given_up_in_the_moment_in_which_th
     for asked in asked_at[1:]:
         assert asked - max(tick for tick in ticks if tick <= asked) >= SLOW_AFTER_S
     assert all(device.counters.ok >= 6 for device in devices[:5])
+
+
+async def test_a_device_that_has_only_lost_its_connection_is_polled_again_before_any_sick_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    polled: list[str] = []
+    poll = ModbusDevice.poll
+
+    async def noted(device: ModbusDevice) -> Mapping[str, Measurement]:
+        polled.append(device.id)
+        return await poll(device)
+
+    async with AsyncExitStack() as stack:
+        mute = [await stack.enter_async_context(hostile(*[lambda _: ()] * 99)) for _ in range(3)]
+        idle = await stack.enter_async_context(hostile(lambda frame: (good(frame), "fin")))
+        devices = [device_at(server, f"D{number}") for number, server in enumerate([*mute, idle])]
+        for device in devices:
+            await device.poll()
+            stack.push_async_callback(device.aclose)
+        assert devices[3].session.link is not None
+        await devices[3].session.link.closed
+        monkeypatch.setattr(ModbusDevice, "poll", noted)
+        told = asyncio.Event()
+
+        def take(readings: Mapping[str, Mapping[str, Measurement]]) -> None:
+            if "D3" in readings and readings["D3"]["a"].usable:
+                told.set()
+
+        fleet = Fleet(devices, SystemClock(), take)
+        async with asyncio.TaskGroup() as group, asyncio.timeout(2.0):
+            fleet.tick(group)
+            await told.wait()
+    assert polled[0] == "D3"
