@@ -3,6 +3,7 @@
     python benchmarks/control_quality.py                         every short course, noise seed 1
     python benchmarks/control_quality.py --courses all --seeds 1,2,3 --jobs 2
     python benchmarks/control_quality.py --courses lv-clouds-1,twin-step --exec "gridedge cosim"
+    python benchmarks/control_quality.py --courses lv-clouds-1 --late units=2    units' telemetry late without saying so
 
 A course is looked for in ``--folder`` (written there first when it is in the catalogue and missing), then beside the
 judge. The judge's plant and scoring are imported from ``--judge``; without them nothing can be measured.
@@ -25,6 +26,7 @@ from typing import Any
 
 import numpy as np
 from courses.catalogue import CATALOGUE, build
+from courses.late import Late
 from courses.optima import stored
 
 from controller.cosim import Session
@@ -95,6 +97,7 @@ class Job:
     command: str | None
     judge: Path
     keep: Path | None = None
+    late: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +130,7 @@ def run_job(job: Job) -> Result:
     plant = importlib.import_module("plant")
     scenario = plant.Scenario(str(job.folder))
     controller = Process(job.command) if job.command else InProcess()
-    report, out_of_v_s, trace = _drive(plant, scenario, controller, job.seed, job.keep is not None)
+    report, out_of_v_s, trace = _drive(plant, scenario, controller, job)
     controller.close()
     if job.keep is not None:
         job.keep.mkdir(parents=True, exist_ok=True)
@@ -135,9 +138,9 @@ def run_job(job: Job) -> Result:
     return Result(scenario.name, job.seed, report, optimum_of(job.folder), out_of_v_s)
 
 
-def _drive(plant: Any, scenario: Any, controller: Any, seed: int, trace: bool) -> tuple[Json, float, Json]:
+def _drive(plant: Any, scenario: Any, controller: Any, job: Job) -> tuple[Json, float, Json]:
     """The judge's own loop, with violations split at the boot minute and, if wanted, a trace at the control period."""
-    world = plant.Plant(scenario, seed)
+    world, late = plant.Plant(scenario, job.seed), Late.of(job.late)
     controller.reset(plant.public_view(scenario))
     per = round(scenario.cfg["control_period_s"] / world.dt)
     spent: list[float] = []
@@ -145,14 +148,16 @@ def _drive(plant: Any, scenario: Any, controller: Any, seed: int, trace: bool) -
     rows: list[Json] = []
     for k in range(world.n_steps):
         if k % per == 0:
-            observation = world.observe()
+            observation = world.observe() if late is None else late.observe(world)
             started = time.perf_counter()
             setpoints = controller.step(observation)
             spent.append(time.perf_counter() - started)
             world.command(setpoints)
-            if trace:
+            if job.keep is not None:
                 rows.append(_row(world))
         world.step()
+        if late is not None:
+            late.remember(world)
         out = np.maximum(world.v - scenario.v_max, scenario.v_min - world.v).max() > 0.0
         out_of_v_s += world.dt if out and world.t > BOOT_S else 0.0
     report = world.acc.report()
@@ -260,6 +265,7 @@ def main() -> int:
         "--exec", dest="command", help="run this program over JSON lines instead of the core in-process"
     )
     parser.add_argument("--jobs", type=int, choices=(1, 2), default=1, help="processes")
+    parser.add_argument("--late", help="deliver points that many seconds late without saying so: units=2, der.PV1.=5")
     parser.add_argument("--trace", type=Path, help="write true states to this folder as NAME-SEED.npz")
     args = parser.parse_args()
     judge = args.judge or DEFAULT_JUDGE
@@ -268,7 +274,7 @@ def main() -> int:
         return 2 if args.judge else 0
     seeds = [int(s) for s in args.seeds.split(",")]
     paths = chosen(args.courses, args.folder, judge)
-    jobs = [Job(p, s, args.command, judge, args.trace) for p in paths for s in seeds]
+    jobs = [Job(p, s, args.command, judge, args.trace, args.late) for p in paths for s in seeds]
     print(COLUMNS, flush=True)
     results: list[Result] = []
     with ProcessPoolExecutor(args.jobs) as pool:

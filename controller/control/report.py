@@ -47,6 +47,7 @@ TRANSITIONS = {
     "meter.contradiction": ("meter.contradiction", "meter.agrees"),
     "meter.frozen": ("meter.frozen", "meter.moves"),
     "meter.inconsistent": ("meter.inconsistent", "meter.consistent"),
+    "meter.late": ("meter.late", "meter.punctual"),
     "meter.spike": ("meter.spike", "meter.steady"),
     "meter.wired_backwards": ("meter.wired_backwards", "meter.trusted"),
     "meter.wrong_scale": ("meter.wrong_scale", "meter.trusted"),

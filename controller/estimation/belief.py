@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controller.estimation.consistency import FRESH_CYCLES, Consistency, Witness
+from controller.estimation.lateness import Lateness, look_s
 from controller.estimation.layout import Layout
 from controller.estimation.onlookers import Onlookers
 from controller.estimation.readings import Reading
@@ -40,6 +41,7 @@ class Belief:
 
     def __init__(self, layout: Layout) -> None:
         self.layout, self.witness, self._onlookers = layout, Witness(layout), Onlookers(layout)
+        self.look_s = look_s(layout)
         nb, n = layout.n_branch, layout.n_unit
         branch, unit = np.arange(nb), nb + 1 + np.arange(n)
         self._element = np.concatenate([branch, branch, [nb, nb], unit, unit]).astype(np.intp)
@@ -52,14 +54,15 @@ class Belief:
         return BeliefState(self.witness.initial(), Waiting.none(len(self._element)), none, *self._nobody)
 
     def honest(
-        self, before: BeliefState, rows: Reading, currents: Reading, used_at_s: tuple[Array, Array], now_s: float
-    ) -> tuple[BeliefState, Reading, Reading]:
+        self, before: BeliefState, rows: Reading, currents: Reading, used_at_s: tuple[Array, Array], now_s: float,
+        late: Lateness,
+    ) -> tuple[BeliefState, Reading, Reading]:  # fmt: skip
         """Without the readings of quarantined meters, whose ages go on from ``used_at_s`` (rows', currents')."""
-        p_w, q_var = self.witness.elements(rows.value)
+        p_w, q_var = late.of_one_instant(self.witness.elements(rows.value), self.look_s)
         consistency = self.witness.update(before.consistency, p_w, q_var, now_s)
         lying = consistency.quarantined
         state = replace(before, consistency=consistency, found=lying & ~before.consistency.quarantined)
-        rows = self._without_lone_jumps(before.consistency, p_w, rows, used_at_s[0], now_s)
+        rows = self._without_lone_jumps(before.consistency, p_w, rows, used_at_s[0], now_s, late)
         if not lying.any():
             return state, rows, currents
         of_branches = lying[: self.layout.n_branch]
@@ -70,33 +73,39 @@ class Belief:
         )
 
     def confirmed(
-        self, state: BeliefState, rows: Reading, used_at_s: Array, expected: Array, moving: BoolArray, grid: LinearGrid
-    ) -> tuple[BeliefState, Reading]:
+        self, state: BeliefState, rows: Reading, used_at_s: Array, expected: Array, moving: BoolArray, grid: LinearGrid,
+        late: Lateness,
+    ) -> tuple[BeliefState, Reading]:  # fmt: skip
         """Without jumps away from ``expected`` (by row) that nobody else sees and that only make limits look better.
 
         Units (P, then Q) that are ``moving`` by command are hard to foretell, and believed. A jump that a meter above
-        must have seen and has not waits however dangerous it looks: what answers it might be the real danger.
+        must have seen and has not waits however dangerous it looks: what answers it might be the real danger. A meter
+        that sees it at another time must not.
         """
         innovation = rows.value - expected
         far = dangerous = np.abs(innovation) > self._jump
         if far.any():
             dangerous = self._dangerous(innovation, expected, grid)
             dangerous[len(far) - len(moving) :] |= moving
-            dangerous &= ~self._onlookers.deny(innovation, far)
+            if not late.anybody:
+                dangerous &= ~self._onlookers.deny(innovation, far)
         rows, waiting = hold_back(
             state.waiting, rows, used_at_s, innovation, self._scale, dangerous, self._element
         )  # fmt: skip
         return replace(state, waiting=waiting), rows
 
     def _without_lone_jumps(
-        self, before: Consistency, p_w: Array, rows: Reading, used_at_s: Array, now_s: float
+        self, before: Consistency, p_w: Array, rows: Reading, used_at_s: Array, now_s: float, late: Lateness
     ) -> Reading:
         """Without units whose power jumps as no meter above them sees: such a reading does not say whether they obey.
 
-        The next one is compared with it, so a unit that stays there is believed one sample later.
+        The next one is compared with it, so a unit that stays there is believed one sample later. What is seen at
+        another time than it says is not looked for in meters of that time.
         """
         recent = now_s - before.at_s <= FRESH_CYCLES * self.witness.cycle_s
         denied = self._onlookers.deny_units(np.where(recent, p_w - before.p_w, np.nan))
+        if denied.any() and late.anybody:
+            denied &= late.unit_s == late.network_s
         if not denied.any():
             return rows
         return _without(

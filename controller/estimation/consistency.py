@@ -79,8 +79,8 @@ class Witness:
             self.nature[self.nb + 1 + k] = -1.0 if u.kind.generates else float(u.kind.consumes)
         nb, n = self.nb, self.n_unit
         branch, unit = np.arange(nb), 2 * nb + 2 + np.arange(n)
-        self._p_rows = np.concatenate([branch, [2 * nb], unit]).astype(np.intp)
-        self._q_rows = np.concatenate([nb + branch, [2 * nb + 1], n + unit]).astype(np.intp)
+        p_rows, q_rows = [*branch, 2 * nb, *unit], [*(nb + branch), 2 * nb + 1, *(n + unit)]
+        self._pq_rows = np.array([p_rows, q_rows], dtype=np.intp)
         self._of: list[list[int]] = [[] for _ in self.names]
         for j, balance in enumerate(self.balances):
             for k in balance.members:
@@ -99,9 +99,10 @@ class Witness:
             unnatural_since_s=forever, factor=nan, clean_since_s=forever, turn=0,
         )  # fmt: skip
 
-    def elements(self, rows: Array) -> tuple[Array, Array]:
-        """P and Q by element from the measured rows' values."""
-        return rows[self._p_rows], rows[self._q_rows]
+    def elements(self, rows: Array) -> Array:
+        """P and Q (first index) by element from the measured rows' values."""
+        out: Array = rows[self._pq_rows]
+        return out
 
     def update(self, before: Consistency, p: Array, q: Array, now_s: float) -> Consistency:
         """Take in this cycle's raw P and Q (by element, W and var; NaN = nothing new) and judge one balance."""

@@ -87,16 +87,19 @@ class DynamicsModels:
         return Dynamics(now_s, models, none, none, one, one, one, one < 0.0)
 
     def update(
-        self, before: Dynamics, to_s: float, history: CommandHistory, measured_w: Array, avail_w: Array, able: BoolArray
-    ) -> Dynamics:
+        self, before: Dynamics, to_s: float, history: CommandHistory, measured_w: Array, avail_w: Array,
+        able: BoolArray, late_s: Array | float = 0.0,
+    ) -> Dynamics:  # fmt: skip
         """Move all models to ``to_s`` and charge them with what was read then (load convention, NaN = nothing new).
+
+        ``late_s`` is how old the readings were even then: the models are kept that far behind.
 
         ``avail_w`` is what a unit says it could give (magnitude, NaN = unknown); only units that are ``able`` to
         follow are learned from, and what one that turns out deaf seemed to teach is taken back.
         """
         if to_s <= before.t_s:
             return before
-        p = self._moved(before, to_s, history, measured_w)
+        p = self._moved(before, to_s, history, measured_w, late_s)
         charge, surprise = self._charged(before, p, measured_w, avail_w, able)
         best = (charge + self.handicap).argmin(axis=0), self._every
         command = history.p_w[-1] * self.units.way
@@ -106,12 +109,14 @@ class DynamicsModels:
         moved = replace(before, t_s=to_s, p=p, charge=np.where(able, charge, before.kept), kept=kept)
         return self._believed(moved, rested) if rested.any() else moved
 
-    def _moved(self, before: Dynamics, to_s: float, history: CommandHistory, measured_w: Array) -> Array:
+    def _moved(
+        self, before: Dynamics, to_s: float, history: CommandHistory, measured_w: Array, late_s: Array | float
+    ) -> Array:
         """All models at ``to_s``."""
         p, dt_s = before.p, (to_s - before.t_s) / SUBSTEPS
         holds_w = held_w(self.units, np.where(np.isfinite(measured_w), measured_w, np.inf))
         stride = Stride.of(self.candidates, dt_s)
-        at_s = before.t_s + np.arange(1, SUBSTEPS + 1)[:, None, None] * dt_s - self._latencies_s
+        at_s = before.t_s + np.arange(1, SUBSTEPS + 1)[:, None, None] * dt_s - (self._latencies_s + late_s)
         told, _ = history.in_force(at_s)
         for target in (told * self.units.way).take(self._hears, axis=1):
             p = follow(p, target, stride, holds_w)

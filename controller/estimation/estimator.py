@@ -9,11 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controller.domain.snapshot import Snapshot
+from controller.estimation import hindsight
 from controller.estimation.actuator import CommandHistory, UnitArrays
 from controller.estimation.apparent import Apparent, ApparentPower
 from controller.estimation.belief import Belief, BeliefState
+from controller.estimation.consistency import FRESH_CYCLES
 from controller.estimation.estimate import Estimate
 from controller.estimation.flows import FlowModel
+from controller.estimation.hindsight import Past, StatesThen, Told
+from controller.estimation.lateness import Lateness, LatenessWatch
 from controller.estimation.layout import LOAD_RATE_FRAC, Layout
 from controller.estimation.obedience import Obedience, Seen, UnitMemory, UnitView
 from controller.estimation.plausibility import FreezeWatch
@@ -23,7 +27,6 @@ from controller.estimation.state_filter import (
     Evidence,
     FilterState,
     Motion,
-    correct,
     initial_filter,
     predict,
     variance,
@@ -62,6 +65,8 @@ class EstimatorState:
     soc_frac: Array
     unit_seen_at_s: Array
     apparent: Apparent
+    lateness: Lateness
+    past: Past
     now_s: float
     started_at_s: float
 
@@ -76,6 +81,7 @@ class Estimator:
         self.flows = FlowModel(layout)
         self.belief = Belief(layout)
         self.apparent = ApparentPower(layout)
+        self.lateness = LatenessWatch(layout, self.belief.witness)
         self.obedience = Obedience(units, layout.site.cycle.cycle_s)
         self.voltages = VoltageOffsets(layout.site, layout.grid.u_rated_v)
         self.gains = VoltageGains(layout.site)
@@ -119,6 +125,8 @@ class Estimator:
             soc_frac=np.full(n, np.nan),
             unit_seen_at_s=np.full(n, -np.inf),
             apparent=self.apparent.initial(),
+            lateness=self.lateness.initial(),
+            past=(),
             now_s=now_s,
             started_at_s=now_s,
         )
@@ -134,23 +142,29 @@ class Estimator:
         used_at_s = state.rows_used_at_s, state.currents_used_at_s, state.voltages_used_at_s
         said = self.points.take(taken, watched.frozen | (watched.doubtful & self.points.of_network), used_at_s)
         available = np.where(self.units.is_battery, np.nan, said.available * self.units.sign)
-        belief, rows, currents = self.belief.honest(state.belief, said.rows, said.currents, used_at_s[:2], now_s)
+        belief, rows, currents = self.belief.honest(
+            state.belief, said.rows, said.currents, used_at_s[:2], now_s, state.lateness
+        )
         state = self._without_lies(state, belief)
-        view = self.obedience.view(state.units, self._seen(state, rows, available, now_s), history, held, now_s)
+        seen = self._seen(state, rows, available, now_s)
+        view = self.obedience.view(state.units, seen, history, held, now_s)
         before = _moved_by_command(predict(state.filter, lay.partition, self._motion(view), dt_s), view.step)
         grid = state.sensitivities.grid.grid
-        expected = self.flows.stacked(grid.predict(lay.injection(before.x)), state.offset_flow, state.offset_v)
-        belief, rows, currents = self._confirmed(state, belief, rows, currents, view, before, expected)
-        after, jumped = self._filter(state, before, expected[0], rows, view)
-        injection = lay.injection(after.x)
-        predicted = grid.predict(injection)
-        residual = rows.value[: self._n_flow] - self.flows.expected(predicted) - state.offset_flow
-        offset_flow = self.flows.learn(state.offset_flow, residual, rows, dt_s)
+        sample_s = view.memory.actuator.t_s
+        then = hindsight.states_then(state.past, before.x, state.lateness, sample_s)
+        expected = self.flows.stacked(grid.predict(lay.injection(then.network)), state.offset_flow, state.offset_v)
+        belief, rows, currents = self._confirmed(state, belief, rows, currents, view, then, expected)
+        after, jumped, past = self._filter(state, before, expected[0], rows, view, then)
+        seen_x = hindsight.states_then(past, after.x, state.lateness, sample_s).network
+        injection, read = lay.injection(after.x), lay.injection(seen_x)
+        predicted_read = grid.predict(read)
+        offset_flow = self._offset_flow(state, rows, predicted_read, dt_s)
         sensitivities = refreshed(state.sensitivities, lay, injection, now_s)
         if sensitivities.grid is not state.sensitivities.grid:
             grid = sensitivities.grid.grid
-            predicted = grid.predict(injection)
-        estimated_v = predicted[grid.rows_u()] + state.offset_v
+            predicted_read = grid.predict(read)
+        predicted = predicted_read if seen_x is after.x else grid.predict(injection)
+        estimated_v = predicted_read[grid.rows_u()] + state.offset_v
         belief, voltages = self.belief.with_voltages(belief, said.voltages, used_at_s[2], estimated_v)
         offset_v = self.voltages.update(state.offset_v, voltages.value, estimated_v, used_at_s[2])
         stacked, per_a = self.flows.stacked(predicted, offset_flow, offset_v)
@@ -161,7 +175,7 @@ class Estimator:
             belief=belief,
             units=view.memory,
             sensitivities=sensitivities,
-            gain=self.gains.update(state.gain, voltages.value, injection, grid, now_s),
+            gain=self.gains.update(state.gain, voltages.value, read, grid, now_s),
             offset_v=offset_v,
             offset_flow=offset_flow,
             rows_used_at_s=rows.used_at_s,
@@ -171,10 +185,12 @@ class Estimator:
             soc_frac=np.where(np.isfinite(said.contents), said.contents, state.soc_frac),
             unit_seen_at_s=np.where(np.isfinite(measured_p), now_s, state.unit_seen_at_s),
             apparent=self._apparent(state.apparent, said.rows, said.currents, per_a, now_s),
+            lateness=self._lateness(state, belief, said.rows, now_s),
+            past=past,
             now_s=now_s,
             started_at_s=state.started_at_s,
         )
-        return new, self._estimate(new, stacked, per_a, currents, view, jumped)
+        return self._estimate(new, stacked, per_a, currents, view, jumped)
 
     def _seen(self, state: EstimatorState, rows: Reading, available: Array, now_s: float) -> Seen:
         """What this cycle's readings say of the units."""
@@ -182,16 +198,34 @@ class Estimator:
         newest_s = float(rows.used_at_s[rows.fresh].max(initial=-np.inf))
         output_w = state.filter.x[first : first + n]
         newest_s = newest_s if math.isfinite(newest_s) else now_s
-        return Seen(self._of_unit(rows.value), newest_s, available, output_w, state.unit_seen_at_s)
+        late_s, modelled = state.lateness.unit_s, None
+        if late_s.any():
+            modelled = hindsight.modelled_then(state.past, newest_s - late_s)
+        both = self._of_unit(rows.value)
+        return Seen(both, newest_s, available, output_w, state.unit_seen_at_s, late_s, modelled)
+
+    def _offset_flow(self, state: EstimatorState, rows: Reading, predicted: Array, dt_s: float) -> Array:
+        """What the filter could not explain of the flows, learned slowly; ``predicted`` is of the readings' instant."""
+        residual = rows.value[: self._n_flow] - self.flows.expected(predicted) - state.offset_flow
+        return self.flows.learn(state.offset_flow, residual, rows, dt_s)
+
+    def _lateness(self, state: EstimatorState, belief: BeliefState, rows: Reading, now_s: float) -> Lateness:
+        """How late readings are, by what meters said before anybody judged them."""
+        if not self.lateness.due(state.lateness, now_s):
+            return state.lateness
+        recent = now_s - belief.consistency.at_s <= FRESH_CYCLES * self.layout.site.cycle.cycle_s
+        return self.lateness.update(state.lateness, self.belief.witness.elements(rows.value), recent, now_s)
 
     def _confirmed(
         self, state: EstimatorState, belief: BeliefState, rows: Reading, currents: Reading, view: UnitView,
-        before: FilterState, predicted: tuple[Array, Array],
+        then: StatesThen, predicted: tuple[Array, Array],
     ) -> tuple[BeliefState, Reading, Reading]:  # fmt: skip
         """Readings without lone jumps away from what was predicted, branch P and Q improved by the currents."""
         grid, (stacked, per_a) = state.sensitivities.grid.grid, predicted
-        expected = np.concatenate([self.flows.expected(stacked), before.x[2 * self.layout.n_w :]])
-        belief, rows = self.belief.confirmed(belief, rows, state.rows_used_at_s, expected, view.moving, grid)
+        expected = np.concatenate([self.flows.expected(stacked), then.units])
+        belief, rows = self.belief.confirmed(
+            belief, rows, state.rows_used_at_s, expected, view.moving, grid, state.lateness
+        )
         belief, currents = self.belief.with_currents(belief, rows, currents, state.currents_used_at_s, per_a)
         return belief, self._with_currents(rows, currents, predicted, self.belief.held_branches(belief)), currents
 
@@ -238,22 +272,28 @@ class Estimator:
         return Motion(np.concatenate([demand, units]), self._calm.return_rate, self._calm.mean)
 
     def _filter(
-        self, state: EstimatorState, before: FilterState, stacked: Array, rows: Reading, view: UnitView
-    ) -> tuple[FilterState, bool]:
-        grid, n_flow = state.sensitivities.grid, self._n_flow
+        self, state: EstimatorState, before: FilterState, stacked: Array, rows: Reading, view: UnitView,
+        then: StatesThen,
+    ) -> tuple[FilterState, bool, Past]:  # fmt: skip
+        """The state with what was read, whether it jumped, and the past as it is seen now."""
+        sight, n_flow = state.sensitivities.grid.flows, self._n_flow
         units = before.x[2 * self.layout.n_w :]
         flows = rows.value[:n_flow] - self.flows.expected(stacked)
         unit_jump = np.where(view.settled, HELD_JUMP_FRAC, UNIT_JUMP_FRAC) * self._rated2
-        after, jumped = correct(
-            before,
-            self.layout.partition,
-            grid.flows,
+        told = Told(
             rows=Evidence(flows, self._flow_var),
-            meters=Evidence(self._of_units(rows.value[n_flow:] - units), self._meter_var),
+            meters=Evidence(self._of_units(rows.value[n_flow:] - then.units), self._meter_var),
             models=Evidence(self._of_units(np.where(view.settled, view.modelled - units, np.nan)), self._model_var),
             jump_var=np.concatenate([self._load_jump_var, unit_jump**2]),
         )
-        return self._credible(after), jumped
+        if not state.lateness.anybody:
+            after, jumped = hindsight.corrected(before, self.layout.partition, sight, told)
+            return self._credible(after), jumped, state.past
+        rate = self._motion(view).variance_rate
+        after, jumped, past = hindsight.corrected_late(
+            before, self.layout.partition, sight, told, rate, state.lateness, state.past
+        )
+        return self._credible(after), jumped, past
 
     def _credible(self, state: FilterState) -> FilterState:
         """The state with every demand inside what its load can be; what is left over goes to the branch offsets."""
@@ -263,16 +303,20 @@ class Estimator:
 
     def _estimate(
         self, state: EstimatorState, stacked: Array, per_a: Array, currents: Reading, view: UnitView, jumped: bool
-    ) -> Estimate:
+    ) -> tuple[EstimatorState, Estimate]:
         lay, n, nb = self.layout, self.layout.n_unit, self.layout.n_branch
         dynamics, response = state.units.dynamics, state.units.response
         grid = state.sensitivities.grid.grid
         magnitude, sigma, interface_sigma_w = self.flows.sigma(state.sensitivities.grid, state.filter, stacked)
         rows_age, bus_age = state.now_s - state.rows_used_at_s, state.now_s - state.voltages_used_at_s
         interface = stacked[grid.rows_interface()]
+        past = hindsight.remembered(
+            state.past, hindsight.Moment(state.units.actuator.t_s, state.filter.x, view.modelled, magnitude)
+        )
+        magnitude = hindsight.current_then(past, state.lateness, magnitude)
         doubt_w = self.belief.witness.doubt_w(state.belief.consistency, state.now_s)
         doubt_a = doubt_w / per_a
-        return Estimate(
+        estimate = Estimate(
             sample_s=state.units.actuator.t_s,
             unit_p_w=state.filter.x[2 * lay.n_w : 2 * lay.n_w + n],
             unit_q_var=state.filter.x[2 * lay.n_w + n :],
@@ -305,11 +349,13 @@ class Estimator:
             jumped=jumped,
             meters=self._meters(state),
         )
+        return replace(state, past=past), estimate
 
     def _meters(self, state: EstimatorState) -> dict[tuple[str, str], str]:
         """What is wrong with meters: event and subject, and what to say about it."""
         frozen = np.flatnonzero(state.watch.frozen).tolist()
         told = self.belief.flags(state.belief, state.now_s) | self.apparent.flags(state.apparent, state.now_s)
+        told |= self.lateness.flags(state.lateness)
         return told | {("meter.frozen", self.points.elements[k]): "" for k in frozen}
 
 

@@ -35,7 +35,8 @@ class UnitMemory:
 @dataclass(frozen=True, slots=True)
 class Seen:
     """What was read of the units: ``both`` P (first row) and Q, NaN where nothing new; when the newest of all readings
-    was taken, what units say they could give (magnitude), their powers by the last estimate, when each was read before.
+    was taken, what units say they could give (magnitude), their powers by the last estimate, when each was read before,
+    how old each unit's readings are beyond their stamps, and what obedient units did at that age (None: nobody's are).
     """
 
     both: Array
@@ -43,6 +44,8 @@ class Seen:
     available_w: Array
     output_w: Array
     before_s: Array
+    late_s: Array
+    modelled_then: Array | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +95,12 @@ class Obedience:
         able: BoolArray = heard & ~response.deaf & (response.limited(now_s) == 0.0)
         both_able = np.stack([able, able & ~reactive.deaf])
         # The model has arrived at its target and no reading contradicts it (NaN does not).
-        settled = (
-            (np.abs(target - modelled) < self._arrived) & ~(np.abs(seen.both - modelled) > self._match) & both_able
-        )
+        then = modelled if seen.modelled_then is None else np.where(seen.late_s > 0.0, seen.modelled_then, modelled)
+        settled = (np.abs(target - modelled) < self._arrived) & ~(np.abs(seen.both - then) > self._match) & both_able
         settled[0] &= held
         step = np.where(both_able, modelled - self._modelled_before(before, modelled, seen.output_w, held), 0.0)
         could = np.where(response.behind, np.nan, seen.available_w)
-        dynamics = self.models.update(before.dynamics, sample_s, history, seen.both[0], could, able)
+        dynamics = self.models.update(before.dynamics, sample_s, history, seen.both[0], could, able, seen.late_s)
         moving = np.abs(step) > self._moving
         memory = UnitMemory(actuator, dynamics, response, reactive)
         return UnitView(memory, settled.ravel(), step.ravel(), moving.ravel(), modelled.ravel())
@@ -114,7 +116,7 @@ class Obedience:
     ) -> tuple[Response, ReactiveResponse]:
         """Who has shown that it obeys, in P and in Q, by now."""
         slowest, (measured_p, measured_q) = before.dynamics.slowest(self.units), seen.both
-        on_the_way_s = LAG_ALLOWANCE * slowest.latency_s + WRITE_CYCLES * self.cycle_s
+        on_the_way_s = LAG_ALLOWANCE * slowest.latency_s + WRITE_CYCLES * self.cycle_s + seen.late_s
         (low_w, low_var), (high_w, high_var) = history.span(sample_s - on_the_way_s, now_s)
         look = Look(measured_p, low_w, high_w, seen.available_w, sample_s - before.actuator.t_s, now_s)
         does_w = np.where(np.isfinite(measured_p), measured_p, seen.output_w)

@@ -27,6 +27,7 @@ WORRYING = frozenset(
         "meter.contradiction",
         "meter.frozen",
         "meter.inconsistent",
+        "meter.late",
         "meter.wired_backwards",
         "meter.wrong_scale",
         "oil.refused",
