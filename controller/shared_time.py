@@ -26,8 +26,9 @@ import click
 STALL_S = 0.005
 """Longest piece of time that is handed out at once; whoever has not looked for longer is being waited for. Under load a
 question and its answer wait for the processor some times each, so a piece is short against a time-out; machine s."""
-GONE_S = 1.0
-"""Nobody waits longer than this for a process that does not look any more."""
+GONE_S = 4.0
+"""Nobody waits longer than this for a process that does not look any more: a crowded machine may keep one from the
+processor for a second or two; machine s."""
 BEAT_S = 0.002
 """How often an idle event loop looks at the time."""
 _PAGE = struct.Struct("=ddd")  # s handed out; of these before the site's second zero; when the follower last looked

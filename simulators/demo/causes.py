@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 GAP_S_MAX = 60.0
@@ -10,9 +10,13 @@ GAP_S_MAX = 60.0
 
 
 class CauseLedger:
-    """Seconds of the site per unit and cause. A record holds until the next one."""
+    """Seconds of the site per unit and cause. A record holds until the next one.
 
-    def __init__(self) -> None:
+    ``named`` turns a cause into the name under which it is counted.
+    """
+
+    def __init__(self, named: Callable[[str], str] = str) -> None:
+        self._named = named
         self.seconds: dict[str, dict[str, float]] = {}
         self._since_s: float | None = None
         self._holding: dict[str, tuple[str, ...]] = {}
@@ -24,7 +28,9 @@ class CauseLedger:
         if 0.0 < gap_s <= GAP_S_MAX:
             self._charge(gap_s)
         self._since_s = now_s
-        self._holding = {unit["id"]: tuple(unit["causes"]) for unit in record["units"]}
+        self._holding = {
+            unit["id"]: tuple(dict.fromkeys(self._named(cause) for cause in unit["causes"])) for unit in record["units"]
+        }
 
     def of(self, unit_id: str) -> dict[str, float]:
         """Causes of one unit, longest first; several may hold at once, so the sum may exceed the time."""

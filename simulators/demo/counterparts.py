@@ -12,6 +12,8 @@ from simulators.demo.day import Day
 from simulators.demo.setting import Setting
 from simulators.platform.isps import ISP_S
 
+_ORDER = ("t_s", "offer", "participant", "unit", "power_w", "price_eur")
+
 
 class Counterparts:
     """What the process of :mod:`simulators.platform.day` has said so far.
@@ -39,7 +41,7 @@ class Counterparts:
         if not line["text"]:
             return
         if line["name"] == "market.ordered":
-            self._orders.append({key: line[key] for key in ("t_s", "offer", "unit", "power_w", "price_eur")})
+            self._orders.append({key: line[key] for key in _ORDER})
         if line["name"] == "market.refused":
             self._refusals.append(line["text"])
         if line["name"] == "market.sale":

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from controller.planning.availability import Availability
@@ -16,6 +17,7 @@ from simulators.demo.course import Course
 from simulators.demo.cycle_stats import CycleStats
 from simulators.demo.flexible import flexible
 from simulators.demo.journal import FaultWatch, Journal
+from simulators.demo.orders import OrderNames
 from simulators.demo.setting import Setting
 from simulators.demo.story import Story
 from simulators.demo.words import clock
@@ -35,7 +37,8 @@ class Day:
         self.course = Course(setting.site)
         self.uncontrolled = Course(setting.site)
         self.journal = Journal(setting.site.limits)
-        self.causes = CauseLedger()
+        self.orders = OrderNames(setting.scenario.market.offers)
+        self.causes = CauseLedger(self.orders.of)
         self.cycles = CycleStats()
         self.record: Mapping[str, Any] = {}
         self.flexible: Mapping[str, Availability] = {}
@@ -62,15 +65,23 @@ class Day:
         self.record = record
         if self._story is not None:
             self.flexible = flexible(self.setting.site, record)
+        self.orders.take(record["events"])
         self.causes.take(record)
         self.cycles.take(record)
-        self.journal.controller(self.site_s(heard_s), record["events"])
+        self.journal.controller(self._decided_s(record, heard_s), record["events"])
 
     def _tell_broken(self, before: Mapping[str, Any]) -> None:
         """Put every limit that has really been exceeded since ``before`` into the journal."""
         for now, then in zip(self.course.score.get("limits", ()), before.get("limits", ()), strict=False):
             if now["over_s"] > then["over_s"]:
                 self.journal.broken(self.course.t_s, now["id"])
+
+    def _decided_s(self, record: Mapping[str, Any], heard_s: float) -> float:
+        """Site second of a record by its own label; one without is as old as when it was heard."""
+        if "utc" not in record:
+            return self.site_s(heard_s)
+        began_utc = self.setting.began_utc
+        return max((datetime.fromisoformat(record["utc"]) - began_utc).total_seconds(), 0.0)
 
     @property
     def site_clock_s(self) -> float:

@@ -30,6 +30,7 @@ PHRASES = {
     "unit.rejoined": "{} gets another chance",
     "unit.contested": "{} cannot be given what was ordered",
     "unit.settled": "{} does what was ordered",
+    "unit.slower_than_configured": "{} answers more slowly than its site file says",
     "unit.lost": "{} lost, told to be safe",
     "unit.back": "{} back again",
     "site.infeasible": "cannot keep {}",

@@ -11,8 +11,10 @@ from rich.table import Table
 from rich.text import Text
 
 from simulators.demo.style import GOOD, LABEL, OTHER, OVER, PLAIN, VALUE, loading_colour
-from simulators.demo.words import duration, energy, percent_fine
+from simulators.demo.summary_market import market_summary
+from simulators.demo.words import CAUSE_WORDS, duration, energy, percent_fine
 
+_CAUSES_MAX = 4
 _GENERATES = ("pv", "wind", "generator")
 
 
@@ -20,6 +22,8 @@ def summary(report: Mapping[str, Any]) -> RenderableType:
     """Tables of limits and units with the verdict above them."""
     other = report["uncontrolled"]
     parts: list[RenderableType] = [_verdict(report), _limits(report, other), _units(report)]
+    if report["market"] is not None:
+        parts += market_summary(report["market"])
     if other:
         parts.append(_sentence(report, other))
     return Group(*parts)
@@ -70,7 +74,8 @@ def _units(report: Mapping[str, Any]) -> Table:
         held_back_wh = unit["curtailed_wh"] if generates else unit["flexed_wh"]
         verb = "generated" if generates else "took" if unit["energy_wh"] >= 0.0 else "gave"
         told = "moved" if unit["kind"] == "battery" else "curtailed" if generates else "flexed"
-        reasons = ", ".join(f"{cause} {duration(seconds)}" for cause, seconds in list(unit["causes"].items())[:3])
+        longest = list(unit["causes"].items())[:_CAUSES_MAX]
+        reasons = "\n".join(f"{CAUSE_WORDS.get(cause, cause)}, {duration(seconds)}" for cause, seconds in longest)
         table.add_row(
             unit["id"], f"{verb} {energy(unit['energy_wh'])}", f"{told} {energy(held_back_wh)}", reasons or "–",
             style=PLAIN,

@@ -14,12 +14,11 @@ from controller.domain.unit import Unit, UnitKind
 from simulators.demo.day import Day
 from simulators.demo.journal import KIND_NOUNS
 from simulators.demo.style import BELIEVED, GOOD, LABEL, NEAR, OVER, PLAIN, UNIT_COLOURS, VALUE, level_bar
-from simulators.demo.words import allowed, doing, percent, power
+from simulators.demo.words import CAUSE_WORDS, allowed, doing, percent, power
 
 STATUS_COLOURS = {"free": GOOD, "held": NEAR, "deaf": OVER, "lost": OVER, "safe": NEAR}
 _TITLES_FROM, _BARS_FROM = 104, 92  # columns
 _BAR = 10
-_REASONS = {"unit.lost": "no telemetry", "guard": "guard"}
 
 
 def units_table(day: Day, width: int) -> Table:
@@ -68,7 +67,8 @@ def _decided(day: Day, unit: Unit, state: Mapping[str, Any]) -> list[Text]:
         return [Text("–", style=LABEL)] * 3
     p_set_w = math.nan if state["p_set_w"] is None else float(state["p_set_w"])
     status = str(state["status"])
-    reasons = because(state["causes"], {limit.id: limit for limit in day.setting.site.limits}, status == "free")
+    causes = list(dict.fromkeys(day.orders.of(cause) for cause in state["causes"]))
+    reasons = because(causes, {limit.id: limit for limit in day.setting.site.limits}, status == "free")
     free = status == "free" and unit.kind is not UnitKind.BATTERY and abs(p_set_w) >= 0.999 * unit.p_rated_w
     return [
         Text("all it can" if free else allowed(unit.kind, p_set_w), style=BELIEVED),
@@ -88,7 +88,7 @@ def because(causes: Sequence[str], limits: Mapping[str, Limit], reactive: bool =
 
 def _cause(cause: str, limit: Limit | None, brief: bool) -> str:
     if limit is None:
-        return _REASONS.get(cause, cause.removeprefix("mode.").replace("_", "-"))
+        return CAUSE_WORDS.get(cause, cause.removeprefix("mode.").replace("_", "-"))
     noun = KIND_NOUNS[limit.kind]
     if limit.kind not in (LimitKind.THERMAL, LimitKind.VOLTAGE):
         return noun

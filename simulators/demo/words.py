@@ -17,6 +17,14 @@ KIND_WORDS = {
     UnitKind.FLEX_LOAD: "flexible load",
 }
 
+CAUSE_WORDS = {
+    "unit.lost": "no telemetry",
+    "guard": "guard",
+    "contract.default": "rests by contract",
+    "mode.boot": "starting",
+}
+"""What shapes a set point and is neither a limit nor an order."""
+
 
 def power(magnitude_w: float) -> str:
     """``3.2 MW``, ``410 kW``; the sign is not shown; ``–`` when unknown."""

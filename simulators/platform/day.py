@@ -240,6 +240,7 @@ class PlayedDay:
             f"{ordered.offer.participant} has an order (UFTP): {most_w / 1e6:.2f} MW, "
             f"{self._clock(span[0])}–{self._clock(span[-1] + 900.0)}, {ordered.price_eur:.0f} EUR",
             offer=ordered.offer.id,
+            participant=ordered.offer.participant,
             unit=ordered.offer.asset,
             power_w={str(round(k)): round(w) for k, w in ordered.power_w.items()},
             price_eur=ordered.price_eur,

@@ -29,7 +29,7 @@ def told(message: Any) -> dict[str, Any]:
 def _content(message: Any) -> dict[str, Any]:
     match type(message).__name__:
         case "FlexRequest":
-            wanted = [isp for isp in message.isps if isp.disposition.value == "Requested"]
+            wanted = [isp for isp in message.isps if _plain(isp.disposition) == "Requested"]
             return {"wanted_w": _spread(message, ((isp, isp.max_power or isp.min_power) for isp in wanted))}
         case "FlexOffer":
             return {"options": [_option(message, option) for option in message.offer_options]}
@@ -38,7 +38,12 @@ def _content(message: Any) -> dict[str, Any]:
             share = {"share_frac": float(message.activation_factor), "option": message.option_reference}
             return {"power_w": power_w, "price_eur": float(message.price), **share}
     result = getattr(message, "result", None)
-    return {} if result is None else {"result": result.value, "reason": message.rejection_reason}
+    return {} if result is None else {"result": _plain(result), "reason": message.rejection_reason}
+
+
+def _plain(value: Any) -> str:
+    """What came over the wire may be text, what the library made is an enumeration."""
+    return str(getattr(value, "value", value))
 
 
 def _option(message: Any, option: Any) -> dict[str, Any]:

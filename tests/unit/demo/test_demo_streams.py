@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from datetime import timedelta
 
 import pytest
 from demo_samples import NOON_S, event, record, setting, status, uncontrolled
@@ -167,3 +168,11 @@ def test_records_before_the_first_status_line_do_no_harm() -> None:
     day.take_record(record(1, 3.0, (event("mode.changed", "site", "boot -> normal"),)), heard_s=5.0)
     assert day.journal.entries[0].t_s == 0.0
     assert NOON_S > 0.0
+
+
+def test_an_event_is_told_at_the_time_of_its_record_however_late_it_was_heard() -> None:
+    day = Day(setting())
+    at = (setting().began_utc + timedelta(seconds=90.0)).isoformat(timespec="milliseconds")
+    day.take_status(status(400.0), 1000.0)
+    day.take_record(record(1, 90.0, events=(event("unit.deaf", "PVA"),)) | {"utc": at}, 1000.9)
+    assert [entry.t_s for entry in day.journal.entries] == [90.0]
