@@ -24,7 +24,7 @@ UV_COMPILE := env -u UV_INDEX -u UV_INDEX_URL -u UV_EXTRA_INDEX_URL -u UV_DEFAUL
 	$(BIN)/uv --no-config pip compile --quiet --no-header --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo unplug test fuzz interop bench node-packages lint types lock lock-check clean
+.PHONY: help install demo unplug test day fuzz interop bench node-packages lint types lock lock-check clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -63,6 +63,9 @@ ifeq ($(ARGS),)
 else
 	$(BIN)/python -m pytest $(ARGS)
 endif
+
+day: $(STAMP) ## play the demo's whole day with and without its market and judge every row of it from outside (25 minutes)
+	$(BIN)/python -m pytest -m day -rP $(ARGS)
 
 fuzz: $(STAMP) ## ten million mutated frames for every field parser, 100 000 hostile messages of the market (minutes)
 	GRIDEDGE_FUZZ_FRAMES=10000000 GRIDEDGE_FUZZ_MESSAGES=100000 $(BIN)/python -m pytest tests/fuzz $(ARGS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import re
 import sys
 import warnings
 from collections.abc import Callable, Generator, Mapping
@@ -35,3 +36,13 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
             warnings.simplefilter("ignore", ResourceWarning)
             gc.collect()
     return done
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What plays the whole day takes ten minutes and more: it is left out unless its marker is asked for."""
+    if re.search(r"\bday\b", config.option.markexpr):
+        return
+    left_out = [item for item in items if item.get_closest_marker("day")]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if not item.get_closest_marker("day")]

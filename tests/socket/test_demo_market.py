@@ -1,16 +1,13 @@
-"""The day with a market over real sockets: plant, controller and station as processes, orders over the Unix socket."""
+"""The day with auctions inside the demo: plant, controller and station as processes, orders over the Unix socket."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import sys
-from contextlib import closing
 from pathlib import Path
 
 import pytest
-
-from controller.balancing.uftp.memory import Memory
 
 PATIENCE_S = 90.0
 
@@ -47,28 +44,3 @@ def test_orders_reach_the_controller_and_the_station_can_tell_of_them_afterwards
     assert page["proof"]["fault"] == ""
     told = [text for _, text in page["orders"]]
     assert any(text.startswith("limit EVH1") and "order for EVH1-night" in text for text in told)
-
-
-def test_the_station_trades_by_uftp_and_the_transmission_operator_asks_by_openadr(tmp_path: Path) -> None:
-    """A quarter of an hour before and after 16:52; everything is asserted of what the other side has seen."""
-    data = tmp_path / "data"
-    gridedge(
-        *("demo", "--headless", "--no-compare", "--speed", "60", "--cycle-ms", "100"),
-        *("--start", "16:46", "--hours", "0.3", "--report", str(tmp_path), "--data", str(data)),
-    )
-    report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
-    market = report["market"]
-    assert market["refusals"] == []
-    orders = [order for order in market["orders"] if order["unit"] == "BAT1"]
-    assert {order["offer"] for order in orders} == {"BAT1-night"}  # FlexOrders, as the battery's owner has them
-    assert all(0.0 < w <= 2e6 for order in orders for w in order["power_w"].values())
-    (support,) = market["support"]
-    assert support["asked_var"] - support["before_var"] == 3_000_000
-    assert support["answer"].startswith("ORDERED")  # reports to the VTN
-    told = [entry["name"] for entry in report["events"]["told"]]
-    assert {"market.joined", "market.granted", "market.ordered", "market.reactive"} <= set(told)
-
-    with closing(Memory(data / "market")) as memory:
-        assert memory.verify() == ""
-        heard = [kind for _, _, kind, reason in memory.verdicts() if reason == ""]
-    assert heard.count("FlexOrderResponse") == len(market["orders"])
