@@ -8,6 +8,7 @@ services publish about themselves, not fitted to any.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,14 +73,20 @@ class Foreteller:
     def _error(self, name: str, run: float, utc_s: Array) -> Array:
         """Standard normal at every instant, smooth over ``KNOT_S``; partly this run's own."""
         first = int(run * RUN_S // KNOT_S) - 1
-        own = stream(self._seed, f"{name}.run.{run:.0f}").standard_normal(KNOTS)
-        common = np.array([stream(self._seed, f"{name}.{first + k}").standard_normal() for k in range(KNOTS)])
+        own = np.array(_drawn(self._seed, f"{name}.run.{run:.0f}", KNOTS))
+        common = np.array([_drawn(self._seed, f"{name}.{first + k}", 1)[0] for k in range(KNOTS)])
         both = np.sqrt(COMMON_FRAC) * common + np.sqrt(1.0 - COMMON_FRAC) * own
         place = np.clip(utc_s / KNOT_S - first, 0.0, KNOTS - 1.001)
         left = place.astype(np.intp)
         part = place - left
         drawn = (1.0 - part) * both[left] + part * both[left + 1]
         return np.asarray(drawn / np.hypot(1.0 - part, part))
+
+
+@lru_cache(maxsize=4096)
+def _drawn(seed: int, name: str, count: int) -> tuple[float, ...]:
+    """So many standard normal numbers of that name."""
+    return tuple(stream(seed, name).standard_normal(count).tolist())
 
 
 def _grown(span: tuple[float, float], far: Array) -> Array:

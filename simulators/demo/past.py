@@ -40,18 +40,19 @@ def prepare(folder: Path, site: Site, scenario: Scenario, seed: int, began_utc: 
         return 0
     written = 0
     with closing(Store(folder, site.name)) as store:
-        for batch in _batches(site, scenario, seed, began_utc):
+        for batch in batches(site, scenario, seed, began_utc):
             store.append(batch)
             written += 1
     return written
 
 
-def _batches(site: Site, scenario: Scenario, seed: int, began_utc: datetime) -> Iterator[Batch]:
+def batches(site: Site, scenario: Scenario, seed: int, began_utc: datetime) -> Iterator[Batch]:
+    """The quarter hours of the days before ``began_utc``, oldest first."""
     zone = ZoneInfo(site.timezone)
     today = began_utc.astimezone(zone).date()
     for back in range(DAYS, -1, -1):
         midnight = datetime.combine(today - timedelta(days=back), time(), zone).astimezone(UTC)
-        lived = _another(scenario, seed, back) if back else scenario
+        lived = another(scenario, seed, back) if back else scenario
         day = ordinary_day(site, lived, seed + OTHER_SEED * back)
         for quarter in range(QUARTERS):
             start_s = int(midnight.timestamp()) + QUARTER_S * quarter
@@ -60,8 +61,8 @@ def _batches(site: Site, scenario: Scenario, seed: int, began_utc: datetime) -> 
                 yield Batch(start_s, QUARTER_S, tuple(samples))
 
 
-def _another(scenario: Scenario, seed: int, back: int) -> Scenario:
-    """The scenario with the weather of another day."""
+def another(scenario: Scenario, seed: int, back: int) -> Scenario:
+    """The scenario with the weather of the day so many days back."""
     rng = stream(seed, f"past.{back}")
     earlier_h, wind_frac, cloud_frac = (float(rng.uniform(*span)) for span in (EARLIER_H, WIND_FRAC, CLOUD_FRAC))
     return replace(

@@ -18,6 +18,7 @@ from simulators.demo.day import Day
 from simulators.demo.feed import Feed, Take, connect
 from simulators.demo.outside import Outside
 from simulators.demo.past import prepare
+from simulators.demo.past_weather import foretell_past
 from simulators.demo.setting import Setting
 from simulators.demo.trade import Trade
 from simulators.demo.words import clock
@@ -135,13 +136,18 @@ class Session:
         assert child.process.stdout is not None
         watched = _Watched(child, _reading(opened, Feed(child.process.stdout), self._take_party))
         await self._warm_up(opened)
-        setting = self._setting
-        began = (setting.site, setting.scenario, setting.seed, setting.began_utc)
-        await asyncio.to_thread(prepare, self._data(sockets), *began)
+        await asyncio.to_thread(self._make_past, self._data(sockets))
         while not self._counterparts.ready and not stop.asked.is_set():
             await self._check([watched])
             await _pause(stop)
         return [watched]
+
+    def _make_past(self, folder: Path) -> None:
+        """A history for the station, and what was foretold in it; one that is there stays as it is."""
+        setting = self._setting
+        scenario, seed, began_utc = setting.scenario, setting.seed, setting.began_utc
+        if prepare(folder, setting.site, scenario, seed, began_utc):
+            foretell_past(folder, scenario, seed, setting.site.timezone, began_utc)
 
     async def _warm_up(self, opened: AsyncExitStack) -> None:
         """Station and controller load what they need while nobody needs them yet."""

@@ -23,6 +23,7 @@ from controller.clock import SystemClock
 from controller.config.loader import load_site
 from controller.shared_time import FollowingTime
 from simulators.demo.feed import connect
+from simulators.demo.past_weather import foreteller_of
 from simulators.market.model import Market, Offer
 from simulators.ordinary_day import ordinary_day
 from simulators.platform.baseline import plan_of
@@ -33,8 +34,10 @@ from simulators.platform.overheard import told
 from simulators.platform.reference_operator import ReferenceOperator
 from simulators.platform.stand_in import StandIn
 from simulators.platform.trading_site import Parties, parties, write_site
+from simulators.platform.weather_desk import WeatherDesk
 from simulators.scenario import Scenario, load_scenario
 from simulators.status import encode
+from simulators.weather_of_days import place_of
 
 LOOK_S = 0.1
 OTHER_SEED = 1_000_003
@@ -114,6 +117,9 @@ class PlayedDay:
         sale = self.market.sale if task.trades else None
         national = task.folder / "national"
         self.national = None if sale is None else NationalDesk(national, sale, self.clock.utc, self.tell)
+        place = place_of(self._scenario, site.timezone, task.began_utc)
+        sky = foreteller_of(self._scenario, task.seed, site.timezone, task.began_utc)
+        self.weather = WeatherDesk(task.folder / "weather", sky, lambda: self.clock.utc().timestamp(), place)
         self.desk = OperatorDesk(self.stand_in, self.market, site.timezone, self.clock.utc, self.tell)
 
     def _everybody(self) -> list[Dealer | ReferenceOperator]:
@@ -127,6 +133,7 @@ class PlayedDay:
     async def run(self) -> None:
         """Until cancelled."""
         await self.stand_in.open()
+        await self.weather.open()
         if self.national is not None:
             await self.national.open()
         for party in self._everybody():
@@ -137,7 +144,8 @@ class PlayedDay:
             "ca_file": str(self.stand_in.authority.ca_file),
         }
         sold = None if self.national is None else self.national.keys()
-        path = write_site(self._task.site, self._site, self.market, self.parties, keys, sold, self._task.folder)
+        told = self.weather.keys()
+        path = write_site(self._task.site, self._site, self.market, self.parties, keys, sold, self._task.folder, told)
         self._say({"name": "ready", "site": str(path)})
         try:
             async with asyncio.TaskGroup() as group:
@@ -145,6 +153,7 @@ class PlayedDay:
                 group.create_task(self._play())
         finally:
             await self.stand_in.aclose()
+            await self.weather.aclose()
             if self.national is not None:
                 await self.national.aclose()
             for party in self._everybody():
@@ -184,10 +193,12 @@ class PlayedDay:
         everybody = self._everybody()
         if out:
             await self.stand_in.aclose()
+            await self.weather.aclose()
             for party in everybody:
                 await asyncio.to_thread(party.stop)
         else:
             await self.stand_in.open()
+            await self.weather.open()
             for party in everybody:
                 await asyncio.to_thread(_listen_again, party)
         words = "vanishes; what is accepted goes on until it expires, then the contract" if out else "is back"

@@ -84,10 +84,12 @@ def write_site(
     platform: Mapping[str, Any],
     national: Mapping[str, Any] | None,
     folder: Path,
+    weather: Mapping[str, Any] | None = None,
 ) -> Path:
     """The file, in ``folder`` under the original's name.
 
-    ``platform`` are the keys of that block which change, ``national`` is the block of that name, if there is one.
+    ``platform`` are the keys of that block which change, ``national`` is the block of that name, if there is one, and
+    ``weather`` where its forecast comes from.
     """
     document = yaml.safe_load(original.read_text("utf-8"))
     key = folder / "market.key"
@@ -106,6 +108,8 @@ def write_site(
     }
     if national is not None:
         document["national"] = dict(national)
+    if weather is not None:
+        document["weather"] = {**document.get("weather", {}), "forecast": dict(weather)}
     path = folder / original.name
     path.write_text(yaml.safe_dump(document, sort_keys=False, allow_unicode=True), "utf-8")
     return path

@@ -21,6 +21,7 @@ STEP_S = {"hourly": 3600, "minutely_15": 900}
 NAMES = ("shortwave_radiation", "wind_speed_80m", "temperature_2m")
 UNITS = {"time": "unixtime", NAMES[0]: "W/m²", NAMES[1]: "m/s", NAMES[2]: "°C"}
 FORECAST_S = 60 * 3600
+POLL_MIN = 20.0
 _HUGE_BYTES = 2 << 20
 
 Document = dict[str, Any]
@@ -63,6 +64,12 @@ class WeatherDesk:
         """Where it answers, once open."""
         return f"https://127.0.0.1:{self._port}{PATH}"
 
+    def keys(self) -> Document:
+        """What the site file says of it, once it is open."""
+        latitude, longitude = self.place
+        ca_file = str(self.authority.ca_file)
+        return {"url": self.url, "ca_file": ca_file, "latitude": latitude, "longitude": longitude, "poll_min": POLL_MIN}
+
     async def open(self) -> None:
         """Listen, at the same port as before if there was one."""
         identity = self.certificate or self.authority.issue("127.0.0.1")
@@ -86,7 +93,7 @@ class WeatherDesk:
             return json_response(400, {"error": True, "reason": "no variable is asked for"})
         document = forecast_document(self.sky, self.place, self.utc_s(), block)
         spoil = SPOILT.get(self.misbehave)
-        return self._sent(_named(document if spoil is None else spoil(document), block))
+        return self._sent(named(document if spoil is None else spoil(document), block))
 
     def _sent(self, document: Document) -> Response:
         answer = json_response(200, document)
@@ -138,8 +145,8 @@ def forecast_document(sky: Sky, place: tuple[float, float], now_utc_s: float, bl
 Spoil = Callable[[Document], Document]
 
 
-def _named(document: Document, block: str) -> Document:
-    """With the keys of the form."""
+def named(document: Document, block: str) -> Document:
+    """A document with the keys of the form."""
     keys = {"table": block, "units": f"{block}_units"}
     return {keys.get(key, key): value for key, value in document.items()}
 

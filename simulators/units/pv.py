@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 
 from simulators.units.course import Array, clock_s, delayed, noise, smoothed
 
 _CLOUD_SPEED_M_S = 12.0
+_PATTERNS = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,17 @@ def clear_sky_w_m2(day_of_year: int, latitude_deg: float) -> Array:
 
 def cloud_field(cover_frac: Array, rng: np.random.Generator) -> Array:
     """How deep in cloud (0 clear … 1 thick) the point at position 0 is; ``cover_frac`` of the sky is cloud."""
-    pattern = noise(rng, 400.0, 60.0)
+    return _depth(cover_frac, noise(rng, 400.0, 60.0))
+
+
+def expected_clouds(cover_frac: Array) -> Array:
+    """What :func:`cloud_field` is on average over all patterns."""
+    levels = (np.arange(_PATTERNS) + 0.5) / _PATTERNS
+    patterns = [NormalDist().inv_cdf(level) for level in levels.tolist()]
+    return np.asarray(np.mean([_depth(cover_frac, np.full(cover_frac.shape, x)) for x in patterns], axis=0))
+
+
+def _depth(cover_frac: Array, pattern: Array) -> Array:
     rank = 0.5 * (1.0 + np.tanh(0.8 * pattern))  # close to the normal distribution's own ranks, without scipy
     edge = (rank - (1.0 - cover_frac)) / 0.12
     clear_sky = np.clip(cover_frac / 0.05, 0.0, 1.0)  # a cloud's soft edge must not shade a sky without clouds

@@ -26,9 +26,9 @@ _log = structlog.get_logger()
 
 T = TypeVar("T")
 
-RETRY_S = 60.0
-"""Site seconds until it is asked again after no answer, or one that was refused; then twice as long every time."""
-FAILURES_COUNTED = 12
+RETRY_S, RETRY_S_MAX = 60.0, 300.0
+"""Site seconds until it is asked again after no answer, or one that was refused: first, and at most."""
+FAILURES_COUNTED = 1000
 REQUEST_S = 20.0
 """Longest time for one request with its answer, machine seconds."""
 
@@ -66,8 +66,8 @@ class WeatherLink:
         """Ask by the period until cancelled; sooner after a question that came to nothing."""
         while True:
             await self.look()
-            wait_s = min(RETRY_S * 2.0 ** (self._failed - 1), self._service.poll_s)
-            await asyncio.sleep(self._clock.real_s(wait_s if self._failed else self._service.poll_s))
+            again_s = min(RETRY_S * self._failed, RETRY_S_MAX) if self._failed else math.inf
+            await asyncio.sleep(self._clock.real_s(min(again_s, self._service.poll_s)))
 
     async def look(self) -> None:
         """One question; what comes of it is on the disk, in the log, or both."""
