@@ -9,6 +9,7 @@ than a cycle may: its scenarios are solved in slices (:meth:`GridModel.proceed`)
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -20,6 +21,7 @@ from power_grid_model.errors import PowerGridError  # type: ignore[attr-defined]
 from controller.domain.topology import SQRT3, Topology
 
 Array = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
 
 TRANSFORMER_FIELDS = {
     "u1": "u1_v",
@@ -231,11 +233,12 @@ class GridModel:
             p.append(line["p_from"])
             q.append(line["q_from"])
             end.append(u_v[:, self._line_from])
+            interface += _leaving(line, *self._line_at_source)
         if trafo is not None and self.n_transformer:
             p.append(-trafo["p_to"])
             q.append(-trafo["q_to"])
             end.append(u_v[:, self._trafo_lv])
-            interface = np.stack([trafo["p_from"].sum(axis=1), trafo["q_from"].sum(axis=1)], axis=1)
+            interface += _leaving(trafo, *self._trafo_at_source)
         p_w, q_var, u_end = np.hstack(p), np.hstack(q), SQRT3 * np.hstack(end)
         return np.hstack([u_v, p_w, q_var, p_w / u_end, q_var / u_end, interface])
 
@@ -246,6 +249,19 @@ class GridModel:
     @cached_property
     def _trafo_lv(self) -> NDArray[np.intp]:
         return np.array([self.buses.index(t.lv_bus) for t in self.topology.transformers], dtype=np.intp)
+
+    @cached_property
+    def _line_at_source(self) -> tuple[BoolArray, BoolArray]:
+        return self._at_source([(x.from_bus, x.to_bus) for x in self.topology.lines])
+
+    @cached_property
+    def _trafo_at_source(self) -> tuple[BoolArray, BoolArray]:
+        return self._at_source([(t.hv_bus, t.lv_bus) for t in self.topology.transformers])
+
+    def _at_source(self, ends: Sequence[tuple[str, str]]) -> tuple[BoolArray, BoolArray]:
+        """Branches whose first end is the source's bus, and those whose second end is."""
+        found = np.array([[bus == self.topology.source.bus for bus in pair] for pair in ends], dtype=np.bool_)
+        return found[:, 0], found[:, 1]
 
     def _input(self) -> dict[ComponentType, np.ndarray]:
         data = {ComponentType.node: self._nodes(), ComponentType.source: self._source()}
@@ -302,3 +318,9 @@ class GridModel:
         t["clock"], t["tap_side"], t["tap_nom"] = 0, 0, 0
         t["tap_size"] = [s.tap_size_pu * s.u1_v for s in specs]
         return t
+
+
+def _leaving(branches: np.ndarray, first: BoolArray, second: BoolArray) -> Array:
+    """P and Q that leave the source's bus through these branches, a row per scenario."""
+    sums = [branches[f"{q}_from"][:, first].sum(axis=1) + branches[f"{q}_to"][:, second].sum(axis=1) for q in "pq"]
+    return np.stack(sums, axis=1)

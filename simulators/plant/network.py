@@ -2,13 +2,13 @@
 
 House signs on the way out: a line's power is positive from its from end to its to end, measured at the from end; a
 transformer's is positive from the higher to the lower voltage, measured at the lower-voltage side; the interface is
-the sum over the transformers at their higher-voltage side, import positive.
+what leaves the source's bus through the branches that end there, import positive.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,6 +54,7 @@ class PlantNetwork:
             self._outputs.append(ComponentType.line)
         if topology.transformers:
             self._outputs.append(ComponentType.transformer)
+        self._at_source = list(_at_source(topology))
         self._last: Flow | None = None
 
     def solve(self, u_source_pu: float, p_w: Array, q_var: Array) -> Flow:
@@ -88,13 +89,15 @@ class PlantNetwork:
         if self.topology.lines:
             lines = out[ComponentType.line]
             parts.append((lines["i_from"], lines["p_from"], lines["q_from"]))
-        interface_p_w = interface_q_var = 0.0
         if self.topology.transformers:
             items = out[ComponentType.transformer]
             parts.append((items["i_to"], -items["p_to"], -items["q_to"]))
-            interface_p_w, interface_q_var = float(items["p_from"].sum()), float(items["q_from"].sum())
         i_a, p_w, q_var = (np.concatenate(column) for column in zip(*parts, strict=True))
-        return Flow(out[ComponentType.node]["u"], i_a, p_w, q_var, interface_p_w, interface_q_var)
+        return Flow(out[ComponentType.node]["u"], i_a, p_w, q_var, self._interface(out, "p"), self._interface(out, "q"))
+
+    def _interface(self, out: Any, quantity: str) -> float:
+        """P or Q that leaves the source's bus through lines and transformers."""
+        return sum(float(out[kind][f"{quantity}_{end}"][k]) for kind, end, k in self._at_source)
 
     def _input(self, unit_buses: Sequence[str]) -> dict[Any, Any]:
         parts: dict[Any, Any] = {
@@ -165,6 +168,17 @@ class PlantNetwork:
         out["type"] = LoadGenType.const_power
         out["p_specified"] = out["q_specified"] = 0.0
         return out
+
+
+def _at_source(topology: Topology) -> Iterator[tuple[Any, str, int]]:
+    """Every branch end at the source's bus: kind of branch, end, place among its kind."""
+    lines = ((line.from_bus, line.to_bus) for line in topology.lines)
+    transformers = ((item.hv_bus, item.lv_bus) for item in topology.transformers)
+    for kind, items in ((ComponentType.line, lines), (ComponentType.transformer, transformers)):
+        for k, buses in enumerate(items):
+            for end, bus in zip(("from", "to"), buses, strict=True):
+                if bus == topology.source.bus:
+                    yield kind, end, k
 
 
 class _Ids:

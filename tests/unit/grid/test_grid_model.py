@@ -169,3 +169,33 @@ def test_sensitivities_at_the_end_of_a_low_voltage_cable_are_slopes_too() -> Non
         moved[j] = step
         slope_v = (model.solve(at + moved).u_v - model.solve(at - moved).u_v) / (2.0 * step)
         assert linear.jacobian[linear.rows_u(), j] == pytest.approx(slope_v, abs=0.03 * np.abs(slope_v).max())
+
+
+def cascade() -> Topology:
+    """A transformer behind a transformer: the second one's power must not count at the interface."""
+    buses = (Bus("GRID", 110e3), Bus("BB", 20e3), Bus("LV", 400.0))
+    trafos = (
+        Transformer("T1", "GRID", "BB", 40e6, 110e3, 20e3, 0.12, 170e3, 0.001, 22e3, 40e6),
+        Transformer("T2", "BB", "LV", 400e3, 20e3, 400.0, 0.04, 4.6e3, 0.002, 0.6e3, 400e3),
+    )
+    return Topology(50.0, Source("GRID", 3e9, 0.1), buses, (), trafos, ())
+
+
+def test_only_what_leaves_the_source_counts_at_the_interface() -> None:
+    model, at = GridModel(cascade()), np.array([1e6, 0.2e6, 0.0, 0.05e6])
+    assert 1.2e6 < model.solve(at).interface_p_w < 1.25e6
+    assert model.linearise(at).jacobian[model.linearise(at).rows_interface()][0, :2] == pytest.approx(1.0, abs=0.03)
+
+
+def test_a_line_that_leaves_the_source_counts_at_the_interface() -> None:
+    flow = GridModel(hand.two_bus_topology()).solve(np.array([4e6, 1e6]))
+    by_hand = hand.two_bus(4e6, 1e6)
+    assert (flow.interface_p_w, flow.interface_q_var) == pytest.approx((by_hand.line_p_w, by_hand.line_q_var), rel=1e-5)
+
+
+def test_the_simulated_interface_is_the_source_too() -> None:
+    for topology, at in ((cascade(), [1e6, 0.2e6, 0.0, 0.0]), (hand.two_bus_topology(), [4e6, 0.0])):
+        buses = [b.id for b in topology.buses[1:]]
+        p_w, q_var = np.split(np.array(at), 2)
+        flow = PlantNetwork(topology, buses).solve(topology.source.u_pu, p_w, q_var)
+        assert flow.interface_p_w == pytest.approx(GridModel(topology).solve(np.array(at)).interface_p_w, rel=1e-6)
