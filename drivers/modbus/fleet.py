@@ -48,21 +48,21 @@ class _Kind:
     def readings(self, received_s: float) -> dict[str, PolledReading]:
         """Decode what has come."""
         come, self.come = self.come, []
-        out = self._one_by_one(come, received_s) if len(come) < FEW else self._together(come, received_s)
-        for poll in come:
-            poll.device.remember(out[poll.id], poll.generation)
+        out: dict[str, PolledReading] = {}
+        found = self._one_by_one(come, received_s) if len(come) < FEW else self._together(come, received_s)
+        for poll, reading in zip(come, found, strict=True):
+            out[poll.id] = reading
+            poll.device.remember(reading, poll.generation)
         return out
 
-    def _one_by_one(self, come: list[QuickPoll], received_s: float) -> dict[str, PolledReading]:
+    def _one_by_one(self, come: list[QuickPoll], received_s: float) -> Sequence[PolledReading]:
         plan = self.plan
-        return {poll.id: LazyReading(plan, poll.answers, poll.sent_s, received_s, poll.checked_s) for poll in come}
+        return [LazyReading(plan, poll.answers, poll.sent_s, received_s, poll.checked_s) for poll in come]
 
-    def _together(self, come: list[QuickPoll], received_s: float) -> dict[str, PolledReading]:
+    def _together(self, come: list[QuickPoll], received_s: float) -> Sequence[PolledReading]:
         payloads = cast(Iterable[bytes], chain.from_iterable([poll.answers for poll in come]))  # whole: all data
         batch = Batch(self.plan, payloads, received_s)
-        return {
-            poll.id: BulkReading(batch, row, poll.answers, poll.sent_s, poll.checked_s) for row, poll in enumerate(come)
-        }
+        return [BulkReading(batch, row, poll.answers, poll.sent_s, poll.checked_s) for row, poll in enumerate(come)]
 
 
 class _Sweep:

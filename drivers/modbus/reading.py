@@ -110,7 +110,10 @@ class BulkReading(PolledReading):
         sent_s: Sequence[float],
         checked_s: float,
     ) -> None:
-        super().__init__(batch.plan, sent_s, checked_s)
+        self._plan = batch.plan  # what the base class does, without the call: this is made for every poll
+        self._sent_s = sent_s
+        self._checked_s = checked_s
+        self._made = {}
         self._batch = batch
         self._row = row
         self._payloads = payloads

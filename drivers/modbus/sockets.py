@@ -10,6 +10,7 @@ import asyncio
 import select
 import socket
 import struct
+from collections.abc import Callable
 from contextlib import suppress
 from typing import ClassVar
 from weakref import WeakKeyDictionary
@@ -32,7 +33,7 @@ class Hub:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._epoll = select.epoll()
-        self._transports: dict[int, SocketTransport] = {}
+        self._readers: dict[int, Callable[[], None]] = {}
         loop.add_reader(self._epoll.fileno(), self._ready)
 
     @classmethod
@@ -45,23 +46,24 @@ class Hub:
 
     def add(self, descriptor: int, transport: SocketTransport) -> None:
         """Call ``transport.readable`` whenever there is something to receive."""
-        self._transports[descriptor] = transport
+        self._readers[descriptor] = transport.readable
         self._epoll.register(descriptor, select.EPOLLIN)
 
     def remove(self, descriptor: int) -> None:
         """Look after it no more."""
         self._epoll.unregister(descriptor)
-        del self._transports[descriptor]
-        if not self._transports:
+        del self._readers[descriptor]
+        if not self._readers:
             self._loop.remove_reader(self._epoll.fileno())
             self._epoll.close()
             del self._hubs[self._loop]
 
     def _ready(self) -> None:
+        reader_of = self._readers.get
         for descriptor, _ in self._epoll.poll(0):
-            transport = self._transports.get(descriptor)
-            if transport is not None:  # an earlier one in this round may have ended it
-                transport.readable()
+            readable = reader_of(descriptor)
+            if readable is not None:  # an earlier one in this round may have ended it
+                readable()
 
 
 class SocketTransport:

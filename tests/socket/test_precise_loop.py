@@ -31,6 +31,21 @@ def test_a_wait_of_a_fifth_of_a_millisecond_is_not_a_whole_one_and_never_too_sho
     assert 0.0002 <= shortest_wait_s(0.0002) < 0.0009
 
 
+def test_a_timer_of_some_milliseconds_comes_in_time_after_a_coarse_and_a_fine_wait() -> None:
+    async def lateness_s() -> list[float]:
+        loop, found = asyncio.get_running_loop(), []
+        for _ in range(20):
+            due = loop.time() + 0.0053
+            await asyncio.sleep(due - loop.time())
+            found.append(loop.time() - due)
+        return found
+
+    with asyncio.Runner(loop_factory=precise_loop) as runner:
+        late = runner.run(lateness_s())
+    assert min(late) >= -1e-6
+    assert min(late) < 0.0005, "a wait in whole milliseconds is 0.7 ms too long"
+
+
 def test_a_selector_beyond_the_reach_of_select_waits_in_whole_milliseconds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(event_loop, "FD_SETSIZE", 0)
     assert shortest_wait_s(0.0002) >= 0.0009
