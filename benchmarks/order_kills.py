@@ -1,6 +1,6 @@
 """Kill the station at random instants of the exchange of orders: none executed twice, no acknowledged one lost.
 
-    python benchmarks/order_kills.py [--kills 1000] [--seed 1] [--path openadr] [--path uftp]
+    python benchmarks/order_kills.py [--kills 1000] [--seed 1] [--path openadr] [--path uftp] [--path national]
 
 For each path so many processes die by SIGKILL, some of them with a clock that is an hour wrong, is set by an hour, or
 with a disk that fills up. The judges are those who gave the orders and who got them. Exit status 1 when anything was
@@ -17,10 +17,11 @@ import time
 from pathlib import Path
 
 from orders.mortal import hush
+from orders.national_path import kill_national
 from orders.openadr_path import kill_openadr
 from orders.uftp_path import kill_uftp
 
-PATHS = {"openadr": kill_openadr, "uftp": kill_uftp}
+PATHS = {"openadr": kill_openadr, "uftp": kill_uftp, "national": kill_national}
 
 
 def main() -> int:

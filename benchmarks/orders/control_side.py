@@ -22,12 +22,16 @@ CYCLE_S = 0.004
 
 @dataclass
 class ControlSide:
-    """Judges as the core does. ``course`` holds every value that came into force for ``subject``, W; None: nothing."""
+    """Judges as the core does.
+
+    ``course`` holds every value of ``action`` that came into force for ``subject``, W; None: nothing.
+    """
 
     site: Site
     path: Path
     clock: Clock
     subject: str
+    action: Action = Action.LIMIT
     course: list[float | None] = field(default_factory=list)
     accepted: int = 0
     refused: dict[str, int] = field(default_factory=dict)
@@ -41,10 +45,9 @@ class ControlSide:
 
     async def run(self) -> None:
         """Until cancelled."""
-        platform = self.site.platform
-        if platform is None:
-            raise ValueError(f"site {self.site.name} has no platform; expected one")
-        desks = {issuer.account: issuer.service for issuer in platform.issuers}
+        desks = {issuer.account: issuer.service for issuer in self.site.issuers}
+        if not desks:
+            raise ValueError(f"site {self.site.name} has nobody who could speak here; expected a platform or a market")
         listener = InstructionSocket(self.path, self.clock, self._desk, desks)
         await listener.open()
         try:
@@ -65,7 +68,7 @@ class ControlSide:
             if event.name == "instruction.refused":
                 why = event.text.split(":")[0]
                 self.refused[why] = self.refused.get(why, 0) + 1
-        standing = [s.instruction for s in self._book.standing if s.instruction.action is Action.LIMIT]
+        standing = [s.instruction for s in self._book.standing if s.instruction.action is self.action]
         value = min((x.value for x in standing if x.subject == self.subject), default=None)
         if value != self.in_force:
             self.course.append(value)

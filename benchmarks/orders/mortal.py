@@ -24,8 +24,8 @@ LIFE_S = (0.0, 0.4)
 WRONG_FRAC, STEPPED_FRAC, FULL_FRAC = 0.15, 0.1, 0.1
 """Shares of the lives that begin with a wrong time, whose clock is set meanwhile, and whose disk fills up."""
 PATIENCE_S = 30.0
-PRELOAD = ["orders.openadr_path", "orders.uftp_path"]
-"""What every life would load anew otherwise: the script that begins it needs both."""
+PRELOAD = ["orders.national_path", "orders.openadr_path", "orders.uftp_path"]
+"""What every life would load anew otherwise: the script that begins it needs them all."""
 BENCHMARKS = Path(__file__).resolve().parents[1]
 
 

@@ -1,17 +1,15 @@
-"""``gridedge station``, ``gridedge ledger`` and ``gridedge verify``."""
+"""``gridedge station``."""
 
 from __future__ import annotations
 
 import asyncio
-import csv
 import sqlite3
 import sys
 from collections.abc import Mapping
-from contextlib import closing
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 import click
 import structlog
@@ -28,11 +26,10 @@ from controller.clock import SystemClock
 from controller.config.find import find_site
 from controller.config.loader import load_site
 from controller.domain.site import Site
-from controller.history.chain import COLUMNS, FIRST_COLUMNS, verify
 from controller.history.collect import PERIOD_S, Collector
 from controller.history.intake import Intake
 from controller.history.keeper import Keeper
-from controller.history.store import Store, curtailments, open_to_read
+from controller.history.store import Store
 from controller.readable_errors import readable_errors
 from controller.runtime.log import logging_to
 from controller.runtime.supervisor import Work, stop_on_signals, supervise
@@ -215,40 +212,3 @@ async def _keep(
                     await opened.aclose()
         _log.info("history.closed", stored=keeper.stored)
     return 1 if deaths else 0
-
-
-@click.command()
-@click.option("--data", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder of the store.")
-@click.option("--unit", help="Show this unit's entries only; of the others just what the chain needs.")
-@click.option("--output", type=click.File("w", encoding="utf-8", lazy=True), default="-", help="File to write.")
-def ledger(*, data: Path, unit: str | None, output: TextIO) -> None:
-    """Export the record of curtailments as CSV: who gave up how much, when, for which limit, in whose turn.
-
-    `gridedge verify` proves that nothing in it was changed or left out. With --unit, an owner can prove the same
-    without seeing what concerns others.
-    """
-    with readable_errors(sqlite3.Error), closing(open_to_read(data)) as db:
-        lines = csv.DictWriter(output, COLUMNS, lineterminator="\n")
-        lines.writeheader()
-        lines.writerows(curtailments(db, unit))
-
-
-@click.command(name="verify")
-@click.argument("file", type=click.File("r", encoding="utf-8"))
-@click.option("--head", help="Last fingerprint that is known from elsewhere: proves that nothing was cut off.")
-def verify_command(file: TextIO, *, head: str | None) -> None:
-    """Check an exported record of curtailments (CSV, - reads standard input).
-
-    Exit status 0: every entry is as it was written, and none is missing up to the last. 1: not so.
-    """
-    with readable_errors(sqlite3.Error):
-        reader = csv.DictReader(file, restval="")
-        if tuple(reader.fieldnames or ()) not in (COLUMNS, FIRST_COLUMNS):
-            raise ValueError(f"{file.name} has the columns {reader.fieldnames}; expected {', '.join(COLUMNS)}")
-        rows = list(reader)
-        verdict = verify(rows)
-        if verdict.fault:
-            raise ValueError(f"{file.name}: {verdict.fault}")
-        if head is not None and head not in [row["chain"] for row in rows]:
-            raise ValueError(f"{file.name}: no entry has the fingerprint {head}; the record was cut off or rewritten")
-    click.echo(f"{verdict.entries} entries, {verdict.shown} shown in full, unbroken; head {verdict.head}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -120,17 +121,30 @@ class Delivery:
             await self._ask(partial(memory.told, asked.id))
 
     async def order(self) -> None:
-        """Tell the control process what is due; an answer that does not come is asked for again later."""
-        now, files = self._now(), self._opened
-        await self._ask(partial(files.commands.expire, now))
+        """Tell the control process what is due; an answer that does not come is asked for again later.
+
+        What was taken is said also while the disk refuses to keep that it was; that is raised when all is said.
+        """
+        now, files, troubles = self._now(), self._opened, []
+        troubles.append(await self._refused(partial(files.commands.expire, now)))
         standing, _ = without_expired(files.commands.book, now)
         orders = wanted(self._site, standing, now, files.orders.told(), self._tender)
         for order, said in files.orders.due(self._tender, orders, now):
-            await self._ask(partial(files.orders.saying, order, said, now))
+            troubles.append(await self._refused(partial(files.orders.saying, order, said, now)))
             accepted, text = await self._said(said)
-            await self._ask(partial(files.orders.answered, order, said, accepted, text, now))
+            troubles.append(await self._refused(partial(files.orders.answered, order, said, accepted, text, now)))
             if not accepted:
                 _log.warning("platform.not_ordered", subject=order.command, issuer=said.issuer, text=text)
+        for trouble in filter(None, troubles):
+            raise trouble
+
+    async def _refused(self, work: Callable[[], object]) -> sqlite3.Error | None:
+        """Why the disk did not keep it."""
+        try:
+            await self._ask(work)
+        except sqlite3.Error as error:
+            return error
+        return None
 
     async def settle(self) -> None:
         """Settle what is over and measured."""

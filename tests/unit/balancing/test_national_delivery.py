@@ -361,3 +361,21 @@ async def test_a_market_that_lists_without_end_is_not_listened_to_any_further(
         await evening.step()
     assert len(evening.place.desk.taken) == 3
     assert "expected fewer" in told[0]["reason"]
+
+
+async def test_what_was_taken_is_delivered_also_on_a_full_disk(
+    evening: Evening, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evening.activate()
+    await evening.step()
+    evening.move_to(1.0)
+
+    def full(_db: sqlite3.Connection) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with monkeypatch.context() as patch, capture_logs() as told:
+        patch.setattr(ledger, "transaction", full)
+        async with evening.place.station(evening.record) as one:
+            await one.order()
+    assert evening.place.port.course == [("BAT", -3e5)]
+    assert [(e["event"], e["subject"]) for e in told] == [("national.stuck", "orders")]

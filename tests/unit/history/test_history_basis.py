@@ -15,7 +15,7 @@ from history_kit import batch, record
 from controller.history.batch import ESTIMATED, REPORTED
 from controller.history.chain import COLUMNS, FIRST_COLUMNS, verify
 from controller.history.collect import Collector
-from controller.history.command import ledger, verify_command
+from controller.history.export_command import ledger, verify_command
 from controller.history.store import FILE, Store, curtailments, open_to_read
 
 OLD = Path(__file__).resolve().parents[2] / "data" / "history" / "format_1.sql"

@@ -16,7 +16,7 @@ from history_kit import BEGAN_S, EVENT, GAP, batch
 
 from controller.balancing.outbox import OutboxPolicy
 from controller.history.chain import COLUMNS, verify
-from controller.history.command import ledger, verify_command
+from controller.history.export_command import ledger, verify_command
 from controller.history.store import FILE, Retention, Store, StoreError, curtailments, open_to_read, samples
 
 
