@@ -11,6 +11,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 PATIENCE_S = 5.0
 """How long a child may take to follow SIGINT before SIGTERM, and SIGTERM before SIGKILL, s of the machine."""
@@ -36,10 +37,19 @@ class Child:
 
     @classmethod
     async def start(
-        cls, name: str, module: str, arguments: Sequence[str], log: Path, piped: bool = False, waits: bool = False
+        cls,
+        name: str,
+        module: str,
+        arguments: Sequence[str],
+        log: Path,
+        *,
+        piped: bool = False,
+        waits: bool = False,
+        again: bool = False,
     ) -> Child:
-        """Run ``python -m module arguments``; with ``waits`` it is told more by :meth:`tell`."""
-        with log.open("wb") as stream:
+        """Run ``python -m module arguments``; with ``waits`` it is told more by :meth:`tell` or :meth:`say`, with
+        ``again`` the log of the one before it goes on."""
+        with log.open("ab" if again else "wb") as stream:
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-m",
@@ -55,15 +65,24 @@ class Child:
         return cls(name, process, log)
 
     @classmethod
-    async def warm(cls, name: str, modules: Sequence[str], log: Path) -> Child:
+    async def warm(cls, name: str, modules: Sequence[str], log: Path, *, again: bool = False) -> Child:
         """A ``gridedge`` process that waits for its command line, see :mod:`simulators.demo.warm`."""
-        return await cls.start(name, "simulators.demo.warm", modules, log, waits=True)
+        return await cls.start(name, "simulators.demo.warm", modules, log, waits=True, again=again)
 
     def tell(self, arguments: Sequence[str]) -> None:
         """The command line that a warm process waits for."""
+        self.say(list(arguments))
         if self.process.stdin is not None:
-            self.process.stdin.write(json.dumps(list(arguments)).encode() + b"\n")
             self.process.stdin.close()
+
+    def say(self, document: Any) -> None:
+        """A line of JSON on its standard input."""
+        if self.process.stdin is not None:
+            self.process.stdin.write(json.dumps(document).encode() + b"\n")
+
+    def kill(self) -> None:
+        """SIGKILL to the whole group, at once; :meth:`end` waits for it."""
+        self._signal(signal.SIGKILL)
 
     @property
     def running(self) -> bool:

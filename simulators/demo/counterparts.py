@@ -5,11 +5,15 @@ Everything told here is what participants, transmission operator and platform ha
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from simulators.demo.day import Day
+from simulators.demo.plugs import Refused
 from simulators.demo.setting import Setting
+from simulators.faults import FaultKind
 from simulators.platform.isps import ISP_S
 
 _ORDER = ("t_s", "offer", "participant", "unit", "power_w", "price_eur")
@@ -63,6 +67,32 @@ class Counterparts:
             "paid_eur": round(due_eur + support_eur, 2),
             "shortfall_eur_per_mwh": self._market.shortfall_eur_per_mwh,
         }
+
+
+class PlatformPlug:
+    """Everybody of the other side vanishes and is back; ``say`` reaches their process."""
+
+    name, what = "platform", "UFTP, OpenADR"
+
+    def __init__(self, day: Day, say: Callable[[Any], None]) -> None:
+        self._day, self._say = day, say
+        self._until_s = -math.inf
+
+    def pull(self, kind: FaultKind, for_s: float) -> None:
+        """Nobody answers for so long."""
+        if kind is not FaultKind.SILENT:
+            raise Refused("the platform can only be unplugged; expected --how unplug")
+        self._be_out(self._day.course.t_s + for_s)
+
+    def put_back(self) -> None:
+        """They answer again, unless the scenario has them away."""
+        if self._until_s <= self._day.course.t_s:
+            raise Refused("the platform's plug is in; when the scenario has it away, only waiting helps")
+        self._be_out(-math.inf)
+
+    def _be_out(self, until_s: float) -> None:
+        self._until_s = until_s
+        self._say({"out_until_s": until_s})
 
 
 def platform_arguments(setting: Setting, folder: Path, status: Path, page: Path) -> list[str]:

@@ -29,7 +29,8 @@ _PACE_LINES = 20  # status lines, two a second
 class Day:
     """Folded lines. ``record`` is the controller's newest; ``uncontrolled`` the same world with nobody in control.
 
-    ``flexible`` is what batteries and consumers can do otherwise by the newest record, where there is a market.
+    ``flexible`` is what batteries and consumers can do otherwise by the newest record, where there is a market; ``off``
+    are the processes of the box that have died and not begun again.
     """
 
     def __init__(self, setting: Setting) -> None:
@@ -42,6 +43,7 @@ class Day:
         self.cycles = CycleStats()
         self.record: Mapping[str, Any] = {}
         self.flexible: Mapping[str, Availability] = {}
+        self.off: set[str] = set()
         self._faults = FaultWatch()
         self._story = Story(setting.site) if setting.has_market else None
         self._heard_s = math.nan
@@ -69,6 +71,18 @@ class Day:
         self.causes.take(record)
         self.cycles.take(record)
         self.journal.controller(self._decided_s(record, heard_s), record["events"])
+
+    def process_ends(self, name: str, text: str) -> None:
+        """The controller or the station has died."""
+        self.off.add(name)
+        if name == "controller":
+            self.record, self.flexible = {}, {}
+        self.journal.box(self.course.t_s, f"{name}.off", text)
+
+    def process_begins(self, name: str, text: str) -> None:
+        """It is started again."""
+        self.off.discard(name)
+        self.journal.box(self.course.t_s, f"{name}.on", text)
 
     def _tell_broken(self, before: Mapping[str, Any]) -> None:
         """Put every limit that has really been exceeded since ``before`` into the journal."""

@@ -19,28 +19,62 @@ _JOIN_S = 30.0  # what happens to several things within this time is one line
 _KEEP = 400
 
 PHRASES = {
-    "limit.bound": "units held back by {}",
-    "limit.unseen": "{} no longer measured",
-    "limit.seen": "{} measured again",
-    "unit.deaf": "{} not obeying: no credit given",
-    "unit.deaf_to_q": "{} gives no reactive power as told: no credit for it",
-    "unit.obeys": "{} obeying again",
-    "unit.gives_q": "{} giving reactive power as asked for again",
-    "unit.isolated": "{} kept out: it turned deaf again and again",
-    "unit.rejoined": "{} gets another chance",
-    "unit.contested": "{} cannot be given what was ordered",
-    "unit.settled": "{} does what was ordered",
-    "unit.slower_than_configured": "{} answers more slowly than its site file says",
-    "unit.lost": "{} lost, told to be safe",
-    "unit.back": "{} back again",
-    "site.infeasible": "cannot keep {}",
-    "site.feasible": "every limit can be kept again",
-    "meter.spike": "{} reads a jump that nobody else sees: not believed",
-    "meter.steady": "{} reads steadily again",
-    "guard.clamped": "guard refused a set point of {}",
-    "mode.changed": "mode {}",
+    "ambient.assumed": "air temperature not measured: the season's counts",
+    "ambient.measured": "air temperature measured again",
+    "cable.emergency": "{} above its rated temperature",
+    "cable.normal": "{} no hotter than rated again",
     "contract.begun": "nothing of the platform in force: the contract holds ({})",
     "contract.ended": "the platform's word holds again instead of the contract ({})",
+    "escalation.released": "{} may run again",
+    "escalation.trim": "all that push are trimmed: {} stays exceeded",
+    "escalation.trip": "{} locked out at zero",
+    "escalation.trip_all": "{} locked out at zero: far above a limit",
+    "g100.blind": "point of supply not measured: {} held safe",
+    "g100.excursion": "{} above its limit for 15 s",
+    "g100.locked": "{} locked out by G100",
+    "g100.reset": "G100 lock-out ended by {}",
+    "g100.seen": "point of supply measured again",
+    "grid.no_solution": "no power flow at this operating point: the last network model counts",
+    "grid.solved": "the network model follows again",
+    "guard.clamped": "guard refused a set point of {}",
+    "instruction.refused": "{} refused",
+    "limit.bound": "units held back by {}",
+    "limit.seen": "{} measured again",
+    "limit.unseen": "{} no longer measured",
+    "memory.refused": "what {} remembered makes no sense: cautious until it has learnt again",
+    "meter.agrees": "{} adds up again",
+    "meter.consistent": "{} agrees with itself again",
+    "meter.contradiction": "{} does not add up: counted with a margin",
+    "meter.frozen": "{} does not move: not believed",
+    "meter.inconsistent": "{} contradicts itself: the worse counts",
+    "meter.moves": "{} moves again",
+    "meter.spike": "{} reads a jump that nobody else sees: not believed",
+    "meter.steady": "{} reads steadily again",
+    "meter.trusted": "{} believed again",
+    "meter.wired_backwards": "{} is wired backwards: not believed",
+    "meter.wrong_scale": "{} measures a multiple of what is there: not believed",
+    "mode.changed": "mode {}",
+    "oil.believed": "{} oil sensor believed again",
+    "oil.refused": "{} oil sensor not believed",
+    "site.feasible": "every limit can be kept again",
+    "site.infeasible": "cannot keep {}",
+    "support.met": "voltage support in full again",
+    "support.short": "voltage support cannot be had in full",
+    "unit.as_configured": "{} as fast as configured again",
+    "unit.back": "{} back again",
+    "unit.behind": "{} does less than it says it could: not believed",
+    "unit.contested": "{} cannot be given what was ordered",
+    "unit.deaf": "{} not obeying: no credit given",
+    "unit.deaf_to_q": "{} gives no reactive power as told: no credit for it",
+    "unit.follows": "{} does what it says it can again",
+    "unit.gives_q": "{} giving reactive power as asked for again",
+    "unit.isolated": "{} kept out: it turned deaf again and again",
+    "unit.lost": "{} lost, told to be safe",
+    "unit.obeys": "{} obeying again",
+    "unit.rejoined": "{} gets another chance",
+    "unit.settled": "{} does what was ordered",
+    "unit.slower_than_configured": "{} slower than configured: counted on as it is",
+    "voltage.mean_left": "{}: 10-minute mean outside its band",
 }
 FAULT_WORDS = {
     FaultKind.SILENT: "{} falls silent",
@@ -68,7 +102,7 @@ KIND_NOUNS = {
 
 @dataclass(slots=True)
 class Entry:
-    """One line. ``source`` is ``controller``, ``simulator`` or ``market``; ``subjects`` grow while more join in."""
+    """One line. ``source`` is ``controller``, ``simulator``, ``market`` or ``box``; more ``subjects`` may join."""
 
     t_s: float
     source: str
@@ -111,9 +145,16 @@ class Journal:
 
     def market(self, t_s: float, name: str, text: str) -> None:
         """What the platform decided, or what its orders do: in words of its own."""
-        self.counts[name] += 1
-        place = bisect_right(self.entries, t_s, key=lambda entry: entry.t_s)
-        self.entries.insert(place, Entry(t_s, "market", name, [], text))
+        self._insert(Entry(t_s, "market", name, [], text))
+
+    def box(self, t_s: float, name: str, text: str) -> None:
+        """A process of the box ends or begins: in words of its own."""
+        self._insert(Entry(t_s, "box", name, [], text))
+
+    def _insert(self, entry: Entry) -> None:
+        self.counts[entry.name] += 1
+        place = bisect_right(self.entries, entry.t_s, key=lambda other: other.t_s)
+        self.entries.insert(place, entry)
 
     def sentence(self, entry: Entry) -> str:
         """One entry in words, without its time."""

@@ -12,13 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from simulators.demo.box import Part
 from simulators.demo.children import Child, ChildDied
-from simulators.demo.counterparts import Counterparts, platform_arguments
+from simulators.demo.counterparts import Counterparts, PlatformPlug, platform_arguments
 from simulators.demo.day import Day
 from simulators.demo.feed import Feed, Take, connect
 from simulators.demo.outside import Outside
 from simulators.demo.past import prepare
 from simulators.demo.past_weather import foretell_past
+from simulators.demo.plugs import PLUGS, Plug, Plugs
 from simulators.demo.setting import Setting
 from simulators.demo.trade import Trade
 from simulators.demo.words import clock
@@ -87,6 +89,8 @@ class Session:
         self._counterparts = Counterparts(self.day) if setting.uftp else None
         self._warm: dict[str, Child] = {}
         self._outside: Outside | None = None
+        self._box: list[Part] = []
+        self._plugs: list[Plug] = []
 
     def market(self) -> dict[str, Any] | None:
         """What was bought, JSON-ready; None where there is no market."""
@@ -107,21 +111,25 @@ class Session:
             watched.append(await self._simulator(opened, sockets / "status", stop))
             await self._check(watched)
             if self._setting.controlled and not stop.asked.is_set():
-                watched += await self._station(opened, sockets)
-                watched.append(await self._controller(opened, sockets, stop))
+                await self._station(opened, sockets, stop)
+                await self._controller(opened, sockets, stop)
                 self._open_market(opened, sockets / "platform")
+                await opened.enter_async_context(Plugs([*self._box, *self._plugs]).listening(sockets / PLUGS))
             other = await self._other_world(opened) if self._setting.compared else None
             while not self.day.course.over and not stop.asked.is_set():
                 self._show()
                 await _pause(stop)
                 await self._check(watched)
+                await self._mind_the_box(opened)
             self._taking = False
             while other is not None and self._waits_for(other) and not stop.asked.is_set():
                 await _pause(stop)
             self._show()
 
     async def _simulator(self, opened: AsyncExitStack, path: Path, stop: Stop) -> _Watched:
-        return await self._child(opened, "simulator", simulator_arguments(self._setting, path), path, stop)
+        child = await self._started(opened, "simulator", simulator_arguments(self._setting, path))
+        feed = await connect(path, lambda: child.running and not stop.asked.is_set())
+        return _Watched(child, None if feed is None else _reading(opened, feed, self._take_status))
 
     async def _other_side(self, opened: AsyncExitStack, sockets: Path, stop: Stop) -> list[_Watched]:
         """Platform and participants, where the station trades with them, and meanwhile a past for its forecast."""
@@ -131,8 +139,9 @@ class Session:
         folder.mkdir()
         arguments = platform_arguments(self._setting, folder, sockets / "status", sockets / _TIME_PAGE)
         log = self._logs / "platform.log"
-        child = await Child.start("platform", "simulators.platform.day", arguments, log, piped=True)
+        child = await Child.start("platform", "simulators.platform.day", arguments, log, piped=True, waits=True)
         opened.push_async_callback(child.end)
+        self._plugs.append(PlatformPlug(self.day, child.say))
         assert child.process.stdout is not None
         watched = _Watched(child, _reading(opened, Feed(child.process.stdout), self._take_party))
         await self._warm_up(opened)
@@ -163,16 +172,34 @@ class Session:
         """The site file that controller and station read."""
         return self._setting.path if self._counterparts is None else self._counterparts.site
 
-    async def _controller(self, opened: AsyncExitStack, sockets: Path, stop: Stop) -> _Watched:
-        arguments = controller_arguments(self._setting, self._site(), sockets / "records", sockets / "platform")
-        return await self._child(opened, "controller", arguments, sockets / "records", stop)
+    async def _controller(self, opened: AsyncExitStack, sockets: Path, stop: Stop) -> None:
+        records = sockets / "records"
+        arguments = controller_arguments(self._setting, self._site(), records, sockets / "platform")
+        await self._part(opened, "controller", arguments, stop, (records, self._take_record))
 
-    async def _station(self, opened: AsyncExitStack, sockets: Path) -> list[_Watched]:
+    async def _station(self, opened: AsyncExitStack, sockets: Path, stop: Stop) -> None:
         """The station process, where it is wanted; it waits for the controller, so as to miss little."""
-        if self._setting.data is None and self._counterparts is None:
-            return []
-        arguments = station_arguments(self._setting, self._site(), sockets, self._data(sockets))
-        return [_Watched(await self._started(opened, "station", arguments), None)]
+        if self._setting.data is not None or self._counterparts is not None:
+            arguments = station_arguments(self._setting, self._site(), sockets, self._data(sockets))
+            await self._part(opened, "station", arguments, stop)
+
+    async def _part(
+        self,
+        opened: AsyncExitStack,
+        name: str,
+        arguments: Sequence[str],
+        stop: Stop,
+        records: tuple[Path, Take] | None = None,
+    ) -> None:
+        part = Part(name, self.day, arguments, WARM[name], self._logs / f"{name}.log", records)
+        self._box.append(part)
+        await part.begin(opened, await self._started(opened, name, arguments), lambda: not stop.asked.is_set())
+
+    async def _mind_the_box(self, opened: AsyncExitStack) -> None:
+        """Whoever of the box has died is started again."""
+        for part in self._box:
+            if not self.day.course.over:
+                await part.look(opened)
 
     async def _started(self, opened: AsyncExitStack, name: str, arguments: Sequence[str]) -> Child:
         """The process of that name: the one that waits for its command line, or a new one."""
@@ -189,15 +216,6 @@ class Session:
         if self._trade is not None:
             self._trading = asyncio.create_task(self._trade.run(platform))
             opened.push_async_callback(_ended, self._trading)
-
-    async def _child(
-        self, opened: AsyncExitStack, name: str, arguments: Sequence[str], socket: Path, stop: Stop
-    ) -> _Watched:
-        """Start a process and read its socket as soon as it listens."""
-        child = await self._started(opened, name, arguments)
-        feed = await connect(socket, lambda: child.running and not stop.asked.is_set())
-        take = self._take_status if name == "simulator" else self._take_record
-        return _Watched(child, None if feed is None else _reading(opened, feed, take))
 
     async def _other_world(self, opened: AsyncExitStack) -> Child:
         setting = self._setting
@@ -291,6 +309,7 @@ def controller_arguments(setting: Setting, site: Path, records: Path, platform: 
         *("--record-socket", str(records), "--port-offset", str(setting.port_offset)),
         *("--time-page", str(records.with_name(_TIME_PAGE))),
         *("--start-utc", setting.began_utc.strftime("%Y-%m-%dT%H:%M:%SZ")),
+        *("--state", str(records.with_name("state"))),
         *(("--platform-socket", str(platform)) if setting.has_market else ()),
         *(() if setting.record is None else ("--record", str(setting.record))),
     ]

@@ -21,7 +21,7 @@ UNIT_COLOURS = {
     "ev_hub": "medium_purple1",
     "flex_load": "medium_purple1",
 }
-SOURCE_COLOURS = {"controller": BELIEVED, "simulator": "orange1", "market": "green3"}
+SOURCE_COLOURS = {"controller": BELIEVED, "simulator": "orange1", "market": "green3", "box": OVER}
 NEAR_FRAC = 0.9
 """From here on a limit is coloured as near."""
 _FULL_FRAC = 1.25  # right end of a loading bar

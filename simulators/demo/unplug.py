@@ -1,11 +1,11 @@
-"""``gridedge unplug``: pulls the plug of a device of the running demo, or breaks it otherwise, and puts it back."""
+"""``gridedge unplug``: pulls a plug of the running demo, or breaks something otherwise, and puts it back."""
 
 from __future__ import annotations
 
 import json
 import socket
 import tempfile
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from simulators.demo.journal import FAULT_WORDS
+from simulators.demo.plugs import PLUGS
 from simulators.faults import FaultKind
 
 SOCKETS = "gridedge-demo-*/status"
@@ -22,6 +23,7 @@ _ANSWER_S = 10.0
 _HOW = {
     "unplug": FaultKind.SILENT, "kill": FaultKind.KILLED, "freeze": FaultKind.FROZEN, "deafen": FaultKind.DEAF,
 }  # fmt: skip
+_PROCESS_WORDS = {FaultKind.SILENT: "{} is off", FaultKind.KILLED: "{} is killed, and starts again"}
 
 
 class NotThere(click.ClickException):
@@ -32,31 +34,45 @@ class NotThere(click.ClickException):
 @click.argument("device", required=False)
 @click.option(
     "--how", type=click.Choice(list(_HOW)), default="unplug", show_default=True,
-    help="unplug: no answers; kill: no answers ever again; freeze: the last values repeat; deafen: commands are "
-    "acknowledged and not obeyed.",
+    help="unplug: no answers; kill: no answers ever again (controller and station: they die and are started again); "
+    "freeze: the last values repeat; deafen: commands are acknowledged and not obeyed.",
 )  # fmt: skip
 @click.option("--minutes", type=click.FloatRange(min=0, min_open=True), help="Of the site; left out: until --back.")
-@click.option("--back", is_flag=True, help="Put it back: end whatever is wrong with the device, but for its death.")
+@click.option("--back", is_flag=True, help="Put it back: end whatever is wrong with it, but for a device's death.")
 @click.option(
     "--socket", "path", type=click.Path(path_type=Path),
     help="Status socket of `gridedge simulate`; left out: that of the demo that was started last.",
 )  # fmt: skip
 def unplug(device: str | None, *, how: str, minutes: float | None, back: bool, path: Path | None) -> None:
-    """Pull the plug of DEVICE (a device or a unit of the running demo), and watch what the controller makes of it.
+    """Pull the plug of DEVICE, and watch what becomes of the substation.
 
-    Without DEVICE, lists what there is to pull.
+    DEVICE is a device or a unit of the running demo, or `controller` (the box), `station`, `platform` (the market and
+    everybody on it). Without DEVICE, lists what there is to pull.
     """
-    with closing(_connected(path or _newest())) as talk:
+    status = path or _newest()
+    with ExitStack() as opened:
+        talks = [opened.enter_context(closing(_connected(each))) for each in _sockets(status)]
+        listed = [(row, talk) for talk in talks for row in _asked(talk, {"devices": True})["devices"]]
         if device is None:
-            _show(_asked(talk, {"devices": True})["devices"])
+            _show([row for row, _ in listed])
             return
+        talk = next((talk for row, talk in listed if row["device"] == device), talks[0])
+        field = talk is talks[0]
         if back:
-            click.echo(f"{_asked(talk, {'mend': device})['device']} is well again")
+            name = _asked(talk, {"mend": device})["device"]
+            click.echo(f"{name} is well again" if field else f"{name} is put back")
             return
         kind = _HOW[how]
         lasts = {} if minutes is None else {"for_s": minutes * 60.0}
         name = _asked(talk, {"fault": kind.value, "device": device} | lasts)["device"]
-        click.echo(FAULT_WORDS[kind].format(name) + (f" for {minutes:g} min" if minutes else ""))
+        words = FAULT_WORDS[kind] if field else _PROCESS_WORDS[kind]
+        click.echo(words.format(name) + (f" for {minutes:g} min" if minutes else ""))
+
+
+def _sockets(status: Path) -> list[Path]:
+    """Where the field's plugs are pulled, and those of box and platform, where there are any."""
+    own = status.with_name(PLUGS)
+    return [status, *([own] if own.exists() else [])]
 
 
 def _newest() -> Path:

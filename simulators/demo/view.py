@@ -100,6 +100,8 @@ def _mode(day: Day) -> Text:
     """How far down its fail-safe ladder the controller is."""
     if not day.setting.controlled:
         return Text("nobody in control", style=f"bold {OVER}")
+    if "controller" in day.off:
+        return Text("the box is off", style=f"bold {OVER}")
     mode = str(day.record.get("mode", "starting"))
     return Text(mode.replace("_", "-"), style=MODE_COLOURS.get(mode, LABEL))
 
@@ -177,7 +179,8 @@ def _events(day: Day, rows: int) -> Table:
 def _footer(day: Day) -> Text:
     line = Text("  ", style=LABEL, no_wrap=True, overflow="ellipsis")
     if not day.record:
-        return line.append("the controller is starting" if day.setting.controlled else "the simulator runs alone")
+        alone = not day.setting.controlled or "controller" in day.off
+        return line.append("the simulator runs alone" if alone else "the controller is starting")
     cycles, polls = day.cycles.to_dict(), day.cycles.polls
     line.append_text(_links(day.record.get("devices", {})))
     line.append(f" · cycle {_count(day.cycles.count)}: {cycles['p50']:.1f} ms median, {cycles['p99']:.1f} ms p99, ")

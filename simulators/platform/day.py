@@ -8,12 +8,15 @@ the site by the simulator's time. Everything it hears and does goes to standard 
 from __future__ import annotations
 
 import asyncio
+import json
+import math
 import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -104,6 +107,7 @@ class PlayedDay:
         self._offset_s = self.market.at(task.start_s)
         self._joined: set[str] = set()
         self._out = False
+        self._pulled_until_s = -math.inf
         self._truth: dict[str, Any] = {}
         self._zone = site.timezone
         self._site = site
@@ -150,6 +154,7 @@ class PlayedDay:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._follow())
+                group.create_task(self._obey())
                 group.create_task(self._play())
         finally:
             await self.stand_in.aclose()
@@ -167,6 +172,14 @@ class PlayedDay:
             await feed.pump(self._hear)
             feed.close()
 
+    async def _obey(self) -> None:
+        """Lines on standard input: ``{"out_until_s": S}``, how long somebody wants us away, seconds of the day."""
+        reader = asyncio.StreamReader()
+        make = partial(asyncio.StreamReaderProtocol, reader)
+        await asyncio.get_running_loop().connect_read_pipe(make, sys.stdin)
+        while line := await reader.readline():
+            self._pulled_until_s = float(json.loads(line)["out_until_s"])
+
     def _hear(self, line: dict[str, Any]) -> None:
         if "t_s" in line:
             self._truth = line.get("truth") or self._truth
@@ -180,6 +193,7 @@ class PlayedDay:
         while True:
             now_s = self._now_s()
             out = any(self.market.at(a) < now_s < self.market.until(b) for a, b in self.market.outages)
+            out = out or self.clock.now_s() < self._pulled_until_s
             if out != self._out:
                 await self._change(out)
             if not out:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-PATIENCE_S = 90.0
+PATIENCE_S = 300.0
 
 pytestmark = pytest.mark.socket
 

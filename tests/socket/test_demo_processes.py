@@ -15,17 +15,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from controller.config.find import find_site
 from controller.config.loader import load_site
 from simulators.demo.ports import NoFreePorts, free_offset
+from simulators.demo.unplug import unplug as unplug_command
 from simulators.endpoints import address_of
 
 pytestmark = pytest.mark.socket
 
 SITE = "secondary_rooftop"
-PATIENCE_S = 60.0  # for a machine that is busy with something else
+PATIENCE_S = 180.0  # for a machine that is busy with something else
 UNDER_CONTROL = "cycles missed"  # said with every hour once the controller's records come in
+OFF = "  the box is off  "
 FIELD = load_site(find_site(SITE))
 
 
@@ -48,10 +51,10 @@ class Demo:
     def said(self) -> str:
         return self.output.read_text(encoding="utf-8")
 
-    def until(self, text: str) -> None:
-        """Wait until that has been printed."""
+    def until(self, text: str, after: str = "") -> None:
+        """Wait until that has been printed, after something else."""
         give_up_s = time.monotonic() + PATIENCE_S
-        while text not in self.said():
+        while after not in self.said() or text not in self.said().split(after or "\0")[-1]:
             assert self.process.poll() is None, self.said()
             assert time.monotonic() < give_up_s, f"waited for {text!r}; it printed:\n{self.said()}"
             time.sleep(0.05)
@@ -154,16 +157,55 @@ def test_a_signal_ends_everything_and_still_writes_the_report(
     assert report["completed"] is False
 
 
-@pytest.mark.parametrize("victim", ["run", "simulate"])
-def test_the_death_of_either_process_ends_the_demo_and_says_so(
-    started: list[Demo], tmp_path: Path, victim: str
-) -> None:
+def test_the_death_of_the_simulator_ends_the_demo_and_says_so(started: list[Demo], tmp_path: Path) -> None:
     demo = start(started, tmp_path, "--speed", "3600", "--start", "11:50")
     demo.until(UNDER_CONTROL)
-    os.kill(demo.children()[victim], signal.SIGKILL)
+    os.kill(demo.children()["simulate"], signal.SIGKILL)
     assert demo.process.wait(PATIENCE_S) == 1
-    name = {"run": "controller", "simulate": "simulator"}[victim]
-    assert f"the {name} ended with status -9" in demo.said()
+    assert "the simulator ended with status -9" in demo.said()
+    gone(demo)
+
+
+def unplug(demo: Demo, *arguments: str) -> str:
+    """What the other terminal says."""
+    (socket_path,) = demo.sockets.glob("gridedge-demo-*/status")
+    result = CliRunner().invoke(unplug_command, [*arguments, "--socket", str(socket_path)])
+    return result.output
+
+
+def test_a_controller_that_dies_is_started_again_and_the_day_goes_on(started: list[Demo], tmp_path: Path) -> None:
+    folder = tmp_path / "report"
+    demo = start(
+        started, tmp_path, "--speed", "120", "--hours", "0.5", "--start", "11:50", "--no-compare", "--report",
+        str(folder),
+    )  # fmt: skip
+    demo.until(UNDER_CONTROL)
+    os.kill(demo.children()["run"], signal.SIGKILL)
+    assert demo.process.wait(PATIENCE_S) == 0, demo.said()
+    gone(demo)
+    report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    counts = report["events"]["counts"]
+    assert (counts["controller.off"], counts["controller.on"]) == (1, 1)
+    told = [entry["name"] for entry in report["events"]["told"]]
+    assert "mode.changed" in told[told.index("controller.on") :], "whoever was started controls"
+    assert all(limit["highest_frac"] <= 1.05 for limit in report["limits"]), (
+        "fail-safe set points keep the limits meanwhile"
+    )
+
+
+def test_the_box_stays_off_until_its_plug_is_put_back(started: list[Demo], tmp_path: Path) -> None:
+    demo = start(started, tmp_path, "--speed", "1200", "--start", "02:55", "--no-compare", "--report", str(tmp_path))
+    demo.until(UNDER_CONTROL)
+    assert "controller" in unplug(demo)
+    assert unplug(demo, "controller", "--how", "freeze").startswith("Error: the controller can be unplugged or killed")
+    assert unplug(demo, "controller") == "controller is off\n"
+    demo.until(OFF)
+    assert unplug(demo, "controller") == "Error: the controller is off already\n"
+    assert unplug(demo, "controller", "--back") == "controller is put back\n"
+    demo.until(UNDER_CONTROL, after=OFF)
+    assert unplug(demo, "controller", "--back").startswith("Error: the controller is running")
+    demo.process.send_signal(signal.SIGINT)
+    assert demo.process.wait(PATIENCE_S) == 130, demo.said()
     gone(demo)
 
 

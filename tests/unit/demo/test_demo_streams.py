@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from demo_samples import NOON_S, event, record, setting, status, uncontrolled
@@ -12,7 +13,7 @@ from simulators.demo.causes import GAP_S_MAX, CauseLedger
 from simulators.demo.course import Course, limit_frac, limit_value
 from simulators.demo.cycle_stats import CycleStats
 from simulators.demo.day import Day
-from simulators.demo.journal import FaultWatch, Journal
+from simulators.demo.journal import PHRASES, UNTOLD, FaultWatch, Journal
 
 SITE = setting().site
 
@@ -161,6 +162,34 @@ def test_the_cycle_times_of_the_day_are_never_better_than_those_of_its_worst_win
         summary = {"p50": p50, "p99": p99, "max": highest, "missed": 4}
         stats.take(record(seq) | {"cycle_ms": summary})
     assert stats.to_dict() == {"p50": 2.5, "p99": 7.0, "max": 10.0, "missed": 4, "count": 1024}
+
+
+def test_every_event_of_the_core_is_told_in_words() -> None:
+    """``docs/events.md`` is held against the code by a test of its own."""
+    rows = (Path(__file__).parents[3] / "docs" / "events.md").read_text(encoding="utf-8").splitlines()
+    core = {row.split("`")[1] for row in rows if row.startswith("| `") and "| core |" in row}
+    assert core
+    assert core <= PHRASES.keys() | UNTOLD
+
+
+def test_what_a_controller_did_before_it_was_started_again_still_counts() -> None:
+    stats = CycleStats()
+    summary = {"p50": 2.0, "p99": 5.0, "max": 9.0, "missed": 4}
+    for seq, ok in ((100, 1000), (300, 3000), (1, 16), (50, 700)):
+        stats.take(record(seq) | {"cycle_ms": summary, "polls": {"ok": ok, "failed": 1}})
+    assert (stats.count, stats.missed) == (350, 8)
+    assert dict(stats.polls) == {"ok": 3700, "failed": 2}
+
+
+def test_nothing_is_shown_as_thought_while_the_box_is_off() -> None:
+    day = Day(setting())
+    day.take_record(record(1, 3.0), heard_s=5.0)
+    day.process_ends("controller", "the box is off")
+    assert day.off == {"controller"}
+    assert not day.record
+    assert [(entry.source, day.journal.sentence(entry)) for entry in day.journal.entries] == [("box", "the box is off")]
+    day.process_begins("controller", "the box starts again")
+    assert not day.off
 
 
 def test_records_before_the_first_status_line_do_no_harm() -> None:
