@@ -140,7 +140,7 @@ def test_ten_minutes_end_with_a_report_and_leave_nothing_behind(started: list[De
     assert report["cycle_ms"]["p50"] > 0.0
     assert report["uncontrolled"]["limits"][0]["highest_frac"] > 0.0
     assert (folder / "report.png").read_bytes().startswith(b"\x89PNG")
-    assert "\n12:00:" in "\n" + demo.said()
+    assert "\n12:0" in "\n" + demo.said()
     gone(demo)
 
 
@@ -174,23 +174,19 @@ def unplug(demo: Demo, *arguments: str) -> str:
 
 
 def test_a_controller_that_dies_is_started_again_and_the_day_goes_on(started: list[Demo], tmp_path: Path) -> None:
-    folder = tmp_path / "report"
-    demo = start(
-        started, tmp_path, "--speed", "120", "--hours", "0.5", "--start", "11:50", "--no-compare", "--report",
-        str(folder),
-    )  # fmt: skip
+    demo = start(started, tmp_path, "--speed", "1200", "--start", "02:55", "--no-compare", "--report", str(tmp_path))
     demo.until(UNDER_CONTROL)
     os.kill(demo.children()["run"], signal.SIGKILL)
-    assert demo.process.wait(PATIENCE_S) == 0, demo.said()
+    time.sleep(1.0)  # what is said from now on is not of the one that died
+    died = demo.said()
+    demo.until(UNDER_CONTROL, after=died)
+    demo.process.send_signal(signal.SIGINT)
+    assert demo.process.wait(PATIENCE_S) == 130, demo.said()
     gone(demo)
-    report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
     counts = report["events"]["counts"]
     assert (counts["controller.off"], counts["controller.on"]) == (1, 1)
-    told = [entry["name"] for entry in report["events"]["told"]]
-    assert "mode.changed" in told[told.index("controller.on") :], "whoever was started controls"
-    assert all(limit["highest_frac"] <= 1.05 for limit in report["limits"]), (
-        "fail-safe set points keep the limits meanwhile"
-    )
+    assert all(limit["highest_frac"] <= 1.05 for limit in report["limits"]), "while it was away too"
 
 
 def test_the_box_stays_off_until_its_plug_is_put_back(started: list[Demo], tmp_path: Path) -> None:
