@@ -10,6 +10,7 @@ from controller.domain.site import Site
 from controller.report.drawing import figures
 from controller.report.findings import Findings
 from controller.report.past import Past
+from controller.report.standing import standing
 from controller.report.words import (
     clock,
     day_and_clock,
@@ -163,10 +164,14 @@ def _proof(past: Past) -> str:
 
 
 def _orders(site: Site, found: Findings) -> str:
-    rows = [(day_and_clock(at_s, site), text) for at_s, text in found.orders]
+    rows = [
+        (day_and_clock(order.from_utc_s, site), clock(order.to_utc_s, site), order.words)
+        for order in standing(found.orders)
+    ]
+    headings = ("from", "until", "what")
     return _section(
-        "Orders and instructions", "Accepted by the controller", ("at", "what"), rows, "None.", text_last=True
-    )
+        "Orders and instructions", "Accepted by the controller", headings, rows, "None.", text_last=True
+    )  # fmt: skip
 
 
 def _section(

@@ -14,6 +14,7 @@ from controller.domain.site import Site
 from controller.report.drawing import courses
 from controller.report.findings import Findings
 from controller.report.past import Past
+from controller.report.standing import standing
 from controller.report.words import (
     clock,
     day_and_clock,
@@ -89,7 +90,8 @@ def _text(title: str, site: Site, past: Past, found: Findings) -> list[str]:
         out += ["", "COMPARED WITH LIFO", f"  {energy(found.what_if.energy_wh)}, {euro(found.what_if.cost_eur)}"]
     out += ["", "PROOF", _proof(past)]
     out += ["", "ORDERS AND INSTRUCTIONS"]
-    out += [f"  {day_and_clock(at_s, site)}  {text}"[:COLUMNS] for at_s, text in found.orders] or ["  none"]
+    orders = [(day_and_clock(o.from_utc_s, site), clock(o.to_utc_s, site), o.words) for o in standing(found.orders)]
+    out += [f"  {begins} to {ends}  {words}"[:COLUMNS] for begins, ends, words in orders] or ["  none"]
     return out
 
 

@@ -27,7 +27,7 @@ def market_summary(market: Mapping[str, Any]) -> Iterator[RenderableType]:
         yield _support(support)
     if market["sale"] is not None and market["sale"]["bid"] is not None:
         yield _sale(market["sale"])
-    yield Text(f"Due for flexibility and support: {market['paid_eur']:.0f} EUR.", style=VALUE)
+    yield Text(f"Due so far for flexibility and support: {market['paid_eur']:.0f} EUR.", style=VALUE)
 
 
 def _orders(orders: Sequence[Mapping[str, Any]]) -> Table:

@@ -20,11 +20,12 @@ def worth(report: Mapping[str, Any], other: Mapping[str, Any]) -> Text:
     paid_eur = paid(report) - paid(other)
     price_eur = max(shortfall(report), shortfall(other))
     value_eur = saved_wh / 1e6 * price_eur
-    verb = "more" if saved_wh >= 0.0 else "less"
+    kept = f"{energy(saved_wh)} {'more' if saved_wh >= 0.0 else 'less'}" if round(saved_wh / 1e3) else "as much"
     return Text(
-        f"Against the other run: {energy(saved_wh)} {verb} generation kept ({energy(curtailed_wh(report))} instead of "
-        f"{energy(curtailed_wh(other))} curtailed), worth {value_eur:.0f} EUR at the {price_eur:.0f} EUR/MWh that the "
-        f"auctions count a curtailed MWh at, for {paid_eur:.0f} EUR of flexibility: {value_eur - paid_eur:+.0f} EUR.",
+        f"Against the other run: {kept} generation kept ({energy(curtailed_wh(report))} instead of "
+        f"{energy(curtailed_wh(other))} curtailed), worth {round(value_eur)} EUR at the {price_eur:.0f} EUR/MWh that a "
+        f"curtailed MWh counts where flexibility is bought, for {round(paid_eur)} EUR of flexibility: "
+        f"{round(value_eur - paid_eur):+d} EUR.",
         style=VALUE,
     )
 
@@ -40,5 +41,5 @@ def paid(report: Mapping[str, Any]) -> float:
 
 
 def shortfall(report: Mapping[str, Any]) -> float:
-    """What the auctions of the day count a MWh at that must be curtailed, EUR."""
+    """What a MWh counts that must be curtailed, when flexibility is bought against it, EUR."""
     return 0.0 if report.get("market") is None else float(report["market"]["shortfall_eur_per_mwh"])

@@ -74,7 +74,7 @@ def text_of(found: dict[str, Any]) -> str:
 def test_what_was_bought_is_summed_up_by_offer() -> None:
     text = text_of(market())
     assert "BAT1-night Battery owner 2 3.0 MW 1.0 MWh 15 EUR" in text
-    assert "Due for flexibility and support: 15 EUR." in text
+    assert "Due so far for flexibility and support: 15 EUR." in text
 
 
 def test_voltage_support_and_the_national_bid_are_told_in_a_sentence_each() -> None:

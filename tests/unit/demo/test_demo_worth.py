@@ -26,6 +26,12 @@ def test_a_market_that_costs_more_than_it_saves_is_said_to_lose() -> None:
     assert worth(day(0.0, 600.0), day(1e6, 0.0)).plain.endswith("-400 EUR.")
 
 
+def test_a_day_that_was_as_good_without_a_market_says_so_without_signs() -> None:
+    said = worth(day(2e5, 0.0), day(2e5 - 100.0, 0.0)).plain
+    assert "as much generation kept (200 kWh instead of 200 kWh curtailed), worth 0 EUR" in said
+    assert said.endswith("for 0 EUR of flexibility: +0 EUR.")
+
+
 @pytest.mark.parametrize("key", ["site", "seed", "start", "hours"])
 def test_days_that_are_not_the_same_are_not_compared(key: str) -> None:
     with pytest.raises(ValueError, match=f"about {key}"):
