@@ -291,7 +291,7 @@ class Estimator:
             return self._credible(after), jumped, state.past
         rate = self._motion(view).variance_rate
         after, jumped, past = hindsight.corrected_late(
-            before, self.layout.partition, sight, told, rate, state.lateness, state.past
+            before, self.layout.partition, sight, told, rate, state.lateness, state.past, view.memory.actuator.t_s
         )
         return self._credible(after), jumped, past
 
@@ -310,9 +310,8 @@ class Estimator:
         magnitude, sigma, interface_sigma_w = self.flows.sigma(state.sensitivities.grid, state.filter, stacked)
         rows_age, bus_age = state.now_s - state.rows_used_at_s, state.now_s - state.voltages_used_at_s
         interface = stacked[grid.rows_interface()]
-        past = hindsight.remembered(
-            state.past, hindsight.Moment(state.units.actuator.t_s, state.filter.x, view.modelled, magnitude)
-        )
+        moment = hindsight.Moment(state.units.actuator.t_s, state.filter.x, view.modelled, magnitude, jumped)
+        past = hindsight.remembered(state.past, moment)
         magnitude = hindsight.current_then(past, state.lateness, magnitude)
         doubt_w = self.belief.witness.doubt_w(state.belief.consistency, state.now_s)
         doubt_a = doubt_w / per_a

@@ -18,12 +18,16 @@ KEPT_S = 7.0
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """The estimate at one instant: the filter's state, what obedient units did (P, then Q), branch currents (A)."""
+    """The estimate at one instant: the filter's state, what obedient units did (P, then Q), branch currents (A).
+
+    ``jumped`` when something happened then that nobody had foreseen.
+    """
 
     at_s: float
     x: Array
     modelled: Array
     current_a: Array
+    jumped: bool = False
 
 
 Past = tuple[Moment, ...]
@@ -110,29 +114,36 @@ def corrected(state: FilterState, part: Partition, sight: Sight, told: Told) -> 
 
 
 def corrected_late(
-    state: FilterState, part: Partition, sight: Sight, told: Told, rate: Array, late: Lateness, past: Past
+    state: FilterState,
+    part: Partition,
+    sight: Sight,
+    told: Told,
+    rate: Array,
+    late: Lateness,
+    past: Past,
+    sample_s: float,
 ) -> tuple[FilterState, bool, Past]:
-    """The state with what was told of the present, then with what was told of the past, and the past with the latter.
+    """The state with what was told of the present and of the past, whether the present jumped, and the past as told.
 
-    A reading that is late is worth less by what may have happened since. What it corrects was wrong then already: the
-    past moves with it, or the next late reading would correct the same error once more, and the loop would swing.
-    ``rate`` is the variance that states gain per s.
+    A reading that is late is worth less by what may have happened since: ``rate`` is the variance that states gain per
+    s, and a jump since then makes it worth next to nothing. What it corrects was wrong then already: the past moves
+    with it, or the next late reading would correct the same error once more, and the loop would swing.
     """
     n_unit = len(late.unit_s)
     late_s = np.concatenate([np.zeros(len(rate) - 2 * n_unit), late.unit_s, late.unit_s])
-    rows, no_rows = told.rows, replace(told.rows, innovation=np.full_like(told.rows.innovation, np.nan))
+    punctual = replace(told.meters, innovation=np.where(late_s > 0.0, np.nan, told.meters.innovation))
+    rows, present = told.rows, told.rows
     if late.network_s > 0.0:
-        grown = late.network_s * _seen_rate(part, sight, rate, len(rows.variance))
-        late_rows, rows = Evidence(rows.innovation, rows.variance + grown), no_rows
-    else:
-        late_rows = no_rows
-    nothing = Evidence(np.full_like(told.meters.innovation, np.nan), told.models.variance)
-    on_time = replace(told.meters, innovation=np.where(late_s > 0.0, np.nan, told.meters.innovation))
-    told_of_past = np.where(late_s > 0.0, told.meters.innovation, np.nan)
-    late_meters = Evidence(told_of_past, told.meters.variance + late_s * rate)
-    present, jumped = correct(state, part, sight, rows, on_time, told.models, told.jump_var)
-    after, jumped_then = correct(present, part, sight, late_rows, late_meters, nothing, told.jump_var)
-    return after, jumped or jumped_then, shifted(past, after.x - present.x)
+        present = replace(rows, innovation=np.full_like(rows.innovation, np.nan))
+        rows = replace(
+            rows, variance=rows.variance + late.network_s * _seen_rate(part, sight, rate, len(rows.variance))
+        )
+    without, jumped = correct(state, part, sight, present, punctual, told.models, told.jump_var)
+    quiet_s = 0.0 if jumped else sample_s - max((m.at_s for m in past if m.jumped), default=-np.inf)
+    since = np.where(late_s > quiet_s, told.jump_var, 0.0)
+    meters = replace(told.meters, variance=told.meters.variance + late_s * rate + since)
+    after, _ = correct(state, part, sight, rows, meters, told.models, told.jump_var)
+    return after, jumped, shifted(past, after.x - without.x)
 
 
 def _seen_rate(part: Partition, sight: Sight, rate: Array, n_row: int) -> Array:

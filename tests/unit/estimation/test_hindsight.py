@@ -71,7 +71,7 @@ def test_an_error_that_a_late_reading_shows_is_corrected_once_and_not_again(late
             np.full(N, 9.0),
         )
         wide = FilterState(state.x, (state.blocks[0] + np.eye(N),), state.shared)
-        state, _, past = corrected_late(wide, WHOLE, BLIND, told, np.ones(N), late, past)
+        state, _, past = corrected_late(wide, WHOLE, BLIND, told, np.ones(N), late, past, float(k))
         past = remembered(past, replace(moment(float(k), 0.0), x=state.x))
         way.append(float(state.x[0]))
     assert max(way) <= truth + 1e-6
@@ -84,6 +84,21 @@ def test_a_late_reading_counts_less_than_a_punctual_one() -> None:
         NONE, Evidence(np.full(N, 5.0), np.full(N, 4.0)), Evidence(np.full(N, np.nan), np.ones(N)), np.full(N, 9.0)
     )
     moved = [
-        float(corrected_late(start, WHOLE, BLIND, told, np.ones(N), lateness(s), ())[0].x[0]) for s in (0.5, 2.0, 5.0)
+        float(corrected_late(start, WHOLE, BLIND, told, np.ones(N), lateness(s), (), 0.0)[0].x[0])
+        for s in (0.5, 2.0, 5.0)
     ]
     assert moved[0] > moved[1] > moved[2] > 0.0
+
+
+def test_a_late_reading_from_before_a_jump_says_next_to_nothing_of_what_is_now() -> None:
+    start = initial_filter(np.zeros(N), np.full(N, 3.0), WHOLE)
+    told = Told(
+        NONE, Evidence(np.full(N, 5.0), np.full(N, 4.0)), Evidence(np.full(N, np.nan), np.ones(N)), np.full(N, 900.0)
+    )
+    calm = (moment(0.0, 0.0), moment(1.0, 0.0))
+    jumped = (calm[0], replace(calm[1], jumped=True))
+    moved = [
+        float(corrected_late(start, WHOLE, BLIND, told, np.ones(N), lateness(2.0), past, 2.0)[0].x[0])
+        for past in (calm, jumped)
+    ]
+    assert 0.0 < moved[1] < 0.1 * moved[0]
