@@ -31,7 +31,7 @@ from controller.limits.in_force import InForce
 
 Array = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
-VOLTAGE_POOL_PU = 0.0013
+VOLTAGE_POOL_PU = 0.001
 ASSISTS_FRAC = 1e-3  # of its reactive power: what is less is rounding
 VOLTAGE_RISE_PU = 0.002  # reactive power takes back within a cycle what a free unit's rise adds
 
