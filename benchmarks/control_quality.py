@@ -4,6 +4,7 @@
     python benchmarks/control_quality.py --courses all --seeds 1,2,3 --jobs 2
     python benchmarks/control_quality.py --courses lv-clouds-1,twin-step --exec "gridedge cosim"
     python benchmarks/control_quality.py --courses lv-clouds-1 --late units=2    units' telemetry late without saying so
+    python benchmarks/control_quality.py --courses lv-taps --explain      which unit and which broken limit cost what
 
 A course is looked for in ``--folder`` (written there first when it is in the catalogue and missing), then beside the
 judge. The judge's plant and scoring are imported from ``--judge``; without them nothing can be measured.
@@ -28,6 +29,7 @@ import numpy as np
 from courses.catalogue import CATALOGUE, build
 from courses.late import Late
 from courses.optima import stored
+from law.explain import Bill
 
 from controller.cosim import Session
 
@@ -98,6 +100,7 @@ class Job:
     judge: Path
     keep: Path | None = None
     late: str | None = None
+    explain: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +112,7 @@ class Result:
     report: Json
     optimum: Json
     out_of_v_s: float
+    told: tuple[str, ...] = ()
 
     @property
     def ratio(self) -> float:
@@ -130,15 +134,18 @@ def run_job(job: Job) -> Result:
     plant = importlib.import_module("plant")
     scenario = plant.Scenario(str(job.folder))
     controller = Process(job.command) if job.command else InProcess()
-    report, out_of_v_s, trace = _drive(plant, scenario, controller, job)
+    bill = Bill(scenario)
+    report, out_of_v_s, trace = _drive(plant, scenario, controller, job, bill)
     controller.close()
     if job.keep is not None:
         job.keep.mkdir(parents=True, exist_ok=True)
         np.savez_compressed(job.keep / f"{scenario.name}-{job.seed}.npz", **trace)
-    return Result(scenario.name, job.seed, report, optimum_of(job.folder), out_of_v_s)
+    best = optimum_of(job.folder)
+    told = tuple(bill.lines(report, best)) if job.explain else ()
+    return Result(scenario.name, job.seed, report, best, out_of_v_s, told)
 
 
-def _drive(plant: Any, scenario: Any, controller: Any, job: Job) -> tuple[Json, float, Json]:
+def _drive(plant: Any, scenario: Any, controller: Any, job: Job, bill: Bill) -> tuple[Json, float, Json]:
     """The judge's own loop, with violations split at the boot minute and, if wanted, a trace at the control period."""
     world, late = plant.Plant(scenario, job.seed), Late.of(job.late)
     controller.reset(plant.public_view(scenario))
@@ -158,6 +165,7 @@ def _drive(plant: Any, scenario: Any, controller: Any, job: Job) -> tuple[Json, 
         world.step()
         if late is not None:
             late.remember(world)
+        bill.look(world)
         out = np.maximum(world.v - scenario.v_max, scenario.v_min - world.v).max() > 0.0
         out_of_v_s += world.dt if out and world.t > BOOT_S else 0.0
     report = world.acc.report()
@@ -267,6 +275,7 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, choices=(1, 2), default=1, help="processes")
     parser.add_argument("--late", help="deliver points that many seconds late without saying so: units=2, der.PV1.=5")
     parser.add_argument("--trace", type=Path, help="write true states to this folder as NAME-SEED.npz")
+    parser.add_argument("--explain", action="store_true", help="where the cost above the optimum comes from")
     args = parser.parse_args()
     judge = args.judge or DEFAULT_JUDGE
     if not (judge / "plant.py").exists():
@@ -274,13 +283,13 @@ def main() -> int:
         return 2 if args.judge else 0
     seeds = [int(s) for s in args.seeds.split(",")]
     paths = chosen(args.courses, args.folder, judge)
-    jobs = [Job(p, s, args.command, judge, args.trace, args.late) for p in paths for s in seeds]
+    jobs = [Job(p, s, args.command, judge, args.trace, args.late, args.explain) for p in paths for s in seeds]
     print(COLUMNS, flush=True)
     results: list[Result] = []
     with ProcessPoolExecutor(args.jobs) as pool:
         for result in pool.map(run_job, jobs):
             results.append(result)
-            print(line(result), flush=True)
+            print("\n".join([line(result), *result.told]), flush=True)
     print("\n".join(["", *summary(results)]))
     return 0
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from .course import Course
 from .days import import_export, mv_day, rural_week
 from .ev_evening import ev_evening
-from .lv_clouds import lv_clouds
+from .lv_clouds import lv_clouds, lv_taps
 from .step_courses import step_faults, step_wrong
 from .tso_voltage import tso_voltage
 
@@ -20,6 +20,7 @@ CATALOGUE: dict[str, Callable[[str], Course]] = {
     "step-wrong-3": lambda n: step_wrong(n, 23),
     "lv-clouds-1": lambda n: lv_clouds(n, 31),
     "lv-clouds-2": lambda n: lv_clouds(n, 32, mv_v=11e3, minutes=20.0, metered=False),
+    "lv-taps-1": lambda n: lv_taps(n, 31),
     "ev-evening-1": lambda n: ev_evening(n, 41),
     "ev-evening-2": lambda n: ev_evening(n, 42, hours=2.0, metered=False),
     "tso-voltage-1": lambda n: tso_voltage(n, 51),

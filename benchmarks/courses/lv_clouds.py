@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from .course import Course, Json, Times
@@ -32,6 +34,15 @@ def lv_clouds(name: str, seed: int, *, mv_v: float = 20e3, minutes: float = 15.0
     series = {"u_source_pu": source, "load": load_share}
     series |= clouds(rng, t, names, sky=sky, clear_s=45.0, cloud_s=30.0)
     return Course(name, net, times, series, {"noise_seed": seed, "bias_seed": seed + 100})
+
+
+def lv_taps(name: str, seed: int, *, step_pu: float = 0.03) -> Course:
+    """The same while the upstream voltage jumps up, back, down and back, every one to two minutes."""
+    course, rng = lv_clouds(name, seed), np.random.default_rng(seed + 200)
+    t = course.times.grid_s()
+    at_s = 90.0 + np.cumsum(rng.uniform(60.0, 120.0, 20))
+    level = step_pu * np.array([0.0, 1.0, 0.0, -1.0])[np.searchsorted(at_s, t, side="right") % 4]
+    return replace(course, series=course.series | {"u_source_pu": course.series["u_source_pu"] + level})
 
 
 def _network(name: str, rng: np.random.Generator, mv_v: float, metered: bool) -> Json:
