@@ -55,11 +55,11 @@ demo: $(STAMP) ## run the controller against a simulated substation
 unplug: $(STAMP) ## pull a plug of the running demo from another terminal, for example: make unplug ARGS="PVA"
 	$(BIN)/gridedge unplug $(ARGS)
 
-# Tests with sockets are timed by the machine's clock: they run one after another, the others beside each other.
+# A socket test that fails runs once more; files of them share servers, so each file stays with one worker.
 test: $(STAMP) ## run all tests
 ifeq ($(ARGS),)
 	$(BIN)/python -m pytest -n $(BESIDE) -m "not socket"
-	$(BIN)/python -m pytest -m socket --reruns 1 --rerun-show-tracebacks
+	$(BIN)/python -m pytest -n $(BESIDE) --dist loadfile -m socket --reruns 1 --rerun-show-tracebacks
 else
 	$(BIN)/python -m pytest $(ARGS)
 endif

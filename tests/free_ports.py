@@ -15,10 +15,11 @@ _ports = itertools.cycle((*_RANGE[_from:], *_RANGE[:_from]))
 
 def free_port() -> int:
     """A port that nobody listens on; every call gives another one, until all have had their turn."""
-    return next(port for port in itertools.islice(_ports, len(_RANGE)) if _is_free(port))
+    return next(port for port in itertools.islice(_ports, len(_RANGE)) if is_free(port))
 
 
-def _is_free(port: int) -> bool:
+def is_free(port: int) -> bool:
+    """Whether a server could listen there."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -18,7 +18,7 @@ from controller.config.finding import SiteError
 from simulators.clock_time import parse_clock
 from simulators.demo.children import ChildDied
 from simulators.demo.day import Day
-from simulators.demo.ports import free_offset
+from simulators.demo.ports import claimed_offset
 from simulators.demo.report import report_of, write_report
 from simulators.demo.screen import HourLines, LiveScreen, Snapshot, all_of
 from simulators.demo.session import Look, Session, Stop, stop_on_signals
@@ -121,13 +121,14 @@ def demo(
             controlled=not no_control, compared=compare and not no_control, trades=not no_market, data=data,
             uftp=None if market is None else market == "uftp",
         )  # fmt: skip
-        offset, taken = free_offset(setting.site)
+        offset, taken, claim = claimed_offset(setting.site)
         at_s = (parse_clock(snapshot_at) - setting.start_s) % 86400.0
         setting = replace(setting, port_offset=offset, record=record)
     if taken:
         console.print(f"port {taken} is taken: every port of the site is moved by {offset}", highlight=False)
     output = Output(headless or not console.is_terminal, report, snapshot, at_s, against)
-    sys.exit(asyncio.run(_run(setting, output, console)))
+    with claim:
+        sys.exit(asyncio.run(_run(setting, output, console)))
 
 
 async def _run(setting: Setting, output: Output, console: Console) -> int:

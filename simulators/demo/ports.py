@@ -35,6 +35,34 @@ def free_offset(site: Site, offsets: Sequence[int] = OFFSETS) -> tuple[int, str]
     )
 
 
+def claimed_offset(site: Site) -> tuple[int, str, socket.socket]:
+    """As :func:`free_offset`; no other demo of this machine gets the same one before the socket is closed.
+
+    A simulator takes seconds to listen: without a claim, two demos that start together would choose the same ports.
+    """
+    first_taken, offsets = "", list(OFFSETS)
+    while True:
+        offset, taken = free_offset(site, offsets)
+        first_taken = first_taken or taken
+        claim = _claim(offset)
+        if claim is not None:
+            return offset, first_taken, claim
+        host, port = address_of(site.devices[0])
+        first_taken = first_taken or f"{host}:{port + offset}"
+        offsets = [other for other in offsets if other > offset]
+
+
+def _claim(offset: int) -> socket.socket | None:
+    """A name that ends with the process that holds it; None when another demo has it."""
+    claim = socket.socket(socket.AF_UNIX)
+    try:
+        claim.bind(f"\0gridedge-demo-ports-{offset}")
+    except OSError:
+        claim.close()
+        return None
+    return claim
+
+
 def _free(host: str, port: int) -> bool:
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -182,7 +182,7 @@ def test_both_steps_are_cleared_and_the_transformer_stays_used(process: Process,
     assert np.mean([loading for t, loading, _ in course if 60.0 < t < 75.0]) < 0.99
     used = np.mean([loading for t, loading, _ in course if t > 140.0])
     assert 0.93 < used < 1.0
-    assert process.child.wait(10) == 0
+    assert process.child.wait(60) == 0
     assert process.child.stderr is not None
     assert process.child.stderr.read() == ""
 
@@ -204,7 +204,7 @@ def test_the_cheaper_unit_gives_way(process: Process) -> None:
 def test_a_message_that_makes_no_sense_ends_the_process_with_the_number_of_its_line(process: Process) -> None:
     process.tell(reset())
     process.tell({"type": "measurement", "t_s": 0.0})
-    out, err = process.child.communicate(timeout=10)
+    out, err = process.child.communicate(timeout=60)
     assert process.child.returncode == 1
     assert out == ""
     assert "line 2" in err

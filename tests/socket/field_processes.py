@@ -22,7 +22,7 @@ from controller.config.loader import load_site
 
 SITE = "secondary_rooftop"
 SPEED = 20.0
-PATIENCE_S = 90.0  # for a machine that is busy with something else
+PATIENCE_S = 240.0  # for a machine that is busy with something else
 BLOCKS = 80
 
 
@@ -88,10 +88,16 @@ class Lines:
 
 
 class Bench:
-    """Starts and ends the processes of one test."""
+    """Starts and ends the processes of one test.
 
-    def __init__(self, folder: Path, site: str = SITE) -> None:
+    ``shared``: the controller goes by the time that the simulation hands out, which stands still while one of them gets
+    no processor; without it, a simulation may end and begin again under the same controller.
+    """
+
+    def __init__(self, folder: Path, site: str = SITE, *, shared: bool = True) -> None:
         self.folder = folder
+        self._page = folder / "time"
+        self._shared = shared
         self.site = site
         self.offset = free_port_offset()
         self._running: list[subprocess.Popen[bytes]] = []
@@ -99,11 +105,22 @@ class Bench:
 
     def simulate(self) -> subprocess.Popen[bytes]:
         """The substation at a sunny noon."""
-        return self._start("simulate", "--start", "12:30", "--status-socket", str(self.folder / "status"))
+        options = ("--start", "12:30", "--status-socket", str(self.folder / "status"))
+        return self._start("simulate", *options, *(("--time-page", str(self._page)) if self._shared else ()))
 
     def run(self, *options: str) -> subprocess.Popen[bytes]:
         """The controller."""
-        return self._start("run", "--record-socket", str(self.folder / "records"), *options)
+        return self._start("run", "--record-socket", str(self.folder / "records"), *options, *self.time())
+
+    def time(self) -> tuple[str, ...]:
+        """What a command needs to go by the time of the simulation, as soon as that hands it out."""
+        if not self._shared:
+            return ()
+        deadline_s = time.monotonic() + PATIENCE_S
+        while not self._page.exists() or not self._page.stat().st_size:
+            assert time.monotonic() < deadline_s, f"the simulation does not begin: {self.log('simulate')}"
+            time.sleep(0.02)
+        return ("--time-page", str(self._page))
 
     def truth(self) -> Lines:
         return self._lines("status")
@@ -144,9 +161,9 @@ class Bench:
 
 
 @contextmanager
-def bench(folder: Path, site: str = SITE) -> Iterator[Bench]:
+def bench(folder: Path, site: str = SITE, *, shared: bool = True) -> Iterator[Bench]:
     """A bench that leaves nothing behind; ``site`` may be a file of the same devices."""
-    made = Bench(folder, site)
+    made = Bench(folder, site, shared=shared)
     try:
         yield made
     finally:

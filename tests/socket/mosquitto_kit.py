@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "balancing"))
 from sparkplug_kit import Host, read
 
 MOSQUITTO = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
-PATIENCE_S = 20.0
+PATIENCE_S = 120.0  # for a machine that is busy with something else
 LOOK_S = 0.02
 
 

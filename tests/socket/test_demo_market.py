@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-PATIENCE_S = 300.0
+PATIENCE_S = 300.0  # for a machine that is busy with something else
 
 pytestmark = pytest.mark.socket
 

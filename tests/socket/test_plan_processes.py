@@ -50,7 +50,7 @@ def field(tmp_path: Path) -> Iterator[Bench]:
 def station(field: Bench) -> subprocess.Popen[bytes]:
     folder = field.folder
     options = ["--record-socket", str(folder / "records"), "--platform-socket", str(folder / "orders")]
-    options += ["--data", str(folder / "data"), "--period", "10", "--speed", f"{SPEED:g}"]
+    options += ["--data", str(folder / "data"), "--period", "10", "--speed", f"{SPEED:g}", *field.time()]
     with (folder / "station.log").open("ab") as log:
         run = "from controller.history.command import station; station()"
         return subprocess.Popen([sys.executable, "-c", run, field.site, *options], stdout=log, stderr=log)

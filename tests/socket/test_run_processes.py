@@ -29,6 +29,13 @@ def field(tmp_path: Path) -> Iterator[Bench]:
         yield made
 
 
+@pytest.fixture
+def parted(tmp_path: Path) -> Iterator[Bench]:
+    """Simulation and controller each by the machine's time."""
+    with bench(tmp_path, shared=False) as made:
+        yield made
+
+
 def is_safe(truth: dict[str, Any], unit_id: str) -> bool:
     unit = UNITS[unit_id]
     return bool(truth["unit_p_w"][unit_id] >= unit.fail_safe.p_w - SLACK_FRAC * unit.p_rated_w)
@@ -56,11 +63,11 @@ def test_killing_the_controller_leaves_every_unit_at_its_fail_safe_set_point_aft
     assert all_safe(seen), f"at {seen['t_s']:g} s, due at {due_s:g} s: {seen['truth']['unit_p_w']}"
 
 
-def test_the_controller_survives_the_loss_of_the_whole_field_and_goes_on_when_it_is_back(field: Bench) -> None:
-    simulator = field.simulate()
-    field.truth()
-    controller = field.run()
-    records = field.records()
+def test_the_controller_survives_the_loss_of_the_whole_field_and_goes_on_when_it_is_back(parted: Bench) -> None:
+    simulator = parted.simulate()
+    parted.truth()
+    controller = parted.run()
+    records = parted.records()
     records.until(
         lambda r: r["mode"] in ("normal", "degraded") and all(d["ok"] for d in r["devices"].values()), "start"
     )
@@ -69,11 +76,11 @@ def test_the_controller_survives_the_loss_of_the_whole_field_and_goes_on_when_it
     assert not any(device["ok"] for device in lost["devices"].values())
     safe = {unit_id: unit.fail_safe.p_w for unit_id, unit in UNITS.items()}
     assert {s["unit"]: s["p_w"] for s in lost["setpoints"] if s["unit"] in safe} == safe
-    field.simulate()
+    parted.simulate()
     records.until(lambda r: r["mode"] in ("normal", "degraded"), "recovery")
     records.until(lambda r: all(device["ok"] for device in r["devices"].values()), "every device back")
     assert controller.poll() is None
-    log = field.log("run")
+    log = parted.log("run")
     assert "device.lost" in log
     assert "device.recovered" in log
 
@@ -110,10 +117,10 @@ def test_what_a_killed_controller_recorded_comes_out_the_same_again(field: Bench
     assert result.exit_code == 0
 
 
-def test_a_second_controller_on_the_same_socket_is_refused(field: Bench) -> None:
-    first = field.run()
-    field.records()
-    second = field.run()
+def test_a_second_controller_on_the_same_socket_is_refused(parted: Bench) -> None:
+    first = parted.run()
+    parted.records()
+    second = parted.run()
     assert second.wait(PATIENCE_S) == 1
-    assert "another process listens there" in field.log("run")
+    assert "another process listens there" in parted.log("run")
     assert first.poll() is None

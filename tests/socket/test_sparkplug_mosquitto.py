@@ -176,7 +176,7 @@ async def test_what_is_settled_is_gone_and_what_is_not_is_still_there(tmp_path: 
             key = box.store()
             await host.until(lambda: key in host.keys(late=True) + host.keys(late=False), "it does not come")
             assert not await box.empty()
-            await until(box.empty, "it is not settled", 5.0)
+            await until(box.empty, "it is not settled")
 
 
 async def test_a_rebirth_is_answered_and_no_other_command_is(
@@ -253,7 +253,7 @@ async def test_over_tls_with_a_password_and_only_with_a_broker_that_is_vouched_f
                 key = box.store()
                 await until(lambda: box.keeper.stored == 1, "the disk is slow")
                 if good:
-                    await until(box.empty, f"{key} is not delivered", 5.0)
+                    await until(box.empty, f"{key} is not delivered")
                 else:
                     await asyncio.sleep(1.0)
                     assert not await box.empty()
@@ -286,7 +286,7 @@ async def test_the_access_list_of_the_guide_is_enough_and_a_broker_that_drops_bi
             box.store()
             await until(lambda: box.keeper.stored == 1, "the disk is slow")
             if allowed:
-                await until(box.empty, "it is not delivered", 5.0)
+                await until(box.empty, "it is not delivered")
             else:
                 await asyncio.sleep(2.0)
                 assert not await box.empty()

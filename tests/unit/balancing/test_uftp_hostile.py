@@ -103,10 +103,13 @@ BLANKS = [b" " * 200_000, b"<?xml version='1.0' " + b" " * 200_000, b"<?xml vers
 @pytest.mark.parametrize("body", BLANKS)
 def test_blanks_cost_nothing(tmp_path: Path, body: bytes) -> None:
     with kit.desk_in(tmp_path) as (desk, _):
-        began_s = time.process_time()
-        with pytest.raises(wire.Unreadable):
-            desk.hear(body, kit.NOON_S)
-        assert time.process_time() - began_s < 0.05
+        took_s = []
+        for _ in range(3):  # one of them without a collection of garbage
+            began_s = time.process_time()
+            with pytest.raises(wire.Unreadable):
+                desk.hear(body, kit.NOON_S)
+            took_s.append(time.process_time() - began_s)
+        assert min(took_s) < 0.05
 
 
 def test_what_is_turned_away_is_counted_by_status_and_sender(tmp_path: Path) -> None:

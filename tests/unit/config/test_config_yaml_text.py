@@ -55,18 +55,18 @@ def test_of_a_key_given_twice_the_first_stays_and_both_lines_are_named() -> None
 def test_an_alias_bomb_is_refused_without_being_unfolded() -> None:
     rows = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
     rows += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 10)]
-    started_s = time.perf_counter()
+    started_s = time.thread_time()
     document = read_yaml("\n".join(rows).encode())
-    assert time.perf_counter() - started_s < 0.5
+    assert time.thread_time() - started_s < 0.5
     assert any("alias" in finding.value for finding in document.findings)
     assert len(document.findings) <= FINDINGS_MAX
 
 
 @pytest.mark.parametrize("raw", [b"[" * 200_000, b"{a: " * 100_000, b"- " * 200_000, b"? " * 100_000, b"a:\n" * 90_000])
 def test_depth_and_length_cost_little_and_end_in_a_finding(raw: bytes) -> None:
-    started_s = time.perf_counter()
+    started_s = time.thread_time()
     document = read_yaml(raw)
-    assert time.perf_counter() - started_s < 2.0
+    assert time.thread_time() - started_s < 2.0
     assert document.findings
     assert len(document.findings) <= FINDINGS_MAX
 

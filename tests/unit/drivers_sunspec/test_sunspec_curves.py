@@ -45,9 +45,9 @@ def test_a_device_that_announces_another_number_of_curves_is_not_followed(model_
     if int.from_bytes(data[at : at + 2], "big") == count:
         count += 1
     data[at : at + 2] = count.to_bytes(2, "big")
-    started = time.monotonic()
+    started = time.thread_time()
     assert read_curve(model_id, bytes(data)) is None
-    assert time.monotonic() - started < 1.0
+    assert time.thread_time() - started < 1.0
 
 
 @pytest.mark.parametrize("size", [0, 1, 8, 30])

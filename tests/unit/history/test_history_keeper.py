@@ -27,7 +27,7 @@ class Disk(Store):
         self.free.set()
 
     def append(self, period: Batch) -> int:
-        self.free.wait(5.0)
+        self.free.wait(60.0)
         if Disk.full:
             raise sqlite3.OperationalError("database or disk is full")
         return super().append(period)
@@ -41,7 +41,7 @@ def starts(folder: Path) -> list[int]:
 
 
 async def until(keeper: Keeper, stored: int) -> None:
-    async with asyncio.timeout(5.0):
+    async with asyncio.timeout(60.0):
         while keeper.stored < stored:
             await keeper.more(0.05)
 

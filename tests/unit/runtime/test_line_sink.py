@@ -17,7 +17,7 @@ class StuckStream(io.RawIOBase):
         self.lines: list[bytes] = []
 
     def write(self, data: object) -> int:
-        self.opened.wait(10.0)
+        self.opened.wait(60.0)
         assert isinstance(data, bytes)
         self.lines.append(data)
         return len(data)
