@@ -2,8 +2,8 @@
 
 Every bus except the source's carries one injection (load convention: into the load), the sum of what is consumed
 there minus what is generated there. The sensitivities are the slopes of the power flow's own equations at its solution
-(``slopes.py``), meshed or radial: for a substation less work than the power flow itself. They are computed in slices,
-one per cycle (:meth:`GridModel.proceed`): the power flow, then all slopes of a substation or a part of a large one's.
+(``slopes.py``), meshed or radial: for a substation less work than the power flow itself. Those of a large network take
+longer than a cycle may: they are computed in slices (:meth:`GridModel.proceed`), one per cycle.
 """
 
 from __future__ import annotations
@@ -179,9 +179,11 @@ class GridModel:
 
     def proceed(self, under_way: Linearisation) -> Linearisation:
         """One slice further: as much as a cycle may spend on it. Raises PowerFlowError."""
-        if len(under_way.equations):
-            return self._exchanged(under_way)
-        return self._solved(under_way.injection)
+        if not len(under_way.equations):
+            under_way = self._solved(under_way.injection)
+            if len(under_way.equations) ** 3 > SLICE_PRODUCTS:
+                return under_way
+        return self._exchanged(under_way)
 
     def finish(self, under_way: Linearisation) -> LinearGrid:
         """The first-order model of a complete linearisation."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import cmath
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import grid_by_hand as hand
@@ -40,6 +41,7 @@ def fed_by_a_line() -> Topology:
     return Topology(50.0, Source("BB", 200e6, 0.5), buses, lines, (), ())
 
 
+@cache
 def networks() -> dict[str, Topology]:
     made = {"ring": ring(), "line": fed_by_a_line(), "two buses": hand.two_bus_topology()}
     return made | {p.stem: load_site(p).topology for p in sorted(SITES.glob("*.yaml"))}
@@ -55,7 +57,7 @@ def working_point(model: GridModel) -> np.ndarray:
 
 def voltages(model: GridModel, at: np.ndarray) -> np.ndarray:
     """The solver's, per unit of the rated ones."""
-    solved = model.proceed(model.begin(at))
+    solved = model._solved(at)
     return solved.u_v / model.u_rated_v * np.exp(1j * solved.angle_rad)
 
 
@@ -108,7 +110,7 @@ def test_blocks_of_any_size_come_to_the_same_inverse(step: int) -> None:
 
 def test_a_network_without_slopes_at_its_solution_is_an_error_and_not_a_number() -> None:
     model = GridModel(ring())
-    under_way = model.begin(working_point(model))
-    stuck = replace(model.proceed(under_way), equations=np.zeros((10, 10)), exchanged=0)
+    solved = model.proceed(model.begin(working_point(model)))
+    stuck = replace(solved, equations=np.zeros((10, 10)), exchanged=0)
     with pytest.raises(PowerFlowError, match="collapsing"):
         model.proceed(stuck)
