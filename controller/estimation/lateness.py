@@ -110,18 +110,23 @@ class LatenessWatch:
         newest = np.where(recent, np.where(np.isfinite(read), read, kept[-1]), np.nan)
         looked = replace(before, at_s=now_s, past=np.concatenate([kept[1:], newest[None]]))
         moves = looked.past[self.move :] - looked.past[: -self.move]
-        unknown = np.isnan(moves)
-        complete = self._member @ unknown.any(axis=(0, 1)) == 0.0
-        moves = np.where(unknown, 0.0, moves)
         of_units = moves[:, :, self._n_network + self.unit]
-        told = np.ptp(of_units, axis=0) ** 2 > TELLING_SIGMAS**2 * before.noise_var
-        telling = told.any(axis=0) & complete
+        span = of_units.max(axis=0) - of_units.min(axis=0)  # NaN, not all known, tells nothing
+        telling = (span * span > TELLING_SIGMAS**2 * before.noise_var).any(axis=0)
+        if not telling.any():
+            return looked
+        if math.isnan(float(moves.sum())):
+            unknown = np.isnan(moves)
+            telling &= self._member @ unknown.any(axis=(0, 1)) == 0.0
+            moves, of_units = np.where(unknown, 0.0, moves), np.where(np.isnan(of_units), 0.0, of_units)
         return self._judged(self._charged(looked, moves, of_units, telling)) if telling.any() else looked
 
     def _charged(self, state: Lateness, moves: Array, of_units: Array, telling: BoolArray) -> Lateness:
         """With what the middle of the window says: every shift has readings around it."""
-        shift = np.where(state.known, state.shift, state.common)
-        aligned = of_units[self.most + np.rint(shift).astype(np.intp), :, self._every].T
+        aligned = of_units[self.most]
+        if state.common or state.shift.any():
+            shift = np.where(state.known, state.shift, state.common)
+            aligned = of_units[self.most + np.rint(shift).astype(np.intp), :, self._every].T
         through = moves[self.most, :, : self._n_network] @ self._sign.T
         apart = through - (aligned @ self._together - aligned)
         error = apart - of_units
@@ -148,6 +153,8 @@ class LatenessWatch:
         """What the charges prove by now."""
         charge = state.charge
         least, punctual = charge.min(axis=0), charge[self.most]
+        if not (state.anybody or state.common or (punctual - least > PROOF).any()):
+            return state
         explains = state.apart - least > PROOF
         weight = np.exp(-0.5 * (charge - least))
         mean = (np.arange(-self.most, self.most + 1)[:, None] * weight).sum(axis=0) / weight.sum(axis=0)
