@@ -8,7 +8,7 @@ them is kept here). Every profile is learned from its own past only, from 1 Janu
 every ``ISSUE_QUARTERS`` from the fifteenth day on. The references know the same past: *persistence* says that the
 present stays, *day before* repeats the same quarter hour of the last day that is complete. MAE is in % of the profile's
 peak; skill is 1 − MAE over the reference's; pinball is the mean over the levels, over that of persistence taken as all
-quantiles; coverage is the share of outcomes inside the 50 % and the 90 % interval.
+quantiles; coverage is the share of outcomes inside the 50 % and the 90 % interval, of the sun by daylight only.
 
 Sun and wind come twice: by their history alone, and with a forecast of the weather whose worth is learned as the
 station learns it. SimBench has no weather: that forecast is synthetic (``weather_of_profiles``, seeded).
@@ -46,6 +46,7 @@ CHOSEN = {
     "wind": ("RESProfile.csv", ("WP2", "WP4", "WP7", "WP10")),
 }
 WIND_QUARTERS, OTHER_QUARTERS = 40.0, 6.0
+DARK = 0.01  # of the peak
 
 
 def read(folder: Path) -> dict[str, Array]:
@@ -133,7 +134,8 @@ def report(group: str, r: dict[str, Array]) -> list[str]:
         skill = {name: 1.0 - ours / reference for name, reference in mae.items()}
         flat = np.repeat(r["persistence"][:, h][:, None], len(LEVELS), axis=1)
         sharp = pinball(actual, q).mean() / pinball(actual, flat).mean()
-        inside = [((actual >= q[:, a]) & (actual <= q[:, b])).mean() for a, b in ((1, 3), (0, 4))]
+        lit = (actual > DARK) | (r["day before"][:, h] > DARK) | (not group.startswith("sun"))
+        inside = [((actual >= q[:, a]) & (actual <= q[:, b]))[lit].mean() for a, b in ((1, 3), (0, 4))]
         lines.append(
             f"{group:11} {quarters / 4:5.2f} {100 * ours:6.2f} {100 * mae['persistence']:12.2f} "
             f"{100 * mae['day before']:11.2f} {skill['persistence']:+9.2f} {skill['day before']:+9.2f} "

@@ -97,14 +97,18 @@ class Rounds:
     def left(self, projected: Projection) -> Projection:
         """What is still to be relieved once everybody delivers what was ordered, as far as it can be counted on.
 
-        Vehicles whose participant says by D-Prognosis that they wait relieve nothing meanwhile.
+        Vehicles whose participant says by D-Prognosis that they wait relieve nothing meanwhile. An order that is used
+        as needed strains no limit: the fast loop takes of it what helps.
         """
         ordered, first, known = self._ordered(projected), projected.first_quarter, []
         for who, relief in self._reliefs(projected).items():
-            change_w = self._waiting_w(projected, who)
+            changes = [(relief, self._waiting_w(projected, who))]
             if who in ordered:
-                change_w = change_w + self._counted_w(projected, who, ordered[who])
-            known.append((relief, {first + k: w for k, w in enumerate(change_w.tolist()) if w != 0.0}))
+                counted_w = self._counted_w(projected, who, ordered[who])
+                as_needed = self._desk.market.participants[who].as_needed
+                changes += _helping(relief, counted_w) if as_needed else [(relief, counted_w)]
+            for effect, change_w in changes:
+                known.append((effect, {first + k: w for k, w in enumerate(change_w.tolist()) if w != 0.0}))
         return less_ordered(projected, known)
 
     def release(self, projected: Projection, now_utc_s: float) -> list[Reservation]:
@@ -315,3 +319,11 @@ def _order(offer: Offer, option: Option, share: float) -> Order:
         prognosis_id=offer.prognosis_id,
         contract=offer.contract,
     )
+
+
+def _helping(
+    relief: NDArray[np.float64], change_w: NDArray[np.float64]
+) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """The same changes, more and less consumption apart, with their effect on the limits that they relieve."""
+    more, less = np.maximum(relief, 0.0), np.minimum(relief, 0.0)
+    return [(more, np.maximum(change_w, 0.0)), (less, np.minimum(change_w, 0.0))]

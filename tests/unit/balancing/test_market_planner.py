@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import market_kit as made
@@ -22,6 +23,7 @@ from controller.domain.market import Timetable
 from controller.estimation.layout import Layout
 from controller.grid.model import GridModel
 from controller.planning.calendar import Calendar
+from controller.planning.projection import LimitOutlook
 from controller.planning.schedule import Slot
 
 TIMES = Timetable(offer_s=600.0, lead_s=600.0, again_s=1800.0)
@@ -163,6 +165,23 @@ def test_who_delivers_as_needed_has_delivered_whatever_was_taken(tmp_path: Path,
         (settled,) = rounds.settle(kit.TODAY, lambda *_: 3e5, kit.NOON_S + 14 * 3600.0, lambda *_: 0.0)
         assert settled.result is not None
         assert (settled.result.paid_eur, settled.result.penalty_eur) == (pytest.approx(30.0), 0.0)
+
+
+@pytest.mark.parametrize(("delivery", "strained_w"), [("controller", 7e5), ("as_needed", -1e5)])
+def test_an_order_that_is_used_as_needed_strains_no_other_limit(
+    tmp_path: Path, layout: Layout, delivery: str, strained_w: float
+) -> None:
+    """A limit with 0.1 MW of room that consumption uses up: by 0.8 MW that are delivered, not by what may be taken."""
+    market = made.site_with(made.market_text(delivery=delivery)).market
+    assert market is not None
+    projected = made.projection(layout.n_w)
+    room = LimitOutlook("import", "high", np.zeros(8), np.full(8, -1e5), -np.ones(layout.n_w))
+    with kit.desk_in(tmp_path, market.rules) as (desk, memory):
+        taken(desk, memory, layout)
+        left = Rounds(desk, layout, CALENDAR, 200.0).left(replace(projected, limits=(*projected.limits, room)))
+    export, strained = left.limits
+    assert export.excess_w[3:5] == pytest.approx([0.0, 0.0])
+    assert strained.excess_w[3:5] == pytest.approx([strained_w, strained_w])
 
 
 def taken(desk: Desk, memory: Memory, layout: Layout) -> None:
