@@ -1,16 +1,16 @@
 """AC power flow and sensitivities of the site's network, by power-grid-model.
 
 Every bus except the source's carries one injection (load convention: into the load), the sum of what is consumed
-there minus what is generated there. Batch power flow with one perturbed injection per scenario gives the
-sensitivities: exact, meshed or radial, and a fraction of a millisecond for a substation. A large network takes longer
-than a cycle may: its scenarios are solved in slices (:meth:`GridModel.proceed`), one per cycle.
+there minus what is generated there. The sensitivities are the slopes of the power flow's own equations at its solution
+(``slopes.py``), meshed or radial: for a substation less work than the power flow itself. Those of a large network take
+longer than a cycle may: they are computed in slices (:meth:`GridModel.proceed`), one per cycle.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -19,8 +19,10 @@ from power_grid_model import ComponentType, DatasetType, LoadGenType, PowerGridM
 from power_grid_model.errors import PowerGridError  # type: ignore[attr-defined]
 
 from controller.domain.topology import SQRT3, Topology
+from controller.grid.slopes import Slopes, exchanged
 
 Array = NDArray[np.float64]
+ComplexArray = NDArray[np.complex128]
 BoolArray = NDArray[np.bool_]
 
 TRANSFORMER_FIELDS = {
@@ -36,8 +38,7 @@ TRANSFORMER_FIELDS = {
     "tap_max": "tap_max",
 }
 BRANCH_PLACE = {"p_w": 0, "q_var": 1, "i_p_a": 2, "i_q_a": 3}
-PERTURBATION_FRAC = 0.02  # of what the bus can carry; small against curvature, large against the solver's tolerance
-SLICE_BUSES = 4000  # buses times scenarios that are solved in one slice: about two milliseconds
+SLICE_PRODUCTS = 16e6  # multiplications of one slice: about a millisecond
 
 
 class PowerFlowError(Exception):
@@ -102,18 +103,22 @@ class LinearGrid:
 
 @dataclass(frozen=True, slots=True)
 class Linearisation:
-    """A linear grid in the making: scenario 0 is ``injection`` itself, scenario k has its injection k − 1 perturbed.
+    """A linear grid in the making, at ``injection``: first its power flow, then the inverse of its equations.
 
-    ``solved`` holds the stacked flow states of the scenarios done so far, one per row.
+    ``u_v`` and ``angle_rad`` are the buses' voltages, ``equations`` the matrix of ``slopes.py``, of which the first
+    ``exchanged`` are done; all empty before the power flow.
     """
 
     injection: Array
-    solved: Array
+    u_v: Array
+    angle_rad: Array
+    equations: Array
+    exchanged: int
 
     @property
     def complete(self) -> bool:
-        """True when every scenario is solved."""
-        return len(self.solved) > len(self.injection)
+        """True when only :meth:`GridModel.finish` is left."""
+        return 0 < len(self.equations) == self.exchanged
 
 
 class GridModel:
@@ -143,23 +148,6 @@ class GridModel:
         ratings += [SQRT3 * by_id[line.from_bus] * line.i_max_a for line in self.topology.lines]
         return max(ratings)
 
-    @cached_property
-    def _perturbation_w(self) -> Array:
-        """How much each injection is moved for its sensitivity: a share of the largest branch at its bus.
-
-        A share of the whole network's power would be many times what a low-voltage cable can carry.
-        """
-        carried = dict.fromkeys(self.buses, 0.0)
-        by_id = {b.id: b.u_rated_v for b in self.topology.buses}
-        for line in self.topology.lines:
-            for bus in (line.from_bus, line.to_bus):
-                carried[bus] = max(carried[bus], SQRT3 * by_id[bus] * line.i_max_a)
-        for t in self.topology.transformers:
-            for bus in (t.hv_bus, t.lv_bus):
-                carried[bus] = max(carried[bus], t.s_max_va)
-        of_bus = np.array([carried[b] or self.power_base_w for b in self.injection_buses])
-        return PERTURBATION_FRAC * np.tile(of_bus, 2)
-
     def injection_index(self, bus_id: str) -> int:
         """Position of a bus among the injections; -1 for the source bus, where an injection changes nothing."""
         return self.injection_buses.index(bus_id) if bus_id in self.injection_buses else -1
@@ -186,23 +174,58 @@ class GridModel:
 
     def begin(self, injection: Array) -> Linearisation:
         """A linearisation around ``injection`` of which nothing is computed yet."""
-        n_stacked = self.n_bus + 4 * (self.n_line + self.n_transformer) + 2
-        return Linearisation(injection.copy(), np.empty((0, n_stacked)))
+        none = np.empty(0)
+        return Linearisation(injection.copy(), none, none, np.empty((0, 0)), 0)
 
     def proceed(self, under_way: Linearisation) -> Linearisation:
         """One slice further: as much as a cycle may spend on it. Raises PowerFlowError."""
-        first, last = len(under_way.solved), len(under_way.injection)
-        chosen = np.arange(first, min(first + max(SLICE_BUSES // self.n_bus, 1), last + 1))
-        scenarios = np.repeat(under_way.injection[None, :], len(chosen), axis=0)
-        perturbed = chosen[chosen > 0]
-        scenarios[perturbed - first, perturbed - 1] += self._perturbation_w[perturbed - 1]
-        return Linearisation(under_way.injection, np.concatenate([under_way.solved, self.stacked(scenarios)]))
+        if not len(under_way.equations):
+            under_way = self._solved(under_way.injection)
+            if len(under_way.equations) ** 3 > SLICE_PRODUCTS:
+                return under_way
+        return self._exchanged(under_way)
 
     def finish(self, under_way: Linearisation) -> LinearGrid:
         """The first-order model of a complete linearisation."""
-        base = under_way.solved[0]
-        jacobian = (under_way.solved[1:] - base).T / self._perturbation_w
+        voltage_pu = self._voltage_pu(under_way.u_v, under_way.angle_rad)
+        base, jacobian = self._slopes.around(under_way.equations, voltage_pu, under_way.u_v)
         return LinearGrid(base, under_way.injection, jacobian, self.n_bus, self.n_line + self.n_transformer)
+
+    def _solved(self, injection: Array) -> Linearisation:
+        """The power flow alone: one that is solved by itself takes half the time of a batch of one."""
+        n, load = self.n_injection, self._load_update
+        load["p_specified"], load["q_specified"] = injection[:n], injection[n:]
+        try:
+            self._model.update(update_data={ComponentType.sym_load: load})
+            node = self._model.calculate_power_flow(output_component_types=[ComponentType.node])[ComponentType.node]
+        except PowerGridError as error:
+            raise PowerFlowError(str(error).splitlines()[0]) from error
+        u_v, angle_rad = node["u"].copy(), node["u_angle"].copy()
+        return Linearisation(injection, u_v, angle_rad, self._slopes.matrix(self._voltage_pu(u_v, angle_rad)), 0)
+
+    def _exchanged(self, under_way: Linearisation) -> Linearisation:
+        """Solved for as many buses more as a slice allows."""
+        first, n = under_way.exchanged, len(under_way.equations)
+        last = min(first + 2 * max(int(SLICE_PRODUCTS) // (2 * n * n), 1), n)
+        try:
+            equations = exchanged(under_way.equations, first, last)
+        except np.linalg.LinAlgError as error:
+            raise PowerFlowError("the power flow has no slopes at its solution: the voltage is collapsing") from error
+        return replace(under_way, equations=equations, exchanged=last)
+
+    def _voltage_pu(self, u_v: Array, angle_rad: Array) -> ComplexArray:
+        out: ComplexArray = u_v / self.u_rated_v * np.exp(1j * angle_rad)
+        return out
+
+    @cached_property
+    def _load_update(self) -> np.ndarray:
+        load = initialize_array(DatasetType.update, ComponentType.sym_load, self.n_injection)
+        load["id"] = self._load_ids
+        return load
+
+    @cached_property
+    def _slopes(self) -> Slopes:
+        return Slopes(self.topology)
 
     def stacked(self, injections: Array) -> Array:
         """AC power flows at every row of ``injections``, in one batch: a row each of all quantities one after another,
