@@ -19,7 +19,7 @@ Array = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 IndexArray = NDArray[np.intp]
 
-OFFSET_TAU_S, FORGET_S = 20.0, 60.0  # learned in, and given up again after: what lasts is demand, and not the network
+OFFSET_TAU_S = 20.0
 SURPRISE_FRAC = 0.05  # of its scale: more than this of one residual is no offset but an event, or a wrong reading
 CURRENT_MIN_FRAC = 0.15  # below this share of the rating a current reading adds nothing
 AGREE_FRAC = 0.04  # current and P, Q this close describe the same flow
@@ -103,17 +103,14 @@ class FlowModel:
         return np.concatenate([stacked[self._pq], stacked[-2:]])
 
     def learn(self, offset: Array, residual: Array, rows: Reading, dt_s: float) -> Array:
-        """Offsets after a share of what the filter could not explain is added, and a share of the old is given up.
-
-        Demand and offset explain the same reading. Without the second the two drift apart where nobody sees the demand
-        of each bus alone, until one of them ends at the edge of what is credible.
+        """Offsets after a share of what the filter could not explain is added.
 
         An interface without a meter of its own takes over what its transformers have learned: it is their sum.
         """
         n, nb = len(offset), self.layout.n_branch
         gain = 1.0 - math.exp(-dt_s / OFFSET_TAU_S)
         step = gain * np.minimum(np.maximum(residual, -self._most), self._most)
-        out: Array = offset * math.exp(-dt_s / FORGET_S) + np.where(np.isfinite(rows.value[:n]), step, 0.0)
+        out: Array = offset + np.where(np.isfinite(rows.value[:n]), step, 0.0)
         unmetered = ~np.isfinite(rows.used_at_s[2 * nb : n])
         if unmetered.any():
             summed = np.array([out[:nb][self.at_interface].sum(), out[nb : 2 * nb][self.at_interface].sum()])
