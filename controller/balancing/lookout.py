@@ -13,6 +13,8 @@ from pathlib import Path
 import structlog
 
 from controller.balancing.weather.memory import heard_since
+from controller.domain.market import DESK
+from controller.domain.owner import Owner
 from controller.domain.plan import StoredEnergyPrice
 from controller.domain.site import Site
 from controller.estimation.layout import Layout
@@ -40,6 +42,8 @@ LOOK_BACK_S = 28 * 86_400.0
 RECENT_S = 300.0
 STALE_S = 900.0
 """A history that ends longer ago says nothing about now."""
+MARKET_ORDERS = f"{Owner.FLEXIBILITY.value}:{DESK}-"
+"""How the causes begin of what is given up for an order of the market."""
 
 
 class Blind(Exception):
@@ -99,10 +103,12 @@ class Lookout:
     def proof(self) -> tuple[Callable[[str, float, float], float], Callable[[str, float, float], float | None]]:
         """What was curtailed (Wh) and measured (mean W) of a unit between two instants; for a settlement.
 
+        What it gave up for the market's own orders is not curtailed.
+
         Raises ValueError when the record of curtailments was changed.
         """
         with closing(open_to_read(self._folder)) as db:
-            return Evidence(curtailments(db)).curtailed_wh, self._measured_w
+            return Evidence(curtailments(db), MARKET_ORDERS).curtailed_wh, self._measured_w
 
     def _measured_w(self, unit: str, from_utc_s: float, to_utc_s: float) -> float | None:
         return measured_mean_w(self._folder, unit, from_utc_s, to_utc_s)

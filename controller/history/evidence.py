@@ -21,10 +21,12 @@ class Evidence:
     """Entries of the chain as an export or :func:`controller.history.store.curtailments` gives them.
 
     ``head`` is the last fingerprint: whoever settles by this record names it, so that both sides can see that they
-    counted the same. Raises ValueError when the chain is broken; nothing is settled by a record that was changed.
+    counted the same. ``sold``: how the causes begin that are orders themselves; what a generator gave up for an order
+    that it sold is its delivery, and not taken from it. Raises ValueError when the chain is broken; nothing is settled
+    by a record that was changed.
     """
 
-    def __init__(self, rows: Iterable[Mapping[str, str]]) -> None:
+    def __init__(self, rows: Iterable[Mapping[str, str]], sold: str | None = None) -> None:
         kept = list(rows)
         verdict = verify(kept)
         if verdict.fault:
@@ -33,7 +35,7 @@ class Evidence:
         self._entries = [
             _Entry(row["unit"], _utc_s(row["from_utc"]), _utc_s(row["to_utc"]), float(row["energy_wh"]))
             for row in kept
-            if row["unit"]
+            if row["unit"] and not (sold is not None and row["cause"].startswith(sold))
         ]
 
     def curtailed_wh(self, unit: str, from_utc_s: float, to_utc_s: float) -> float:

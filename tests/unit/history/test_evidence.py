@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from controller.balancing.lookout import MARKET_ORDERS
 from controller.history.batch import Batch, Curtailment
 from controller.history.evidence import Evidence
 from controller.history.store import Store, curtailments, open_to_read
@@ -31,6 +33,20 @@ def test_the_energy_of_a_window_is_the_share_of_the_entries_in_it(tmp_path: Path
     assert evidence.curtailed_wh("PVA", START_S + 30.0, START_S + 75.0) == pytest.approx(300.0 + 150.0)
     assert evidence.curtailed_wh("PVB", START_S, START_S + 900.0) == pytest.approx(600.0)
     assert evidence.curtailed_wh("PVC", START_S, START_S + 900.0) == 0.0
+
+
+def test_what_a_generator_gives_up_for_an_order_that_it_sold_is_not_taken_from_it(tmp_path: Path) -> None:
+    """Else a sold reduction of 1 MW would lower the baseline by 1 MW, and nothing would have been delivered."""
+    with closing(Store(tmp_path, "s")) as store:
+        given_up = tuple(
+            Curtailment("PVA", cause, "merit", 1, energy_wh, 4e4, 60.0, math.nan)
+            for cause, energy_wh in (("T1.thermal", 600.0), ("flexibility:market-17", 9000.0))
+        )
+        store.append(Batch(START_S, 60, curtailments=given_up))
+    with closing(open_to_read(tmp_path)) as db:
+        rows = list(curtailments(db))
+    assert Evidence(rows).curtailed_wh("PVA", START_S, START_S + 60.0) == pytest.approx(9600.0)
+    assert Evidence(rows, MARKET_ORDERS).curtailed_wh("PVA", START_S, START_S + 60.0) == pytest.approx(600.0)
 
 
 def test_what_is_settled_by_names_its_last_fingerprint(tmp_path: Path) -> None:
