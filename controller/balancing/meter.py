@@ -15,7 +15,7 @@ class PeriodMeter:
     def __init__(self, units: frozenset[str]) -> None:
         self._units = units
         self._sums: dict[str, tuple[int, float, float]] = {}
-        self._last: dict[str, tuple[float, str]] = {}
+        self._last: dict[str, tuple[float, str, float]] = {}
         self._support = (0, 0.0, 0.0)
         self._mode = ""
         self._began_utc_s = math.nan
@@ -32,7 +32,8 @@ class PeriodMeter:
                 n, total_w, given_up_w = self._sums.get(name, (0, 0.0, 0.0))
                 more_w = curtailed_w if math.isfinite(curtailed_w) else 0.0
                 self._sums[name] = (n + 1, total_w + p_w, given_up_w + more_w)
-                self._last[name] = (_number(unit.get("soc_frac")), str(unit.get("status", "")))
+                soc_frac, p_avail_w = _number(unit.get("soc_frac")), _number(unit.get("p_avail_w"))
+                self._last[name] = (soc_frac, str(unit.get("status", "")), p_avail_w)
 
     def _add_support(self, support: Any) -> None:
         """What flows and what could be, while somebody asks for reactive power."""

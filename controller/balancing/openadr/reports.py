@@ -19,6 +19,7 @@ from controller.balancing.openadr.models import (
 from controller.balancing.openadr.times import duration_text, instant_text
 from controller.domain.site import Site
 from controller.domain.unit import Storage, Unit
+from controller.planning.availability import HOUR_S, NONE, Availability, availability
 
 ANSWER = "GRIDEDGE_ANSWER"
 """Private payload type: ACCEPTED, or REFUSED and the reason; of reactive requests also :func:`ordered`."""
@@ -32,12 +33,16 @@ _TEXT_MAX = 256
 
 @dataclass(frozen=True, slots=True)
 class UnitReading:
-    """One unit over the period: mean P, load convention; content of a storage as a fraction, NaN without one."""
+    """One unit over the period: mean P, load convention; content of a storage as a fraction, NaN without one.
+
+    ``p_avail_w``: what it could do at the end, by its own word, NaN when it says nothing.
+    """
 
     p_w: float
     curtailed_w: float
     soc_frac: float
     status: str
+    p_avail_w: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,11 +163,16 @@ def _state(seen: _Seen) -> str:
     return f"{running}_CURTAILED" if seen.reading.curtailed_w > 0.0 else f"{running}_NORMAL"
 
 
-def _up_kw(seen: _Seen) -> float:
-    """Less consumption or more generation; of a plant that follows the weather only what it is held back by."""
-    if seen.unit.kind.generates and seen.unit.storage is None:
-        return max(seen.reading.curtailed_w, 0.0) / 1e3
-    return max(seen.reading.p_w - seen.unit.p_min_w, 0.0) / 1e3
+def _available(seen: _Seen) -> Availability:
+    """What it can do otherwise for an hour; nothing of a unit that does not answer or obey.
+
+    A plant that follows the weather has left what it was held back by.
+    """
+    reading = seen.reading
+    if reading.status in ("lost", "deaf"):
+        return NONE
+    could_w = abs(reading.p_w) + max(reading.curtailed_w, 0.0) if seen.unit.kind.generates else reading.p_avail_w
+    return availability(seen.unit, reading.p_w, could_w, reading.soc_frac, HOUR_S)
 
 
 def _of_storage(value: Callable[[_Seen, Storage], float]) -> Callable[[_Seen], float]:
@@ -174,8 +184,8 @@ SPOKEN: dict[str, tuple[str | None, Callable[[_Seen], float | str]]] = {
     "USAGE": ("KWH", lambda seen: seen.reading.p_w * seen.lasts_s / 3.6e6),
     "DEMAND": ("KW", lambda seen: seen.reading.p_w / 1e3),
     "OPERATING_STATE": (None, _state),
-    "UP_REGULATION_AVAILABLE": ("KW", _up_kw),
-    "DOWN_REGULATION_AVAILABLE": ("KW", lambda seen: max(seen.unit.p_max_w - seen.reading.p_w, 0.0) / 1e3),
+    "UP_REGULATION_AVAILABLE": ("KW", lambda seen: _available(seen).up_w / 1e3),
+    "DOWN_REGULATION_AVAILABLE": ("KW", lambda seen: _available(seen).down_w / 1e3),
     "STORAGE_CHARGE_LEVEL": ("PERCENT", _of_storage(lambda seen, _: 100.0 * seen.reading.soc_frac)),
     "STORAGE_USABLE_CAPACITY": ("KWH", _of_storage(lambda _, storage: storage.e_rated_wh / 1e3)),
     "STORAGE_MAX_CHARGE_POWER": ("KW", _of_storage(lambda seen, _: seen.unit.p_max_w / 1e3)),
