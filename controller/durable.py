@@ -21,6 +21,11 @@ def open_durable(file: Path) -> sqlite3.Connection:
     return db
 
 
+def open_read_only(file: Path) -> sqlite3.Connection:
+    """A connection that cannot write, beside the writer's. Raises sqlite3.Error when there is no file."""
+    return sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True, timeout=30.0)
+
+
 @contextmanager
 def closed_on_failure(db: sqlite3.Connection) -> Iterator[None]:
     """A file that cannot be made ready is let go of: the next try finds it free."""

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from controller.balancing.outbox import DEFAULT_POLICY, Outbox, OutboxPolicy
-from controller.durable import closed_on_failure, open_durable, transaction
+from controller.durable import closed_on_failure, open_durable, open_read_only, transaction
 from controller.history.batch import Batch, Curtailment
 from controller.history.chain import BEGINNING, COLUMNS, FIELDS, chain_of, content_of
 
@@ -215,7 +215,7 @@ def open_to_read(folder: Path) -> sqlite3.Connection:
     path = folder / FILE
     if not path.is_file():
         raise StoreError(f"no store {path}; expected the folder given to `gridedge station --data`")
-    return sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=30.0)
+    return open_read_only(path)
 
 
 def curtailments(db: sqlite3.Connection, unit: str | None = None) -> Iterator[dict[str, str]]:

@@ -54,8 +54,9 @@ def given_up(what: GivenUp) -> str:
 
 def sale_words(sale: Sale, site: Site) -> str:
     """A bid at the national market, its answer, and what it earned."""
-    offered = f"{power(sale.up_w)} up and {power(sale.down_w)} down at {euro(sale.price_eur_per_mwh)}/MWh"
-    window = f"{day_and_clock(sale.from_utc_s, site)} to {clock(sale.until_utc_s, site)}"
+    bid = sale.bid
+    offered = f"{power(bid.up_w)} up and {power(bid.down_w)} down at {euro(bid.price_eur_per_mwh)}/MWh"
+    window = f"{day_and_clock(bid.from_utc_s, site)} to {clock(bid.until_utc_s, site)}"
     why = f" ({sale.reason})" if sale.reason else ""
     earned = f"; earned {euro(sale.earned_eur)}" if sale.activations else ""
     return f"{window}: {offered} offered, {sale.fate}{why}{earned}."

@@ -60,7 +60,7 @@ class Activation:
 
 @dataclass(frozen=True, slots=True)
 class Sold:
-    """The bid that was accepted: its window (UTC seconds since 1970), its volumes (magnitudes, W), price and units."""
+    """A bid as it was said: its window (UTC seconds since 1970), its volumes (magnitudes, W), price and units."""
 
     id: str
     from_utc_s: float

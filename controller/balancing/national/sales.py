@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 import math
-import sqlite3
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from controller.balancing.national.activation import Activation, read_activation, read_sold
+from controller.balancing.national.activation import Activation, Sold, read_activation, read_sold
 from controller.balancing.national.memory import FILE, FOLDER, TAKEN, Asked, Offered, read_all
 from controller.balancing.national.settling import load_plan
 from controller.balancing.openadr.strict_json import Malformed
+from controller.durable import open_read_only
 from controller.planning.settlement import HOUR_S
 
 
@@ -40,14 +40,9 @@ class Activated:
 
 @dataclass(frozen=True, slots=True)
 class Sale:
-    """One bid with its window, volumes (W) and price, what became of it, and what was activated of it."""
+    """One bid, what became of it, and what was activated of it."""
 
-    id: str
-    from_utc_s: float
-    until_utc_s: float
-    up_w: float
-    down_w: float
-    price_eur_per_mwh: float
+    bid: Sold
     fate: str
     reason: str
     activations: tuple[Activated, ...]
@@ -66,20 +61,20 @@ def read_sales(data: Path, from_utc_s: float, until_utc_s: float) -> tuple[Sale,
     path = data / FOLDER / FILE
     if not path.is_file():
         return ()
-    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=30.0)) as db:
-        sales = [(bid.made_utc_s, _sale(bid, asked)) for bid, asked in read_all(db)]
+    with closing(open_read_only(path)) as db:
+        sales = [(offered.made_utc_s, _sale(offered, asked)) for offered, asked in read_all(db)]
     return tuple(
         sale
         for made_utc_s, sale in sales
-        if from_utc_s <= made_utc_s < until_utc_s or (sale.from_utc_s < until_utc_s and from_utc_s < sale.until_utc_s)
+        if from_utc_s <= made_utc_s < until_utc_s
+        or (sale.bid.from_utc_s < until_utc_s and from_utc_s < sale.bid.until_utc_s)
     )
 
 
-def _sale(bid: Offered, asked: list[Asked]) -> Sale:
-    sold = read_sold(bid.document)
-    volumes = (sold.from_utc_s, sold.until_utc_s, sold.up_w, sold.down_w, sold.price_eur_per_mwh)
+def _sale(offered: Offered, asked: list[Asked]) -> Sale:
     readable = [(one, read) for one in asked if (read := _read(one)) is not None]
-    return Sale(bid.id, *volumes, bid.fate or "waiting", bid.reason, tuple(_activated(*one) for one in readable))
+    activations = tuple(_activated(*one) for one in readable)
+    return Sale(read_sold(offered.document), offered.fate or "waiting", offered.reason, activations)
 
 
 def _read(asked: Asked) -> Activation | None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from controller.domain.weather import QUANTITIES
-from controller.durable import closed_on_failure, open_durable, transaction
+from controller.durable import closed_on_failure, open_durable, open_read_only, transaction
 from controller.planning.foretold import Foretold, says_the_same
 
 FOLDER = "weather"
@@ -68,12 +69,9 @@ def heard_since(data: Path, from_utc_s: float) -> list[Foretold]:
     path = data / FOLDER / FILE
     if not path.is_file():
         return []
-    db = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=30.0)
-    try:
-        since = "(SELECT coalesce(max(heard_utc_s), 0) FROM foretold WHERE heard_utc_s <= ?)"
+    since = "(SELECT coalesce(max(heard_utc_s), 0) FROM foretold WHERE heard_utc_s <= ?)"
+    with closing(open_read_only(path)) as db:
         return _read(db, f"WHERE heard_utc_s >= {since} ORDER BY heard_utc_s", from_utc_s)
-    finally:
-        db.close()
 
 
 def _read(db: sqlite3.Connection, condition: str, *values: float) -> list[Foretold]:
