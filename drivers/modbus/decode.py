@@ -133,9 +133,12 @@ def _combine(value: float, sources: Mapping[str, Measurement]) -> Measurement:
     measured_s = min(source.measured_at_s for source in sources.values())
     received_s = max(source.received_at_s for source in sources.values())
     quality = sources[worst].quality
-    if quality is Quality.GOOD:
-        return Measurement(value, quality, measured_s, received_s)
-    return Measurement(math.nan, quality, measured_s, received_s, f"{worst}: {sources[worst].reason}")
+    if quality is not Quality.GOOD:
+        return Measurement(math.nan, quality, measured_s, received_s, f"{worst}: {sources[worst].reason}")
+    if not math.isfinite(value):
+        text = f"computed from {', '.join(sources)} it is {value}; expected a finite number"
+        return Measurement(math.nan, Quality.BAD, measured_s, received_s, text)
+    return Measurement(value, quality, measured_s, received_s)
 
 
 def read_back(profile: Profile, points: Mapping[str, Measurement]) -> dict[str, Measurement]:

@@ -123,7 +123,10 @@ def _held(command: CommandSpec, points: Mapping[str, Measurement]) -> Measuremen
     base = points.get(command.of)
     if base is None or not base.usable:
         return _unknown(shown, f"{command.of} is not known")
-    return Measurement(shown.value * base.value, shown.quality, shown.measured_at_s, shown.received_at_s, shown.reason)
+    value = shown.value * base.value
+    if math.isinf(value):
+        return _unknown(shown, f"{command.point} times {command.of} is {value}; expected a finite number")
+    return Measurement(value, shown.quality, shown.measured_at_s, shown.received_at_s, shown.reason)
 
 
 def _unknown(shown: Measurement, reason: str) -> Measurement:

@@ -22,6 +22,12 @@ INTEGERS = {
 TYPES = ("Boolean", *INTEGERS, "Float", "Double")
 """Built-in types that a point may have (OPC 10000-6, 5.1.2)."""
 
+SEMANTICS_CHANGED, STRUCTURE_CHANGED = 0x4000, 0x8000
+"""Status bits: unit or meaning, or the shape of the value, are not what they were (OPC 10000-4, 7.39)."""
+_LOCAL_OVERRIDE = 0x0096_0000
+"""GoodLocalOverride: somebody has put in this value by hand (OPC 10000-8)."""
+_IS_DATA_VALUE, _LIMIT = 0x0400, 0x0300
+_AT_LIMIT = {0x0100: "low", 0x0200: "high"}
 _FLOAT_MAX = 3.4028234663852886e38
 _SQRT3 = math.sqrt(3.0)
 
@@ -50,17 +56,37 @@ def measure(spec: PointSpec, node: NodeValue, sent_s: float, received_s: float, 
     """The measurement that a node's value is worth.
 
     Severity (the top two bits of the status) decides: Good, Uncertain (to be looked at, never relied on), Bad. A Good
-    value of the wrong type, not finite or outside the point's plausible range is bad.
+    value of the wrong type, not finite or outside the point's plausible range is bad, and so is one of which the server
+    says that its meaning has changed. A Good value that was put in by hand, or stands at the end of what its sensor can
+    say, is uncertain: what is measured may be another.
     """
     severity = node.status >> 30
     if severity >= 2:
         return _bad(f"server says {node.status_name}", sent_s, received_s)
+    if has_changed(node):
+        return _bad("server says that unit, meaning or shape of the value have changed", sent_s, received_s)
     fault, value = _decode(spec, node)
     if fault:
         return _bad(fault, sent_s, received_s)
     if severity == 1:
         return Measurement(value, Quality.UNCERTAIN, sent_s, received_s, f"server says {node.status_name}")
+    doubt = _doubt(node.status)
+    if doubt:
+        return Measurement(value, Quality.UNCERTAIN, sent_s, received_s, doubt)
     return Measurement(value, Quality.GOOD, sent_s, received_s, _age_note(node, stale_s))
+
+
+def has_changed(node: NodeValue) -> bool:
+    """True when the server says that the value is not what was found when the points were looked for."""
+    return bool(node.status & (SEMANTICS_CHANGED | STRUCTURE_CHANGED))
+
+
+def _doubt(status: int) -> str:
+    """Why a Good value need not be what is measured; empty when it is."""
+    if status & 0xFFFF_0000 == _LOCAL_OVERRIDE:
+        return "server says GoodLocalOverride: put in by hand"
+    limit = _AT_LIMIT.get(status & _LIMIT) if status & _IS_DATA_VALUE else None
+    return f"server says that the value stands at the {limit} end of what can be measured" if limit else ""
 
 
 def _bad(reason: str, sent_s: float, received_s: float) -> Measurement:
@@ -76,6 +102,8 @@ def _decode(spec: PointSpec, node: NodeValue) -> tuple[str, float]:
     if node.value in spec.missing:
         return f"value {node.value} means not implemented", math.nan
     value = node.value * spec.scale + spec.offset
+    if not math.isfinite(value):
+        return f"value {node.value} is {value} when scaled; expected a finite number", math.nan
     if (spec.low is not None and value < spec.low) or (spec.high is not None and value > spec.high):
         return f"value {value:g} is implausible; expected {spec.low} to {spec.high}", math.nan
     return "", value
@@ -154,18 +182,16 @@ def derive(spec: DerivedSpec, points: Mapping[str, Measurement]) -> Measurement:
     received_s = max(part.received_at_s for part in parts)
     if worst.quality > Quality.UNCERTAIN:
         return Measurement(math.nan, worst.quality, sent_s, received_s, worst.reason)
-    return Measurement(
-        _combine(spec.op, [part.value for part in parts]), worst.quality, sent_s, received_s, worst.reason
-    )
+    value = _combine(spec.op, [part.value for part in parts])
+    if not math.isfinite(value):
+        text = f"computed from {', '.join(spec.of)} it is {value}; expected a finite number"
+        return Measurement(math.nan, Quality.BAD, sent_s, received_s, text)
+    return Measurement(value, worst.quality, sent_s, received_s, worst.reason)
 
 
 def _combine(op: str, values: list[float]) -> float:
-    mean = math.fsum(values) / len(values)
-    table = {
-        "max": max(values),
-        "min": min(values),
-        "sum": math.fsum(values),
-        "mean": mean,
-        "mean_ln_to_ll": mean * _SQRT3,
-    }
+    """Not finite when it cannot be said."""
+    total = sum(values)
+    mean = total / len(values)
+    table = {"max": max(values), "min": min(values), "sum": total, "mean": mean, "mean_ln_to_ll": mean * _SQRT3}
     return table[op]

@@ -150,7 +150,16 @@ class ToldPoints(Points):
         waiting = self._answers.get(READ.request, deque())
         while waiting and waiting[0].parameters == _LOOKS_FOR_NODES:
             await self.resolve()
-        return await self._values()
+        return await self._believed()
+
+    def _check_is_due(self) -> bool:
+        """As it was when the answers were recorded."""
+        request = self._facts.request()
+        if request is None:
+            return False
+        service, parameters = request
+        waiting = self._answers.get(service.request)
+        return waiting is not None and len(waiting) > 0 and waiting[0].parameters == parameters
 
     def _wants_subscription(self) -> bool:
         return bool(self._answers.get(CREATE_SUBSCRIPTION.request))

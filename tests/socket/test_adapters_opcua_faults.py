@@ -158,7 +158,7 @@ async def test_quality_travels_with_every_value(foreign: ForeignServer) -> None:
         "p_w": (shown(ua.StatusCodes.UncertainLastUsableValue, 50.0), Quality.UNCERTAIN),
         "u_v": (shown(ua.StatusCodes.BadWaitingForInitialData, None), Quality.BAD),
         "i_a": (shown(ua.StatusCodes.Good, math.nan), Quality.BAD),
-        "f_hz": (shown(ua.StatusCodes.GoodLocalOverride, 50.1), Quality.GOOD),
+        "f_hz": (shown(ua.StatusCodes.GoodLocalOverride, 50.1), Quality.UNCERTAIN),
         "q_var": (shown(ua.StatusCodes.BadSensorFailure, None), Quality.BAD),
     }
     for name, (value, _) in table.items():

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 from asyncua.ua.attribute_ids import AttributeIds
 from asyncua.ua.object_ids import ObjectIds
 
-from drivers.opcua.session.binary import numeric_id
+from drivers.opcua.session.binary import array, numeric_id
 from drivers.opcua.session.datavalue import NUMBER_CODES
+from drivers.opcua.session.facts import Fact
 from drivers.opcua.session.limits import Ask, ServerLimits, batches
 from drivers.opcua.session.services import (
     READ,
@@ -25,6 +29,19 @@ from drivers.profile import PointSpec, Profile
 NAMESPACES = numeric_id(int(ObjectIds.Server_NamespaceArray))
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Nodes and what they are called, by point; ``problems`` says why for every point that has none.
+
+    ``facts`` is what that rests on.
+    """
+
+    nodes: Mapping[str, bytes]
+    names: Mapping[str, tuple[int, str]]
+    problems: Mapping[str, str]
+    facts: tuple[Fact, ...] = ()
+
+
 class Resolver:
     """Finds and checks nodes: browse name, data type, engineering unit."""
 
@@ -33,29 +50,39 @@ class Resolver:
         self._profile = profile
         self._limits = limits
         self._problems: dict[str, str] = {}
+        self._facts: list[Fact] = []
+        self._paths: list[Fact] = []
 
-    async def run(self) -> tuple[dict[str, bytes], dict[str, str]]:
-        """(nodes by point, problems by point); together they name every point."""
+    async def run(self) -> Found:
+        """What the server has; nodes and problems together name every point."""
         index = await self._namespace_index()
         if index is None:
             problem = f"namespace {self._profile.namespace_uri} is not on the server"
-            return {}, {spec.name: problem for spec in self._profile.points}
+            return Found({}, {}, {spec.name: problem for spec in self._profile.points})
         found, units = await self._translate(index)
         await self._check(index, found, units)
-        return {name: node for name, node in found.items() if name not in self._problems}, self._problems
+        nodes = {name: node for name, node in found.items() if name not in self._problems}
+        names = {name: (index, self._profile.point(name).path[-1]) for name in nodes}
+        return Found(nodes, names, self._problems, (*self._facts, *self._paths))
 
     async def _namespace_index(self) -> int | None:
-        (answer,) = await self._read([read_value_id(NAMESPACES)])
+        item = read_value_id(NAMESPACES)
+        (answer,) = await self._read([item])
         if not isinstance(answer.value, tuple) or self._profile.namespace_uri not in answer.value:
             return None
+        self._facts.append(Fact(READ, item, answer.value))
         return answer.value.index(self._profile.namespace_uri)
 
     async def _translate(self, index: int) -> tuple[dict[str, bytes], dict[str, bytes]]:
         """Nodes of the points, and of their EngineeringUnits where the server has them."""
         specs = self._profile.points
-        targets = await self._follow(
-            [browse_path(index, (*self._profile.root, *spec.path), units) for units in (False, True) for spec in specs]
-        )
+        paths = [
+            browse_path(index, (*self._profile.root, *spec.path), units) for units in (False, True) for spec in specs
+        ]
+        targets = await self._follow(paths)
+        self._paths = [
+            Fact(TRANSLATE, path, target.node) for path, target in zip(paths, targets, strict=True) if target.node
+        ]
         found: dict[str, bytes] = {}
         for spec, target in zip(specs, targets, strict=False):
             if target.node is None:
@@ -68,7 +95,7 @@ class Resolver:
     async def _follow(self, paths: list[bytes]) -> list[PathTarget]:
         targets: list[PathTarget] = []
         for batch in batches(paths, self._limits.paths):
-            answer = await self._ask(TRANSLATE, b"".join((len(batch).to_bytes(4, "little"), *batch)))
+            answer = await self._ask(TRANSLATE, array(batch))
             targets += translate_answer(answer, len(batch))
         return targets
 
@@ -81,7 +108,9 @@ class Resolver:
     async def _check(self, index: int, found: dict[str, bytes], units: dict[str, bytes]) -> None:
         attributes = (int(AttributeIds.BrowseName), int(AttributeIds.DataType))
         wanted = [read_value_id(node, attribute) for node in found.values() for attribute in attributes]
-        values = [answer.value for answer in await self._read(wanted + [read_value_id(units[name]) for name in units])]
+        wanted += [read_value_id(units[name]) for name in units]
+        values = [answer.value for answer in await self._read(wanted)]
+        self._facts += [Fact(READ, item, value) for item, value in zip(wanted, values, strict=True)]
         for number, name in enumerate(found):
             self._check_node(self._profile.point(name), index, *values[2 * number : 2 * number + 2])
         for name, unit in zip(units, values[2 * len(found) :], strict=True):

@@ -7,9 +7,11 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from asyncua.ua.attribute_ids import AttributeIds
 from asyncua.ua.status_codes import StatusCodes
 
 from drivers.opcua.delivery import INTERVAL_S_MAX, INTERVAL_S_MIN, wants_subscription
+from drivers.opcua.session.facts import CHECK_S, Facts
 from drivers.opcua.session.guard import field_faults
 from drivers.opcua.session.limits import Ask, ServerLimits, batches, server_limits
 from drivers.opcua.session.nodes import Resolver
@@ -24,13 +26,15 @@ from drivers.opcua.session.services import (
     write_value,
 )
 from drivers.opcua.session.subscription import KEEP_ALIVE_S, Heard, Messages, Wish, arrange
-from drivers.opcua.values import NodeValue
+from drivers.opcua.values import NodeValue, has_changed
 from drivers.profile import PointSpec, Profile
 from drivers.tape.records import Kind
 
 RESOLVE_AGAIN_S = 10.0
 """How soon points that were not found are looked for again in the same session."""
 
+_VALUE_AND_NAME = (int(AttributeIds.Value), int(AttributeIds.BrowseName))
+"""Read together: a node that was given to something else is noticed in the very answer that brings its value."""
 _NODE_IS_GONE = (StatusCodes.BadNodeIdUnknown, StatusCodes.BadNodeIdInvalid)
 
 
@@ -69,8 +73,12 @@ class Points:
         self._profile = profile
         self._terms = terms
         self._limits = ServerLimits()
-        self._nodes: dict[str, bytes] = {}
+        self._nodes: Mapping[str, bytes] = {}
+        self._names: list[tuple[int, str]] = []
         self._requests: list[tuple[int, bytes]] = []
+        self._flagged: set[str] = set()
+        self._facts = Facts((), self._limits)
+        self._check_at_s = 0.0
         self._messages: Messages | None = None
         self._resolve_at_s = math.inf
         self.problems: Mapping[str, str] = {}
@@ -96,19 +104,23 @@ class Points:
     async def resolve(self) -> None:
         """Find the node of every point by namespace URI and browse path and check that it is what the profile says."""
         with field_faults("browse", None):
-            nodes, self.problems = await Resolver(self._ask, self._profile, self._limits).run()
-        if self._messages is not None and nodes != self._nodes:
+            found = await Resolver(self._ask, self._profile, self._limits).run()
+        if self._messages is not None and found.nodes != self._nodes:
             raise LinkError("the server's nodes have changed; subscribing anew")
-        self._nodes = nodes
-        items = [read_value_id(node) for node in nodes.values()]
+        self._nodes, self.problems = found.nodes, found.problems
+        self._names = [found.names[name] for name in found.nodes]
+        items = [read_value_id(node, attribute) for node in found.nodes.values() for attribute in _VALUE_AND_NAME]
         self._requests = [(len(batch), read_request(batch)) for batch in batches(items, self._limits.reads)]
+        self._flagged.clear()
+        self._facts = Facts(found.facts, self._limits)
+        self._check_at_s = self._loop_s() + CHECK_S
         self._resolve_at_s = self._loop_s() + RESOLVE_AGAIN_S if self.problems else math.inf
 
     async def read(self) -> Heard:
         """The value of every point that was found; looking again for those that were not comes first, when due."""
         if self._loop_s() > self._resolve_at_s:
             await self.resolve()
-        heard = await self._values()
+        heard = await self._believed()
         if any(value.status & 0xFFFF_0000 in _NODE_IS_GONE for value in heard.values.values() if value.status):
             self._resolve_at_s = min(self._resolve_at_s, self._loop_s() + RESOLVE_AGAIN_S)
         self._terms.note(Kind.LOOKED, b"")
@@ -146,16 +158,48 @@ class Points:
         """Take messages from now on; over when every point has its first value."""
         raise NotImplementedError
 
+    async def _believed(self) -> Heard:
+        """Values of nodes that still are what they were found to be; where they are not, they are found anew first."""
+        heard = await self._values()
+        if not heard.moved and (not self._check_is_due() or await self._facts_hold()):
+            return heard
+        await self.resolve()
+        heard = await self._values()
+        if heard.moved:
+            raise LinkError(f"{heard.moved} is not what it was when the points were found; looking for them anew")
+        return heard
+
+    async def _facts_hold(self) -> bool:
+        self._check_at_s = self._loop_s() + CHECK_S
+        with field_faults("look at the points again", None):
+            return await self._facts.still_hold(self._ask)
+
+    def _check_is_due(self) -> bool:
+        return self._loop_s() > self._check_at_s
+
     async def _values(self) -> Heard:
         return await self._read_all() if self._messages is None else self._messages.heard()
 
     async def _read_all(self) -> Heard:
         sent_s = self._terms.now_s()
-        values: list[NodeValue] = []
+        answers: list[NodeValue] = []
         with field_faults("read", None):
             for expected, request in self._requests:
-                values += await read_answer(await self._ask(READ, request), expected)
-        return Heard(dict(zip(self._nodes, values, strict=True)), sent_s, self._terms.now_s())
+                answers += await read_answer(await self._ask(READ, request), expected)
+        values = dict(zip(self._nodes, answers[::2], strict=True))
+        return Heard(values, sent_s, self._terms.now_s(), self._moved(values, answers[1::2]))
+
+    def _moved(self, values: Mapping[str, NodeValue], names: Sequence[NodeValue]) -> str:
+        """A point with a value of a node that is called otherwise, or of which was said that it has changed.
+
+        As long as a server says so the value is bad anyhow; when it ceases to, the point has to be looked at.
+        """
+        called = zip(values.items(), names, self._names, strict=True)
+        other = [name for (name, value), told, right in called if value.status >> 30 < 2 and told.value != right]
+        flagged = {name for name, value in values.items() if has_changed(value)}
+        other += sorted(self._flagged - flagged)
+        self._flagged |= flagged
+        return other[0] if other else ""
 
     @staticmethod
     def _loop_s() -> float:

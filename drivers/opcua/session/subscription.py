@@ -24,7 +24,7 @@ from drivers.opcua.session.services import (
     publish_answer,
     publish_request,
 )
-from drivers.opcua.values import NodeValue
+from drivers.opcua.values import NodeValue, has_changed
 from drivers.tape.records import Kind
 
 KEEP_ALIVE_S = 0.75
@@ -52,11 +52,15 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """Values by point; all are from after ``sent_s`` and were complete at ``received_s`` (site seconds)."""
+    """Values by point; all are from after ``sent_s`` and were complete at ``received_s`` (site seconds).
+
+    ``moved`` names a point of which the server says that it is not what it was; empty when there is none.
+    """
 
     values: Mapping[str, NodeValue]
     sent_s: float
     received_s: float
+    moved: str = ""
 
 
 class Messages:
@@ -98,7 +102,10 @@ class Messages:
         for handle, value in message.changes.items():
             if handle >= len(self._names):
                 raise LinkError(f"value of item {handle}, which nobody asked for")
-            self.values[self._names[handle]] = value
+            name = self._names[handle]
+            self.values[name] = value
+            if has_changed(value):  # said once; what comes next may be in another unit and does not say so
+                raise LinkError(f"server says that unit, meaning or shape of {name} have changed; looking for it anew")
         if not message.more:
             self._as_of_s, self._received_s = max(self._as_of_s, sent_s), received_s
 

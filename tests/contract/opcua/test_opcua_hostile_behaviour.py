@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 
 import pytest
 from asyncua import ua
-from hostile_opcua_server import TRUE, HostileServer, opcua_device, shown
+from hostile_opcua_server import TRUE, URI, HostileServer, opcua_device, shown
 from test_opcua_hostile_rows import DELIVERIES, ERROR, HEAD_END, TIMEOUT_S, good, poll, put, reasons
 
 from drivers.opcua.session import points as points_module
@@ -105,3 +106,74 @@ async def test_a_node_that_vanishes_is_bad_and_is_found_where_it_comes_back(
     await good(device)
     assert device.counts()["connects"] == 1
     await device.aclose()
+
+
+def renumbered(server: HostileServer) -> None:
+    names = list(server.numbers)
+    server.numbers = dict(zip(names, reversed(list(server.numbers.values())), strict=True))
+
+
+def others_have_come(server: HostileServer) -> None:
+    server.namespaces = ["http://opcfoundation.org/UA/", "urn:maker:new", "urn:maker:a", URI]
+
+
+def of_another_type(server: HostileServer) -> None:
+    server.types["p_w"] = 10  # Float
+
+
+@pytest.mark.parametrize("delivery", DELIVERIES)
+async def test_nodes_that_are_renumbered_while_the_connection_stands_never_give_another_quantity(
+    server: HostileServer, delivery: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if delivery == "subscription":
+        monkeypatch.setattr(points_module, "CHECK_S", 0.05)
+    device = opcua_device(server.port, delivery, TIMEOUT_S)
+    await good(device)
+    renumbered(server)
+    for _ in range(10):
+        await poll(device)
+        await asyncio.sleep(0.02)
+    await good(device)
+    assert (device.counts()["connects"] == 2) == (delivery == "subscription"), "a subscription is made anew"
+    await device.aclose()
+
+
+@pytest.mark.parametrize("delivery", DELIVERIES)
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (others_have_come, "p_w is called \\(2, 'p_w'\\)|p_w is not on the server"),
+        (of_another_type, "has DataType Float; expected Double"),
+    ],
+    ids=["namespaces", "type"],
+)
+async def test_what_a_point_rests_on_is_looked_at_again_while_the_connection_stands(
+    server: HostileServer,
+    delivery: str,
+    change: Callable[[HostileServer], None],
+    reason: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(points_module, "CHECK_S", 0.05)
+    device = opcua_device(server.port, delivery, TIMEOUT_S)
+    await good(device)
+    change(server)
+    await reasons(device, reason.replace("\\", ""))
+    server.reset()
+    server.cut_everyone()
+    await good(device)
+    await device.aclose()
+
+
+@pytest.mark.parametrize("flag", [0x4000, 0x8000], ids=["meaning", "shape"])
+async def test_a_value_that_is_said_to_have_changed_in_meaning_is_not_good_before_it_was_looked_at(
+    server: HostileServer, flag: int
+) -> None:
+    for delivery in DELIVERIES:
+        device = opcua_device(server.port, delivery, TIMEOUT_S)
+        await good(device)
+        server.values["p_w"] = shown(51.0, flag)
+        await reasons(device, "have changed")
+        server.reset()
+        await good(device)
+        await device.aclose()

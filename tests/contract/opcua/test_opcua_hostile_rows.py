@@ -14,6 +14,7 @@ import time
 import tracemalloc
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import pytest
 from asyncua import ua
@@ -138,6 +139,11 @@ VALUES = {
     "an array": Shown(ua.DataValue(ua.Variant([51.0], ua.VariantType.Double)), Quality.BAD, "expected Double"),
     "a long text": Shown(ua.DataValue(ua.Variant("x" * 50_000, ua.VariantType.String)), Quality.BAD, "expected Double"),
     "older than what was known": Shown(shown(51.0, ahead_s=-7200.0), Quality.UNCERTAIN, "source time went back by"),
+    "put in by hand": Shown(shown(51.0, 0x0096_0000), Quality.UNCERTAIN, "GoodLocalOverride"),
+    "at the end of its sensor": Shown(shown(51.0, 0x0600), Quality.UNCERTAIN, "the high end of what can be measured"),
+    "a whole number": Shown(shown(51, 0, ua.VariantType.Int64), Quality.BAD, "expected Double"),
+    "a yes": Shown(shown(True, 0, ua.VariantType.Boolean), Quality.BAD, "expected Double"),
+    "nothing, with a time": Shown(ua.DataValue(SourceTimestamp=datetime.now(UTC)), Quality.BAD, "expected Double"),
     "nothing": Shown(ua.DataValue(ua.Variant()), Quality.BAD, "expected Double"),
 }
 

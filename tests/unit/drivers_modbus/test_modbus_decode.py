@@ -167,6 +167,20 @@ def test_a_read_back_on_a_bad_source_is_bad() -> None:
     assert (found.quality, found.reason) == (Quality.BAD, "w_max_w: odd")
 
 
+def test_what_is_too_large_to_be_computed_is_bad_and_never_infinite() -> None:
+    points = {"a": m(1.7e308), "b": m(1.7e308)}
+    for op in ("sum", "mean", "mean_ln_to_ll"):
+        found = derive(DerivedSpec("all", op, ("a", "b")), points)
+        assert (found.quality, found.reason) == (
+            Quality.BAD,
+            "computed from a, b it is inf; expected a finite number",
+        )
+    assert (
+        held(load_profile("sunspec_der"), w_max_w=1e200, w_max_lim_frac=1e200, w_max_lim_ena=1)["p_set_w"].quality
+        is Quality.BAD
+    )
+
+
 def test_a_consumption_cap_is_read_back_as_positive_power() -> None:
     assert held(load_profile("ev_hub"), limit_w=22000)["p_set_w"].value == 22000.0
 

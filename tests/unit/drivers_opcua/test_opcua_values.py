@@ -24,7 +24,14 @@ def _measure(node: NodeValue, spec: PointSpec = P_W) -> Measurement:
     ("status", "kind", "value", "quality"),
     [
         (GOOD, "Double", 5.0, Quality.GOOD),
-        (0x0096_0000, "Double", 5.0, Quality.GOOD),  # GoodLocalOverride
+        (0x00A2_0000, "Double", 5.0, Quality.GOOD),  # GoodEntryInserted: nothing against the value
+        (0x0096_0000, "Double", 5.0, Quality.UNCERTAIN),  # GoodLocalOverride: put in by hand
+        (0x0480, "Double", 5.0, Quality.GOOD),  # overflow: what was between two values is lost, not this one
+        (0x0500, "Double", 5.0, Quality.UNCERTAIN),  # at the low end of the sensor
+        (0x0600, "Double", 5.0, Quality.UNCERTAIN),  # at the high end
+        (0x0700, "Double", 5.0, Quality.GOOD),  # constant
+        (0x4000, "Double", 5.0, Quality.BAD),  # semantics changed: another unit
+        (0x8000, "Double", 5.0, Quality.BAD),  # structure changed
         (UNCERTAIN, "Double", 5.0, Quality.UNCERTAIN),
         (0x4090_0000, "Double", 5.0, Quality.UNCERTAIN),  # UncertainLastUsableValue
         (BAD, "", None, Quality.BAD),
@@ -116,3 +123,16 @@ def test_a_derived_point_is_as_bad_and_as_old_as_its_worst_part() -> None:
 def test_every_way_of_deriving_a_point(op: str, expected: float) -> None:
     parts = {f"x{i}": Measurement(float(i), Quality.GOOD, 0.0, 0.0) for i in (1, 2, 3)}
     assert derive(DerivedSpec("x", op, tuple(parts)), parts).value == pytest.approx(expected)
+
+
+def test_what_cannot_be_computed_or_scaled_is_bad_and_never_infinite_nor_an_error() -> None:
+    wide = PointSpec("p_w", "Double", "kW", "test", scale=1000.0)
+    found = _measure(NodeValue(GOOD, "Good", "Double", 1.7e308), wide)
+    assert (found.quality, found.reason) == (
+        Quality.BAD,
+        "value 1.7e+308 is inf when scaled; expected a finite number",
+    )
+    points = {name: Measurement(1.7e308, Quality.GOOD, 1.0, 2.0) for name in ("a", "b")}
+    for op in ("sum", "mean", "mean_ln_to_ll"):
+        assert derive(DerivedSpec("all", op, ("a", "b")), points).quality is Quality.BAD
+    assert derive(DerivedSpec("most", "max", ("a", "b")), points).value == 1.7e308
