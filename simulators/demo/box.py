@@ -10,14 +10,13 @@ from pathlib import Path
 
 from simulators.demo.children import Child, ChildDied
 from simulators.demo.day import Day
-from simulators.demo.feed import Feed, Take, connect
+from simulators.demo.feed import LAST_WORDS_S, Take, cancelled_at_end, connect, pump_and_close, reading
 from simulators.demo.plugs import Refused
 from simulators.faults import FaultKind
 
 SHORT_S = 10.0
 """A process that dies within this time, ``DEATHS_MAX`` times in a row, cannot live; s of the machine."""
 DEATHS_MAX = 3
-_LAST_WORDS_S = 5.0  # machine time for what an ended process has still said
 
 ENDS = {
     "controller": "the box is off: every unit goes to its fail-safe set point when its lease ends",
@@ -64,7 +63,7 @@ class Part:
             path, take = self._records
             feed = await connect(path, lambda: child.running and wanted())
             if feed is not None:
-                self._listen(opened, asyncio.create_task(_pump(feed, take)))
+                self._reading = reading(opened, feed, take)
 
     async def look(self, opened: AsyncExitStack) -> None:
         """Tell of its death and start it again, when it is time.
@@ -84,7 +83,7 @@ class Part:
             self._take_over(child)
             self._day.process_begins(self.name, BEGINS[self.name])
             if self._records is not None:
-                self._listen(opened, asyncio.create_task(_hear(child, *self._records)))
+                self._reading = cancelled_at_end(opened, _hear(child, *self._records))
 
     def pull(self, kind: FaultKind, for_s: float) -> None:
         """End it at once; killed, it is started again, unplugged, it is away for ``for_s``."""
@@ -106,25 +105,16 @@ class Part:
         self._child, self._asked = child, False
         self._began_s = asyncio.get_running_loop().time()
 
-    def _listen(self, opened: AsyncExitStack, pumping: asyncio.Task[None]) -> None:
-        self._reading = pumping
-
-        async def end() -> None:
-            pumping.cancel()
-            await asyncio.wait((pumping,))
-
-        opened.push_async_callback(end)
-
     def _lives(self, child: Child) -> bool:
         return child.running and (self._reading is None or not self._reading.done())
 
     async def _bury(self, child: Child) -> None:
         """Take in its last words, and say that it is gone."""
         if self._reading is not None:
-            await asyncio.wait((self._reading,), timeout=_LAST_WORDS_S)
+            await asyncio.wait((self._reading,), timeout=LAST_WORDS_S)
             if self._reading.done():
                 self._reading.result()
-        await child.end(_LAST_WORDS_S)
+        await child.end(LAST_WORDS_S)
         short = not self._asked and asyncio.get_running_loop().time() - self._began_s < SHORT_S
         self._deaths = self._deaths + 1 if short else 0
         if self._deaths >= DEATHS_MAX:
@@ -133,15 +123,8 @@ class Part:
         self._day.process_ends(self.name, ENDS[self.name])
 
 
-async def _pump(feed: Feed, take: Take) -> None:
-    try:
-        await feed.pump(take)
-    finally:
-        feed.close()
-
-
 async def _hear(child: Child, path: Path, take: Take) -> None:
-    """The same, as soon as the process listens."""
+    """Every line to ``take``, as soon as the process listens."""
     feed = await connect(path, lambda: child.running)
     if feed is not None:
-        await _pump(feed, take)
+        await pump_and_close(feed, take)

@@ -23,6 +23,8 @@ from simulators.demo.story import Story
 from simulators.demo.words import clock
 
 _AHEAD_S = 1.0  # machine time that the site clock is carried on without a word from the simulator
+BOX_OFF = "the box is off"
+NOBODY = "nobody in control"
 _PACE_LINES = 20  # status lines, two a second
 
 
@@ -71,6 +73,13 @@ class Day:
         self.causes.take(record)
         self.cycles.take(record)
         self.journal.controller(self._decided_s(record, heard_s), record["events"])
+
+    @property
+    def mode(self) -> str:
+        """How far down its fail-safe ladder the controller is, or why it is on none."""
+        if "controller" in self.off:
+            return BOX_OFF
+        return str(self.record.get("mode", "starting" if self.setting.controlled else NOBODY))
 
     def process_ends(self, name: str, text: str) -> None:
         """The controller or the station has died."""

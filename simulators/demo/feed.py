@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 LINE_BYTES_MAX = 1 << 22
+LAST_WORDS_S = 5.0
+"""Machine time for what an ending process still has to say."""
 _RETRY_S = 0.05
 
 Take = Callable[[dict[str, Any]], None]
@@ -47,6 +50,31 @@ class Feed:
         """Hang up."""
         if self.writer is not None:
             self.writer.close()
+
+
+def cancelled_at_end(opened: AsyncExitStack, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    """Do it beside, until it is done or ``opened`` is closed."""
+    task = asyncio.create_task(work)
+
+    async def end() -> None:
+        task.cancel()
+        await asyncio.wait((task,))
+
+    opened.push_async_callback(end)
+    return task
+
+
+def reading(opened: AsyncExitStack, feed: Feed, take: Take) -> asyncio.Task[None]:
+    """Hand every line to ``take`` until the other side hangs up, or ``opened`` is closed."""
+    return cancelled_at_end(opened, pump_and_close(feed, take))
+
+
+async def pump_and_close(feed: Feed, take: Take) -> None:
+    """Hand every line to ``take`` until the other side hangs up, and hang up too."""
+    try:
+        await feed.pump(take)
+    finally:
+        feed.close()
 
 
 async def connect(path: Path, alive: Callable[[], bool]) -> Feed | None:

@@ -18,7 +18,7 @@ def hour_line(day: Day) -> str:
     curtailed_wh = sum(item["curtailed_wh"] for item in day.course.score["units"])
     parts = [
         clock(day.setting.start_s + newest.t_s),
-        _mode(day),
+        day.mode,
         f"most used: {limits[place].id} {percent_fine(newest.frac[place])}",
         interface(newest.interface_p_w),
         f"curtailed so far {energy(curtailed_wh)}",
@@ -30,9 +30,3 @@ def hour_line(day: Day) -> str:
         parts.append(f"cycles missed {day.cycles.missed}")
         parts.append(f"polls failed {int(day.cycles.polls['failed'])}")
     return "  ".join(parts)
-
-
-def _mode(day: Day) -> str:
-    if "controller" in day.off:
-        return "the box is off"
-    return str(day.record.get("mode", "starting" if day.setting.controlled else "nobody in control"))

@@ -16,7 +16,7 @@ from simulators.demo.box import Part
 from simulators.demo.children import Child, ChildDied
 from simulators.demo.counterparts import Counterparts, PlatformPlug, platform_arguments
 from simulators.demo.day import Day
-from simulators.demo.feed import Feed, Take, connect
+from simulators.demo.feed import LAST_WORDS_S, Feed, Take, cancelled_at_end, connect, reading
 from simulators.demo.outside import Outside
 from simulators.demo.past import prepare
 from simulators.demo.past_weather import foretell_past
@@ -27,7 +27,6 @@ from simulators.demo.words import clock
 
 REFRESH_S = 0.25
 """Machine time between two looks at the day."""
-_LAST_WORDS_S = 5.0  # machine time for what an ending process still has to say
 
 _FOLDER_BYTES_MAX = 70
 _TIME_PAGE = "time"  # in the folder of the sockets; the simulator makes it
@@ -129,7 +128,7 @@ class Session:
     async def _simulator(self, opened: AsyncExitStack, path: Path, stop: Stop) -> _Watched:
         child = await self._started(opened, "simulator", simulator_arguments(self._setting, path))
         feed = await connect(path, lambda: child.running and not stop.asked.is_set())
-        return _Watched(child, None if feed is None else _reading(opened, feed, self._take_status))
+        return _Watched(child, None if feed is None else reading(opened, feed, self._take_status))
 
     async def _other_side(self, opened: AsyncExitStack, sockets: Path, stop: Stop) -> list[_Watched]:
         """Platform and participants, where the station trades with them, and meanwhile a past for its forecast."""
@@ -143,7 +142,7 @@ class Session:
         opened.push_async_callback(child.end)
         self._plugs.append(PlatformPlug(self.day, child.say))
         assert child.process.stdout is not None
-        watched = _Watched(child, _reading(opened, Feed(child.process.stdout), self._take_party))
+        watched = _Watched(child, reading(opened, Feed(child.process.stdout), self._take_party))
         await self._warm_up(opened)
         await asyncio.to_thread(self._make_past, self._data(sockets))
         while not self._counterparts.ready and not stop.asked.is_set():
@@ -214,8 +213,7 @@ class Session:
     def _open_market(self, opened: AsyncExitStack, platform: Path) -> None:
         """The auctions, where the demo itself holds them."""
         if self._trade is not None:
-            self._trading = asyncio.create_task(self._trade.run(platform))
-            opened.push_async_callback(_ended, self._trading)
+            self._trading = cancelled_at_end(opened, self._trade.run(platform))
 
     async def _other_world(self, opened: AsyncExitStack) -> Child:
         setting = self._setting
@@ -224,21 +222,21 @@ class Session:
         child = await Child.start("uncontrolled world", "simulators.demo.other_world", arguments, log, piped=True)
         opened.push_async_callback(child.end)
         if child.process.stdout is not None:
-            _reading(opened, Feed(child.process.stdout), self.day.uncontrolled.take)
+            reading(opened, Feed(child.process.stdout), self.day.uncontrolled.take)
         return child
 
     async def _check(self, watched: Sequence[_Watched]) -> None:
         """Raise what a reader or the desk raised, or :class:`ChildDied` when a process ended before the day did."""
-        for child, reading in ((each.child, each.reading) for each in watched):
-            hung_up = reading is not None and reading.done()
+        for child, read in ((each.child, each.reading) for each in watched):
+            hung_up = read is not None and read.done()
             if child.running and not hung_up:
                 continue
-            if reading is not None:
-                await asyncio.wait((reading,), timeout=_LAST_WORDS_S)
-                if reading.done():
-                    reading.result()
+            if read is not None:
+                await asyncio.wait((read,), timeout=LAST_WORDS_S)
+                if read.done():
+                    read.result()
             if not self.day.course.over:
-                await child.gone(_LAST_WORDS_S)
+                await child.gone(LAST_WORDS_S)
                 raise ChildDied(child.obituary())
         if self._trading is not None and self._trading.done() and not self.day.course.over:
             self._trading.result()
@@ -313,23 +311,6 @@ def controller_arguments(setting: Setting, site: Path, records: Path, platform: 
         *(("--platform-socket", str(platform)) if setting.has_market else ()),
         *(() if setting.record is None else ("--record", str(setting.record))),
     ]
-
-
-async def _ended(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.wait((task,))
-
-
-def _reading(opened: AsyncExitStack, feed: Feed, take: Take) -> Reading:
-    task = asyncio.create_task(feed.pump(take))
-
-    async def end() -> None:
-        task.cancel()
-        await asyncio.wait((task,))
-        feed.close()
-
-    opened.push_async_callback(end)
-    return task
 
 
 async def _pause(stop: Stop) -> None:

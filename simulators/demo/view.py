@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from controller.domain.limit import LimitKind
-from simulators.demo.day import Day
+from simulators.demo.day import BOX_OFF, NOBODY, Day
 from simulators.demo.diagram import Flows, one_line
 from simulators.demo.flexible import flexible_words
 from simulators.demo.style import FRAME, GOOD, LABEL, NEAR, OTHER, OVER, PLAIN, SOURCE_COLOURS, VALUE, progress_bar
@@ -31,6 +31,7 @@ _DIAGRAM_FROM = 92  # columns inside the frame
 _LONG_FROM = 100
 _BEHIND_FRAC = 0.95  # of the speed asked for
 MODE_COLOURS = {"normal": GOOD, "degraded": NEAR, "fail_safe": OVER, "boot": NEAR, "stopping": LABEL}
+MODE_COLOURS |= {BOX_OFF: f"bold {OVER}", NOBODY: f"bold {OVER}"}
 
 
 def picture(day: Day, t_s: float, width: int, height: int) -> RenderableType:
@@ -98,11 +99,7 @@ def _header(day: Day, t_s: float, inner: int) -> RenderableType:
 
 def _mode(day: Day) -> Text:
     """How far down its fail-safe ladder the controller is."""
-    if not day.setting.controlled:
-        return Text("nobody in control", style=f"bold {OVER}")
-    if "controller" in day.off:
-        return Text("the box is off", style=f"bold {OVER}")
-    mode = str(day.record.get("mode", "starting"))
+    mode = day.mode
     return Text(mode.replace("_", "-"), style=MODE_COLOURS.get(mode, LABEL))
 
 
