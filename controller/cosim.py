@@ -18,12 +18,14 @@ import click
 
 from controller.control.cycle import step
 from controller.control.state import ControlState, initial_state
+from controller.cosim_check import check_reset
 from controller.cosim_planning import CosimPlanning
 from controller.cosim_site import site_from_reset
 from controller.domain.measurement import Measurement, Quality
 from controller.domain.record import CycleRecord
 from controller.domain.site import Site
 from controller.domain.snapshot import Snapshot
+from controller.grid.model import PowerFlowError
 from controller.recording.format import Cycle
 from controller.recording.writer import Writer
 
@@ -46,8 +48,11 @@ class Session:
 
     def handle(self, message: Mapping[str, Any]) -> dict[str, Any] | None:
         """Answer to one message; None when the exchange has no answer to it."""
+        if not isinstance(message, Mapping):
+            raise ExchangeError(f"message is {message!r:.60}; expected an object")
         kind = message.get("type")
         if kind == "reset":
+            check_reset(message.get("network"), message.get("scenario"))
             self._site = site_from_reset(message["network"], message["scenario"])
             self._state, self._sent = initial_state(self._site), {}
             self._planning = CosimPlanning(self._site, self._state)
@@ -79,16 +84,39 @@ class Session:
 
 def snapshot_of(message: Mapping[str, Any]) -> Snapshot:
     """The snapshot that a measurement message carries; null values are left out."""
-    now_s, sample_s = float(message["t_s"]), float(message["t_sample_s"])
-    stale = message.get("stale_s") or {}
+    now_s, sample_s = _instant(message, "t_s"), _instant(message, "t_sample_s")
+    values, stale = message.get("values"), message.get("stale_s") or {}
+    if not isinstance(values, Mapping) or not isinstance(stale, Mapping):
+        raise ExchangeError("values and stale_s: expected objects that name points")
     points: dict[str, Measurement] = {}
-    for name, value in message["values"].items():
-        if value is None or not math.isfinite(value):
+    for name, value in values.items():
+        if value is None:
             continue
-        point, house = _to_house(name, float(value))
-        at_s = now_s - float(stale[name]) if name in stale else sample_s
+        read = _number(value, f"values.{name}", "a number or null")
+        if not math.isfinite(read):
+            continue
+        point, house = _to_house(name, read)
+        old = name in stale and stale[name] is not None
+        at_s = now_s - _number(stale[name], f"stale_s.{name}", "an age, s") if old else sample_s
         points[point] = Measurement(house, Quality.GOOD, at_s, now_s)
     return Snapshot(now_s, points, float(message.get("utc_s", math.nan)))
+
+
+def _instant(message: Mapping[str, Any], key: str) -> float:
+    at_s = _number(message.get(key), key, "a time, s")
+    if not math.isfinite(at_s):
+        raise ExchangeError(f"{key} is {at_s}; expected a time, s")
+    return at_s
+
+
+def _number(value: object, name: str, expected: str) -> float:
+    """As a float; one too large for it is infinite. Raises ExchangeError for what is no number."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ExchangeError(f"{name} is {value!r:.60}; expected {expected}")
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
 
 
 def _to_house(name: str, value: float) -> tuple[str, float]:
@@ -110,12 +138,12 @@ def serve(source: IO[str], sink: IO[str], writer: Writer | None = None) -> None:
             continue
         try:
             message = json.loads(line)
-            if message.get("type") == "end":
+            if isinstance(message, Mapping) and message.get("type") == "end":
                 return
             answer = session.handle(message)
         except ExchangeError as error:
             raise ExchangeError(f"line {number}: {error}") from error
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, PowerFlowError) as error:
             raise ExchangeError(f"line {number}: {type(error).__name__}: {error}") from error
         if answer is not None:
             sink.write(json.dumps(answer, allow_nan=False) + "\n")
@@ -135,7 +163,7 @@ def cosim(record: Path | None) -> None:
         if writer is not None:
             writer.prepare()
         serve(sys.stdin, sys.stdout, writer)
-    except (ExchangeError, OSError) as error:
+    except (ExchangeError, OSError, UnicodeDecodeError) as error:
         raise click.ClickException(str(error)) from error
     finally:
         if writer is not None:

@@ -27,6 +27,7 @@ KINDS = {
     "generator": UnitKind.GENERATOR,
 }
 STALE_PERIODS = 3.0
+LEAST_RATED_W = 1.0  # shares of nothing are no numbers: a unit that is rated at less counts as rated at this
 HOLDS_S = math.inf  # the exchange knows no lease: a missing key holds the last value
 
 
@@ -118,14 +119,14 @@ def _unit(d: Json) -> Unit:
         kind = KINDS[d["type"]]
     except KeyError:
         raise ValueError(f"ders[{d.get('id')}].type is {d.get('type')!r}; expected one of {sorted(KINDS)}") from None
-    p = float(d["p_rated_w"])
+    p = max(float(d["p_rated_w"]), LEAST_RATED_W)
     safe = FailSafe(0.0, 0.0, HOLDS_S)
     return Unit(
         id=d["id"],
         bus=d["bus"],
         kind=kind,
         p_rated_w=p,
-        s_rated_va=float(d["s_rated_va"]),
+        s_rated_va=max(float(d["s_rated_va"]), LEAST_RATED_W),
         q_max_var=float(d.get("q_max_var", 0.0)),
         p_min_w=0.0 if kind.consumes else -p,
         p_max_w=0.0 if kind.generates else p,

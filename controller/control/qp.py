@@ -35,6 +35,8 @@ def solve(
         )
     if not all(np.isfinite(x).all() for x in (h, f, low, high, a, b, penalty)) or (low > high).any():
         return Solution(np.clip(np.zeros(n), low, high), np.maximum(-b, 0.0), np.zeros(m), False)
+    if n == 0:
+        return Solution(np.zeros(0), np.maximum(-b, 0.0), np.zeros(m), True)
     programme = Programme(h, f, low, high, a, b, penalty)
     solution = sift(programme, np.arange(m) if family is None else family) if n > LARGE else None
     return solve_whole(programme) if solution is None else solution

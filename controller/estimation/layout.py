@@ -66,6 +66,8 @@ class Layout:
 
     def at_units(self, by_injection: Array) -> Array:
         """Columns of the units' buses out of those of all injections of P; zeros for a unit at the source bus."""
+        if not by_injection.shape[1]:  # the source's bus alone
+            return np.zeros((len(by_injection), self.n_unit))
         out: Array = by_injection[:, self.unit_bus]
         out[:, self.unit_bus < 0] = 0.0
         return out

@@ -40,7 +40,8 @@ class Onlookers:
             above[:, nb] = True
             above[nb] = False
             source = topology.source.bus
-            self._feeds = np.array([isinstance(b, Transformer) and b.hv_bus == source for b in topology.branches])
+            feeds = [isinstance(b, Transformer) and b.hv_bus == source for b in topology.branches]
+            self._feeds = np.array(feeds, dtype=bool)
             self._feeds &= bool(self._feeds.sum() == (path.sum(axis=1) == 1).sum())
         self._above = above
         rows = np.arange(2 * nb + 2 + 2 * n)

@@ -125,6 +125,7 @@ class GridModel:
     """Power flow of one topology; holds the solver, no operating state."""
 
     def __init__(self, topology: Topology) -> None:
+        """Raises PowerFlowError for a network that cannot be (a line between two rated voltages)."""
         self.topology = topology
         self.buses = [b.id for b in topology.buses]
         self.injection_buses = [b.id for b in topology.buses if b.id != topology.source.bus]
@@ -133,7 +134,10 @@ class GridModel:
         self.n_line = len(topology.lines)
         self.n_transformer = len(topology.transformers)
         self._load_ids = np.arange(self.n_injection, dtype=np.int32) + 1_000_000
-        self._model = PowerGridModel(self._input())
+        try:
+            self._model = PowerGridModel(self._input())
+        except PowerGridError as error:
+            raise PowerFlowError(" ".join(str(error).splitlines()[:3])) from error
 
     @cached_property
     def u_rated_v(self) -> Array:
@@ -142,11 +146,11 @@ class GridModel:
 
     @cached_property
     def power_base_w(self) -> float:
-        """A power typical of this network: the largest branch rating, W."""
+        """A power typical of this network, W: the largest branch rating, else what the source could short-circuit."""
         ratings = [t.s_max_va for t in self.topology.transformers]
         by_id = {b.id: b.u_rated_v for b in self.topology.buses}
         ratings += [SQRT3 * by_id[line.from_bus] * line.i_max_a for line in self.topology.lines]
-        return max(ratings)
+        return max(ratings, default=self.topology.source.sk_va)
 
     def injection_index(self, bus_id: str) -> int:
         """Position of a bus among the injections; -1 for the source bus, where an injection changes nothing."""

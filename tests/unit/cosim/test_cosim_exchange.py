@@ -81,7 +81,7 @@ def test_null_is_missing_and_not_zero() -> None:
     assert "unit.W.soc_frac" not in points
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 10**400])
 def test_a_value_that_is_no_number_is_missing(value: float) -> None:
     assert "branch.T.p_w" not in snapshot_of(kit.measurement(**{"branch.T.p_w": value})).points
 
@@ -110,11 +110,18 @@ BROKEN = [
     ('{"type": "measurement"', "Expecting"),
     ({"type": "dance"}, "'dance'"),
     ({}, "None"),
-    ([1, 2], "AttributeError"),
-    ("7", "AttributeError"),
+    ([1, 2], "[1, 2]; expected an object"),
+    ("7", "7; expected an object"),
     ({"type": "measurement", "t_s": 0.0}, "t_sample_s"),
+    ({"type": "measurement", "t_s": math.nan, "t_sample_s": 0.0, "values": {}}, "t_s is nan"),
+    ({"type": "measurement", "t_s": 0.0, "t_sample_s": 0.0, "values": [1.0]}, "objects that name points"),
+    ({"type": "measurement", "t_s": 0.0, "t_sample_s": 0.0, "values": {"bus.BB.u_v": True}}, "True"),
+    ("[" * 100_000, "RecursionError"),
     ({"type": "measurement", "t_s": "noon", "t_sample_s": 0.0, "values": {}}, "noon"),
-    ({"type": "measurement", "t_s": 0.0, "t_sample_s": 0.0, "values": {"bus.BB.u_v": "high"}}, "TypeError"),
+    (
+        {"type": "measurement", "t_s": 0.0, "t_sample_s": 0.0, "values": {"bus.BB.u_v": "high"}},
+        "values.bus.BB.u_v is 'high'",
+    ),
 ]
 
 
@@ -154,6 +161,12 @@ def test_the_command_keeps_standard_output_for_json_and_complains_on_standard_er
     assert len(lines) == 1
     assert set(json.loads(lines[0])) == {"setpoints"}
     assert "line 3" in result.stderr
+
+
+def test_bytes_that_are_no_text_are_complained_about_too() -> None:
+    result = CliRunner().invoke(cosim, [], input=json.dumps(kit.reset()).encode() + b"\n\xff\xfe\n")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "decode" in result.stderr
 
 
 def test_the_end_of_the_input_ends_the_command_well() -> None:
