@@ -2,20 +2,41 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from typing import Any
+
+_SHOWN_MAX = 60
 
 
 class DocumentError(ValueError):
     """What is wrong with a file that a person wrote: key, value, expectation."""
 
 
+def parse(text: str) -> Any:
+    """The JSON document in ``text``. Raises DocumentError, also where a key of an object stands twice."""
+    try:
+        return json.loads(text, object_pairs_hook=_unique)
+    except DocumentError:
+        raise
+    except RecursionError as error:
+        raise DocumentError("nested too deep; expected a few levels") from error
+    except ValueError as error:
+        raise DocumentError(f"not JSON: {error}") from error
+
+
+def shown(value: object) -> str:
+    """A value as it stands in an error: not longer than a line."""
+    text = repr(value)
+    return text if len(text) <= _SHOWN_MAX else f"{text[:_SHOWN_MAX]}…"
+
+
 def block(document: Mapping[str, Any], key: str, where: str = "") -> Mapping[str, Any]:
     """The object under ``key``."""
     value = _required(document, key, where)
     if not isinstance(value, Mapping):
-        raise DocumentError(f"{where}{key} is {value!r}; expected an object")
+        raise DocumentError(f"{where}{key} is {shown(value)}; expected an object")
     return value
 
 
@@ -33,7 +54,7 @@ def text(document: Mapping[str, Any], key: str, where: str = "") -> str:
     """The string under ``key``."""
     value = _required(document, key, where)
     if not isinstance(value, str):
-        raise DocumentError(f"{where}{key} is {value!r}; expected text")
+        raise DocumentError(f"{where}{key} is {shown(value)}; expected text")
     return value
 
 
@@ -41,7 +62,7 @@ def items(document: Mapping[str, Any], key: str, where: str = "") -> list[Any]:
     """The non-empty list under ``key``."""
     value = _required(document, key, where)
     if not isinstance(value, list) or not value:
-        raise DocumentError(f"{where}{key} is {value!r}; expected a list that is not empty")
+        raise DocumentError(f"{where}{key} is {shown(value)}; expected a list that is not empty")
     return value
 
 
@@ -53,7 +74,7 @@ def numbers(document: Mapping[str, Any], key: str, where: str = "") -> tuple[flo
 def as_number(value: Any, name: str) -> float:
     """``value`` as a finite float; truth values and text are not numbers."""
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise DocumentError(f"{name} is {value!r}; expected a finite number")
+        raise DocumentError(f"{name} is {shown(value)}; expected a finite number")
     try:
         found = float(value)
     except OverflowError:
@@ -61,6 +82,15 @@ def as_number(value: Any, name: str) -> float:
     if not math.isfinite(found):
         raise DocumentError(f"{name} is {str(value)[:40]}; expected a finite number")
     return found
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    out: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in out:
+            raise DocumentError(f"key {shown(key)} stands twice in one object; expected once")
+        out[key] = value
+    return out
 
 
 def _required(document: Mapping[str, Any], key: str, where: str) -> Any:

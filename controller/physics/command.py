@@ -8,6 +8,7 @@ from typing import Any, TextIO
 
 import click
 
+from controller import documents
 from controller.documents import DocumentError
 from controller.physics.conductor_case import conductor_results, is_conductor_file
 from controller.physics.transformer_case import TransformerCase, read_series, read_steps, results, states
@@ -22,12 +23,9 @@ def thermal(file: TextIO) -> None:
     ambient_C) or `steps` of load, after IEC 60076-7; or blocks `ieee738` and `cigre601_example_…`. Prints JSON.
     """
     try:
-        document = json.load(file)
-    except ValueError as error:
-        raise click.ClickException(f"{file.name}: not JSON: {error}") from error
-    if not isinstance(document, Mapping):
-        raise click.ClickException(f"{file.name}: expected a JSON object, found {type(document).__name__}")
-    try:
+        document = documents.parse(file.read())
+        if not isinstance(document, Mapping):
+            raise DocumentError(f"expected a JSON object, found {type(document).__name__}")
         click.echo(json.dumps(rounded(compute(document)), indent=1))
     except (ValueError, OverflowError) as error:
         raise click.ClickException(f"{file.name}: {error}") from error

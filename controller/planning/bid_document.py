@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from controller.documents import DocumentError, items, number, numbers, text
+from controller.documents import DocumentError, items, number, numbers, shown, text
 from controller.planning.bids import Bid, BidProblem, Grid
+
+POWER_W_MAX = 1e12
+PRICE_EUR_PER_MWH_MAX = 1e6
+EUR_MAX = 1e9
+PERIOD_S_MAX = 1e7
+SENSITIVITY_MAX = 1e3
 
 
 def read_problems(document: Any) -> list[BidProblem]:
@@ -21,22 +28,20 @@ def read_problems(document: Any) -> list[BidProblem]:
 
 def _problem(given: Any, where: str) -> BidProblem:
     if not isinstance(given, Mapping):
-        raise DocumentError(f"{where[:-1]} is {given!r}; expected an object")
+        raise DocumentError(f"{where[:-1]} is {shown(given)}; expected an object")
     need_w, spare_w = _grid(given, "need_w", where), _grid(given, "spare_w", where)
     if need_w.shape != spare_w.shape:
         raise DocumentError(f"{where}spare_w is {spare_w.shape}; expected {need_w.shape}, the shape of need_w")
-    period_s = number(given, "period_s", where)
-    if period_s <= 0.0:
-        raise DocumentError(f"{where}period_s is {period_s}; expected above 0")
+    _check_size(given, where, *need_w.shape)
+    period_s = _between(given, "period_s", where, 1.0, PERIOD_S_MAX)
     bids = given.get("bids")
     if not isinstance(bids, list):
-        raise DocumentError(f"{where}bids is {bids!r}; expected a list")
+        raise DocumentError(f"{where}bids is {shown(bids)}; expected a list")
     offers = tuple(_bid(bid, f"{where}bids[{i}].", *need_w.shape) for i, bid in enumerate(bids))
-    if len({bid.id for bid in offers}) < len(offers):
-        raise DocumentError(f"{where}bids have an id twice")
-    shortfall_eur_per_mwh = number(given, "shortfall_eur_per_mwh", where)
-    if shortfall_eur_per_mwh < 0.0:
-        raise DocumentError(f"{where}shortfall_eur_per_mwh is {shortfall_eur_per_mwh}; expected at least 0")
+    twice, times = Counter(bid.id for bid in offers).most_common(1)[0] if offers else ("", 0)
+    if times > 1:
+        raise DocumentError(f"{where}bids have an id twice: {shown(twice)}; expected each once")
+    shortfall_eur_per_mwh = _between(given, "shortfall_eur_per_mwh", where, 0.0, PRICE_EUR_PER_MWH_MAX)
     return BidProblem(str(given.get("id", where)), period_s, need_w, spare_w, shortfall_eur_per_mwh, offers)
 
 
@@ -45,34 +50,48 @@ def _grid(given: Mapping[str, Any], key: str, where: str) -> Grid:
     if len({len(row) for row in rows}) != 1:
         raise DocumentError(f"{where}{key} has rows of different length")
     grid = np.array(rows)
-    if (grid < 0.0).any():
-        raise DocumentError(f"{where}{key} has a negative value; expected watts of at least 0")
+    for c, k in np.argwhere((grid < 0.0) | (grid > POWER_W_MAX))[:1]:
+        raise DocumentError(f"{where}{key}[{c}][{k}] is {grid[c, k]:g}; expected 0…{POWER_W_MAX:g} W")
     return grid
+
+
+def _check_size(given: Mapping[str, Any], where: str, constraints: int, periods: int) -> None:
+    """What a file says of its own size, if it does, has to be true."""
+    for key, size in (("constraints", constraints), ("periods", periods)):
+        if key in given and number(given, key, where) != size:
+            raise DocumentError(f"{where}{key} is {shown(given[key])}; expected {size}, the size of need_w")
+
+
+def _between(given: Mapping[str, Any], key: str, where: str, low: float, high: float) -> float:
+    value = number(given, key, where)
+    if not low <= value <= high:
+        raise DocumentError(f"{where}{key} is {value:g}; expected {low:g}…{high:g}")
+    return value
 
 
 def _bid(given: Any, where: str, constraints: int, periods: int) -> Bid:
     if not isinstance(given, Mapping):
-        raise DocumentError(f"{where[:-1]} is {given!r}; expected an object")
+        raise DocumentError(f"{where[:-1]} is {shown(given)}; expected an object")
     start, end = number(given, "start", where), number(given, "end", where)
     if not (start.is_integer() and end.is_integer() and 0 <= start < end <= periods):
         raise DocumentError(f"{where}start and end are {start} and {end}; expected 0 <= start < end <= {periods}")
     sensitivity_pu = numbers(given, "sensitivity", where)
     if len(sensitivity_pu) != constraints:
         raise DocumentError(f"{where}sensitivity has {len(sensitivity_pu)} values; expected {constraints}")
+    for c, relief_pu in enumerate(sensitivity_pu):
+        if abs(relief_pu) > SENSITIVITY_MAX:
+            raise DocumentError(f"{where}sensitivity[{c}] is {relief_pu:g}; expected at most ±{SENSITIVITY_MAX:g}")
     if not isinstance(given.get("divisible"), bool):
-        raise DocumentError(f"{where}divisible is {given.get('divisible')!r}; expected true or false")
-    power_w, activation_eur = number(given, "power_w", where), number(given, "activation_eur", where)
-    if power_w < 0.0 or activation_eur < 0.0:
-        raise DocumentError(f"{where}power_w and activation_eur are {power_w}, {activation_eur}; expected at least 0")
+        raise DocumentError(f"{where}divisible is {shown(given.get('divisible'))}; expected true or false")
     return Bid(
         id=text(given, "id", where),
         asset=text(given, "asset", where),
         group=None if given.get("group") is None else text(given, "group", where),
         start=int(start),
         end=int(end),
-        power_w=power_w,
-        price_eur_per_mwh=number(given, "price_eur_per_mwh", where),
-        activation_eur=activation_eur,
+        power_w=_between(given, "power_w", where, 0.0, POWER_W_MAX),
+        price_eur_per_mwh=_between(given, "price_eur_per_mwh", where, -PRICE_EUR_PER_MWH_MAX, PRICE_EUR_PER_MWH_MAX),
+        activation_eur=_between(given, "activation_eur", where, 0.0, EUR_MAX),
         divisible=given["divisible"],
         sensitivity_pu=sensitivity_pu,
     )

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from controller.planning.acceptance import Acceptance
 from controller.planning.bids import Bid, BidProblem, bid_cost_eur, conflict, relief_w, shortfall_eur, total_eur
+
+Array = NDArray[np.float64]
 
 CENT_EUR = 0.005
 
@@ -25,6 +28,8 @@ def _reason(problem: BidProblem, acceptance: Acceptance, bid: Bid) -> str:
     }
     fraction = _best_fraction(problem, without, bid)
     with_bid_eur = total_eur(problem, {**without, bid.id: fraction})
+    if with_bid_eur < acceptance.total_eur - CENT_EUR:
+        return f"not found in time: taking it would cost {acceptance.total_eur - with_bid_eur:.2f} EUR less"
     if rivals and with_bid_eur < total_eur(problem, without) - CENT_EUR:
         return _conflict_text(bid, rivals, with_bid_eur - acceptance.total_eur)
     return _worth_text(problem, without, bid, fraction)
@@ -34,11 +39,15 @@ def _best_fraction(problem: BidProblem, accepted: dict[str, float], bid: Bid) ->
     """The fraction at which adding the bid costs least; the cost is convex and bends only where a shortage ends."""
     if not bid.divisible:
         return 1.0
-    room_w = problem.room_w + relief_w(problem, accepted)
     per_whole_w = relief_w(problem, {bid.id: 1.0})
-    bends = -room_w[per_whole_w != 0.0] / per_whole_w[per_whole_w != 0.0]
-    candidates = [1.0, *(float(bend) for bend in np.unique(bends) if 0.0 < bend < 1.0)]
-    return min(candidates, key=lambda fraction: total_eur(problem, {**accepted, bid.id: fraction}))
+    touched = per_whole_w != 0.0
+    per_whole_w, room_w = per_whole_w[touched], (problem.room_w + relief_w(problem, accepted))[touched]
+    bends = np.unique(-room_w / per_whole_w)
+    candidates = np.array([1.0, *bends[(bends > 0.0) & (bends < 1.0)]])
+    uncovered_w = np.maximum(0.0, -(room_w + np.outer(candidates, per_whole_w))).sum(axis=1)
+    energy_eur = bid_cost_eur(problem, bid, 1.0) - bid.activation_eur
+    cost_eur = candidates * energy_eur + uncovered_w * problem.period_mwh_per_w * problem.shortfall_eur_per_mwh
+    return float(candidates[np.argmin(cost_eur)])
 
 
 def _conflict_text(bid: Bid, rivals: list[Bid], dearer_eur: float) -> str:
@@ -53,10 +62,10 @@ def _conflict_text(bid: Bid, rivals: list[Bid], dearer_eur: float) -> str:
 
 def _worth_text(problem: BidProblem, accepted: dict[str, float], bid: Bid, fraction: float) -> str:
     """Why the bid is not worth its price, even with nothing in its way."""
+    saved_eur = _saved_eur(problem, accepted, bid, fraction)
+    if saved_eur.max() < CENT_EUR:  # a crumb of it relieves nothing; then all of it has to be spoken of
+        fraction, saved_eur = 1.0, _saved_eur(problem, accepted, bid, 1.0)
     cost_eur = bid_cost_eur(problem, bid, fraction)
-    before = shortfall_eur(problem, relief_w(problem, accepted))
-    after = shortfall_eur(problem, relief_w(problem, {**accepted, bid.id: fraction}))
-    saved_eur = (before - after).sum(axis=1)
     relieved_eur = float(saved_eur[saved_eur > 0.0].sum())
     worst = int(np.argmin(saved_eur))
     worsened_eur = float(-saved_eur[saved_eur < 0.0].sum())
@@ -71,6 +80,14 @@ def _worth_text(problem: BidProblem, accepted: dict[str, float], bid: Bid, fract
         return f"not needed: nothing that it relieves stays uncovered in {_periods(bid.start, bid.end)}"
     harm = f" and make constraint {worst} worse by {worsened_eur:.2f} EUR" if worsened_eur >= CENT_EUR else ""
     return f"too dear: would cost {cost_eur:.2f} EUR to relieve {relieved_eur:.2f} EUR of shortfall{harm}"
+
+
+def _saved_eur(problem: BidProblem, accepted: dict[str, float], bid: Bid, fraction: float) -> Array:
+    """What a fraction of the bid takes off the shortfall of every constraint; negative where it adds to it."""
+    before = shortfall_eur(problem, relief_w(problem, accepted))
+    after = shortfall_eur(problem, relief_w(problem, {**accepted, bid.id: fraction}))
+    saved: Array = (before - after).sum(axis=1)
+    return saved
 
 
 def _periods(start: int, end: int) -> str:
