@@ -20,6 +20,9 @@ TYPES = {
 }
 """Modbus types and their width in registers; a string has the ``length`` of its line."""
 
+SCALE_MIN, SCALE_MAX = 1e-12, 1e12
+"""What one step of a register may be worth in SI; beyond it is a slip of the pen, and numbers overflow."""
+
 COMMANDS = ("generation_w_max", "consumption_w_max", "p_w", "q_var")
 
 SUNSPEC_NOT_IMPLEMENTED = {
@@ -50,20 +53,34 @@ def check_profile(profile: Profile, origin: str) -> None:
             _check_registers(spec, where)
     if profile.protocol == "modbus":
         _check_overlap(profile, origin)
+        _check_reads(profile, origin)
     elif not (profile.namespace_uri and profile.root):
         raise ProfileError(f"{origin}: namespace_uri or root is missing; expected both for opcua")
     _check_derived(profile, origin)
     for command in profile.commands:
         _check_command(profile, command, f"{origin}.commands.{command.name}")
-    names = {spec.name for spec in profile.points}
     for name in profile.identity:
-        if name not in names:
-            raise ProfileError(f"{origin}.identity.{name}: unknown point; expected the name of a point")
+        _check_identity(profile, name, f"{origin}.identity.{name}")
+
+
+def _check_identity(profile: Profile, name: str, where: str) -> None:
+    spec = next((spec for spec in profile.points if spec.name == name), None)
+    if spec is None:
+        raise ProfileError(f"{where}: unknown point; expected the name of a point")
+    if not _is_read(spec) or spec.sf is not None:
+        raise ProfileError(f"{where}: is written only, a string or scaled; expected a number that is read as it stands")
+
+
+def _is_read(spec: PointSpec) -> bool:
+    """True for a point that a poll returns."""
+    return "r" in spec.access and spec.type != "string"
 
 
 def _check_values(spec: PointSpec, where: str) -> None:
-    if spec.scale == 0.0:
-        raise ProfileError(f"{where}.scale: got 0; expected a number other than 0")
+    if not SCALE_MIN <= abs(spec.scale) <= SCALE_MAX:
+        raise ProfileError(
+            f"{where}.scale: got {spec.scale:g}; expected {SCALE_MIN:g} to {SCALE_MAX:g}, or less than 0"
+        )
     if spec.low is not None and spec.high is not None and not spec.low < spec.high:
         raise ProfileError(f"{where}.high: got {spec.high}; expected more than low, which is {spec.low}")
 
@@ -72,8 +89,10 @@ def _check_scale_factor(profile: Profile, spec: PointSpec, where: str) -> None:
     if spec.sf is None:
         return
     factor = next((other for other in profile.points if other.name == spec.sf), None)
-    if factor is None or factor.sf is not None or (profile.protocol == "modbus" and factor.type != "int16"):
-        raise ProfileError(f"{where}.sf: got {spec.sf!r}; expected the name of an int16 point without sf of its own")
+    is_factor = factor is not None and factor.sf is None and _is_read(factor)
+    if factor is None or not is_factor or (profile.protocol == "modbus" and factor.type != "int16"):
+        expected = "the name of an int16 point that is read, without sf of its own"
+        raise ProfileError(f"{where}.sf: got {spec.sf!r}; expected {expected}")
 
 
 def _check_registers(spec: PointSpec, where: str) -> None:
@@ -112,20 +131,41 @@ def _check_overlap(profile: Profile, origin: str) -> None:
                 )
 
 
+def _check_reads(profile: Profile, origin: str) -> None:
+    """Every point fits into one request that the device allows."""
+    rules = profile.read
+    for spec in profile.points:
+        first, last = spec.address, spec.address + registers(spec) - 1
+        if not _is_read(spec):
+            continue
+        if last - first >= rules.registers_max:
+            raise ProfileError(
+                f"{origin}.points.{spec.name}: has {registers(spec)} registers; expected at most "
+                f"read.registers_max, {rules.registers_max}"
+            )
+        if any(low <= last and first <= high for low, high in rules.forbidden):
+            raise ProfileError(
+                f"{origin}.points.{spec.name}.at: got {first}; expected an address outside read.forbidden"
+            )
+
+
 def _check_derived(profile: Profile, origin: str) -> None:
     names = {spec.name for spec in profile.points}
+    read = {spec.name for spec in profile.points if _is_read(spec)}
     for derived in profile.derived:
         if derived.name in names:
             raise ProfileError(f"{origin}.derived.{derived.name}: is a point as well; expected a name of its own")
         for name in derived.of:
-            if name not in names:
-                raise ProfileError(f"{origin}.derived.{derived.name}.of: got {name!r}; expected the name of a point")
+            if name not in read:
+                raise ProfileError(
+                    f"{origin}.derived.{derived.name}.of: got {name!r}; expected the name of a point that is read"
+                )
 
 
 def _check_command(profile: Profile, command: CommandSpec, where: str) -> None:
     if command.name not in COMMANDS:
         raise ProfileError(f"{where}: unknown command; expected one of {', '.join(COMMANDS)}")
-    access = {spec.name: spec.access for spec in profile.points}
+    access = {spec.name: spec.access for spec in profile.points if spec.type != "string"}
     for key, name, need in _references(command):
         if name is not None and need not in access.get(name, ""):
             what = "written" if need == "w" else "read"

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
+
+SHOWN_MAX = 200
+_NUMBER_MAX = sys.float_info.max  # compared and not converted: a whole number of 400 digits is none
 
 
 class ProfileError(ValueError):
@@ -23,7 +26,7 @@ class Fields:
 
     def fail(self, key: str, expected: str) -> ProfileError:
         """The error for what stands at ``key``."""
-        got = f"got {self._data[key]!r}" if key in self._data else "is missing"
+        got = f"got {_shown(self._data[key])}" if key in self._data else "is missing"
         return ProfileError(f"{self.where}.{key}: {got}; expected {expected}")
 
     def has(self, key: str) -> bool:
@@ -47,7 +50,7 @@ class Fields:
     def number(self, key: str, default: float | None = None) -> float:
         """A finite number."""
         value = self._take(key, default, "a finite number")
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) <= _NUMBER_MAX:
             raise self.fail(key, "a finite number")
         return float(value)
 
@@ -104,3 +107,12 @@ class Fields:
         if default is None:
             raise self.fail(key, expected)
         return default
+
+
+def _shown(value: object) -> str:
+    """As Python writes it, as far as anybody reads."""
+    try:
+        text = repr(value)
+    except ValueError:
+        return "a number of thousands of digits"  # which Python refuses to write
+    return text if len(text) <= SHOWN_MAX else f"{text[:SHOWN_MAX]}…"

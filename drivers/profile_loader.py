@@ -7,6 +7,7 @@ sunspec`` gives every integer point without ``missing`` the SunSpec sentinel of 
 from __future__ import annotations
 
 import re
+from collections.abc import Hashable
 from functools import cache
 from importlib.resources import files
 
@@ -38,6 +39,8 @@ class _StrictLoader(yaml.SafeLoader):
         seen: set[object] = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, Hashable):
+                raise ProfileError(f"line {key_node.start_mark.line + 1}: got {key!r} as a key; expected a text")
             if key in seen:
                 raise ProfileError(f"line {key_node.start_mark.line + 1}: {key!r} is given twice; expected it once")
             seen.add(key)
@@ -72,8 +75,10 @@ def parse_profile(text: str, origin: str) -> Profile:
         data = yaml.load(text, Loader=_StrictLoader)
     except ProfileError as fault:
         raise ProfileError(f"{origin}: {fault}") from None
-    except yaml.YAMLError as fault:
+    except (yaml.YAMLError, ValueError) as fault:  # ValueError: a date or a number that cannot be
         raise ProfileError(f"{origin}: not YAML: {fault}") from fault
+    except RecursionError:
+        raise ProfileError(f"{origin}: got lists and mappings nested too deep; expected five levels") from None
     top = Fields(data, origin)
     profile = _profile(top)
     if top.text("layout", "fixed", one_of=LAYOUTS) == "sunspec":
@@ -204,6 +209,8 @@ def _read_rules(row: Fields) -> ReadRules:
     for pair in row.rows("forbidden"):
         if not (isinstance(pair, list) and len(pair) == 2 and all(type(v) is int and 0 <= v <= 65535 for v in pair)):
             raise row.fail("forbidden", "a list of [first, last] register addresses")
+        if pair[0] > pair[1]:
+            raise row.fail("forbidden", f"the first address of a range before the last; {pair} forbids nothing")
         forbidden.append((pair[0], pair[1]))
     rules = ReadRules(
         registers_max=row.integer("registers_max", 120, low=1, high=125),

@@ -7,9 +7,7 @@ import os
 import socket
 import ssl
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import Any
 
 import structlog
 
@@ -18,6 +16,7 @@ from drivers.modbus.link import Link, LinkError
 from drivers.modbus.serial_port import GAP_S, open_port
 from drivers.modbus.sockets import AT_ONCE, SocketTransport
 from drivers.modbus.tls import EXPIRES_SOON, TlsError, explain, load_tls
+from drivers.names import addresses
 
 _log = structlog.get_logger()
 _DAY = timedelta(days=1)
@@ -123,7 +122,7 @@ async def _connected(endpoint: Endpoint, user_timeout_s: float) -> socket.socket
     """A connected socket to the first address of the host that takes one."""
     loop = asyncio.get_running_loop()
     fault = OSError("the host has no address")
-    for family, address in await _addresses(endpoint):
+    for family, address in await addresses(endpoint.host, endpoint.port):
         sock = socket.socket(family, socket.SOCK_STREAM)
         try:
             sock.setblocking(False)
@@ -138,17 +137,6 @@ async def _connected(endpoint: Endpoint, user_timeout_s: float) -> socket.socket
         else:
             return sock
     raise fault
-
-
-async def _addresses(endpoint: Endpoint) -> list[tuple[socket.AddressFamily, tuple[Any, ...]]]:
-    """Numbers need no name service, which may be slow or gone."""
-    for family in (socket.AF_INET, socket.AF_INET6):
-        with suppress(OSError):
-            socket.inet_pton(family, endpoint.host)
-            return [(family, (endpoint.host, endpoint.port))]
-    loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM)
-    return [(family, address) for family, _, _, _, address in found]
 
 
 def tune(sock: socket.socket, user_timeout_s: float) -> None:

@@ -11,6 +11,7 @@ import asyncio
 import fcntl
 import os
 import termios
+from contextlib import suppress
 
 from drivers.modbus.endpoint import SerialLine
 from drivers.modbus.link import Link
@@ -118,5 +119,9 @@ class SerialTransport:
             return
         self._closing = True
         self._loop.remove_reader(self._descriptor)
+        with suppress(termios.error):  # of a port that is gone
+            # What has not gone out belongs to a request that was given up. It must not arrive after all, and the system
+            # would hold up everybody until it has: 2 s for a long write at 1200 baud.
+            termios.tcflush(self._descriptor, termios.TCOFLUSH)
         os.close(self._descriptor)
         self._loop.call_soon(self._link.connection_lost, error)

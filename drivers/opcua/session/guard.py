@@ -15,6 +15,7 @@ from asyncua.crypto import security_policies
 from cryptography import x509
 from cryptography.hazmat.backends import default_backend
 
+from drivers.names import addresses
 from drivers.opcua.security import OpcUaSecurity, fingerprint
 from drivers.opcua.session.protocol import (
     CHUNK_BYTES_MAX,
@@ -44,6 +45,18 @@ for _name in ("asyncua.client", "asyncua.common", "asyncua.crypto", "asyncua.uap
 
 class _GuardedUaClient(UaClient):
     note: Note = staticmethod(unrecorded)
+
+    async def connect_socket(self, host: str, port: int) -> None:
+        """To the first address of the host that takes a connection."""
+        fault = OSError("the host has no address")
+        for _, address in await addresses(host, port):
+            try:
+                await super().connect_socket(address[0], port)
+            except OSError as error:
+                fault = error
+            else:
+                return
+        raise fault
 
     def _make_protocol(self) -> UASocketProtocol:
         caps = Caps(CHUNK_BYTES_MAX, CHUNK_BYTES_MAX, CHUNKS_MAX, MESSAGE_BYTES_MAX)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import pty
+import termios
 import tty
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -165,3 +166,22 @@ async def test_an_adapter_that_is_pulled_out_fails_the_pending_request_at_once()
     assert loop.time() - started < 0.5
     os.close(slave)
     await session.aclose()
+
+
+async def test_what_has_not_gone_out_of_a_request_that_was_given_up_never_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pseudo terminal sends at once: here it is seen in what the system is told, in which order."""
+    told: list[str] = []
+    monkeypatch.setattr(
+        termios, "tcflush", lambda _port, queue: told.append({termios.TCOFLUSH: "forget"}.get(queue, ""))
+    )
+    close, cable = os.close, Cable()
+    endpoint = Endpoint.parse(f"rtu://{cable.ends[0]}?baud=115200&parity=N")
+    session = Session(endpoint, SystemClock().now_s)
+    with pytest.raises(LinkError):
+        await session.request(read_registers(1, 3, 0, 1), asyncio.get_running_loop().time() + 0.02)
+    told.clear()
+    monkeypatch.setattr(os, "close", lambda descriptor: (told.append("close"), close(descriptor))[1])
+    await session.aclose()
+    monkeypatch.setattr(os, "close", close)
+    cable.close()
+    assert told == ["forget", "close"]

@@ -96,7 +96,19 @@ def test_an_opcua_table_becomes_a_profile() -> None:
         ("{at: 10,", "{at: 10, colour: red,", ".points.p_w.colour", "unknown key"),
         ("{at: 10,", "{at: 10, path: [a],", ".points.p_w.path", "unknown key"),
         ("{at: 10,", "{at: 10, scale: .nan,", ".points.p_w.scale", "a finite number"),
-        ("{at: 10,", "{at: 10, scale: 0,", ".points.p_w.scale", "other than 0"),
+        ("{at: 10,", "{at: 10, scale: 0,", ".points.p_w.scale", "expected 1e-12 to 1e+12"),
+        ("{at: 10,", "{at: 10, scale: 1.0e+308,", ".points.p_w.scale", "expected 1e-12 to 1e+12"),
+        ("{at: 10,", "{at: 10, scale: -5.0e-324,", ".points.p_w.scale", "expected 1e-12 to 1e+12"),
+        ("{at: 10,", f"{{at: 10, scale: 1{'0' * 400},", ".points.p_w.scale", "a finite number"),
+        ("{at: 10,", f"{{at: 10{'0' * 5000},", "bad.yaml", "not YAML"),
+        ("{at: 10,", "{at: 2001-02-31,", "bad.yaml", "not YAML"),
+        ("{at: 10,", "{[1]: 10,", "line ", "expected a text"),
+        ("{at: 10,", "{at: -1,", ".points.p_w.at", "from 0 to 65535"),
+        ("{at: 10,", "{at: 10, access: w,", ".derived.q_var.of", "a point that is read"),
+        ("{at: 10,", "{at: 95,", ".points.p_w.at", "outside read.forbidden"),
+        ("{at: 10,", f"{{at: 0x{'f' * 5000},", ".points.p_w.at", "a number of thousands of digits"),
+        ("[[90, 99]]", "[[99, 90]]", ".read.forbidden", "before the last"),
+        ("identity: {w_sf: 0}", "identity: {p_w: 0}", ".identity.p_w", "read as it stands"),
         ("{at: 10,", "{at: 10, scale: 1e-3,", ".points.p_w.scale", "a finite number"),
         ("{at: 10,", "{at: 10, missing: [40000],", ".points.p_w.missing", "-32768 to 32767"),
         ("{at: 10,", "{at: 10, table: input, access: rw,", ".points.p_w.access", "cannot be written"),
@@ -126,6 +138,11 @@ def test_a_fault_in_the_table_is_refused_with_its_place(old: str, new: str, wher
     refused(MODBUS.replace(old, new, 1), where, expected)
 
 
+def test_a_point_that_is_wider_than_the_device_lets_us_read_is_refused() -> None:
+    wide = MODBUS.replace("type: uint16", "type: float64").replace("registers_max: 20", "registers_max: 3")
+    refused(wide, ".points.lease_s: has 4 registers; expected at most read.registers_max, 3")
+
+
 @pytest.mark.parametrize(
     ("old", "new", "where"),
     [
@@ -139,7 +156,9 @@ def test_a_fault_in_an_opcua_table_is_refused(old: str, new: str, where: str) ->
     refused(OPCUA.replace(old, new, 1), where)
 
 
-@pytest.mark.parametrize("text", ["", "- a\n- b\n", "id: [", "\x00", "id: !!python/object:os.system {}", "points: {}"])
+@pytest.mark.parametrize(
+    "text", ["", "- a\n- b\n", "id: [", "\x00", "id: !!python/object:os.system {}", "points: {}", "[" * 5000]
+)
 def test_what_is_not_a_table_is_refused(text: str) -> None:
     refused(text)
 
