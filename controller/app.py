@@ -37,7 +37,7 @@ from controller.runtime.state_file import StateFile
 from controller.runtime.station import Station
 from controller.runtime.stretch import stretch, stretch_factor
 from controller.runtime.supervisor import stop_on_signals
-from controller.shared_time import FollowingTime, time_page_option
+from controller.shared_time import Follower, FollowingTime, time_page_option
 from controller.shared_time import run as run_by
 from drivers.registry import can_group, catalogue, make_group
 from drivers.registry import open_devices as open_drivers
@@ -172,7 +172,7 @@ def run(
     with readable_errors():
         configured = load_site(find_site(site))
         prepared = prepare(configured, options)
-        shared = None if time_page is None else FollowingTime(time_page, waited_for=True)
+        shared = None if time_page is None else FollowingTime(time_page, Follower.CONTROLLER)
         clock = SystemClock(speed, start_utc, shared)
         tape = open_tape(record_field, clock, record_field_mb)
         links = open_devices(prepared.devices, clock, tape)

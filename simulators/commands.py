@@ -17,7 +17,7 @@ from controller.config.find import find_site
 from controller.config.finding import SiteError
 from controller.config.loader import load_site
 from controller.domain.site import Site
-from controller.shared_time import LeadingTime
+from controller.shared_time import Follower, LeadingTime
 from controller.shared_time import run as run_by
 from drivers.modbus.endpoint import Endpoint
 from simulators.clock_time import parse_clock
@@ -46,7 +46,11 @@ from simulators.world import World
 @click.option("--linger", is_flag=True, help="Keep the ports open when the day is over, until told to stop.")
 @click.option(
     "--time-page", type=click.Path(path_type=Path, dir_okay=False),
-    help="Share the time on this page with `gridedge run --time-page`: it stands still while one gets no processor.",
+    help="Share the time on this page with `gridedge run` and `station`: it stands still while one gets no processor.",
+)  # fmt: skip
+@click.option(
+    "--expect", "expected", type=click.Choice([who.name.lower() for who in Follower]), multiple=True,
+    help="With --time-page: time begins when this process goes by it; may be repeated.",
 )  # fmt: skip
 @click.option("--fault", "faults", multiple=True, help="KIND:DEVICE[.POINT=FRAC][@HH:MM][+SECONDS]; may be repeated.")
 def simulate(
@@ -62,6 +66,7 @@ def simulate(
     scenario_name: str | None,
     linger: bool,
     time_page: Path | None,
+    expected: tuple[str, ...],
     faults: tuple[str, ...],
 ) -> None:
     """Simulate a substation: serve every device of SITE on the ports of its site file.
@@ -78,12 +83,16 @@ def simulate(
         if certificates is not None and make_certificates(certificates, _secured_hosts(world.site)):
             console.print(f"made certificates for 30 days in {certificates}", highlight=False)
         duration_s = world.scenario.duration_s if hours is None else hours * 3600.0
-        shared = None if time_page is None else LeadingTime(time_page)
+        shared = None if time_page is None else LeadingTime(time_page, expected=_followers(expected))
         settings = HostSettings(speed, duration_s, port_offset, status_path, certificates, shared, linger)
         final = run_by(_run(world, settings, console), shared)
     except (SiteError, ScenarioError, ValueError, KeyError, OSError) as error:
         raise click.ClickException(str(error)) from error
     _print_score(console, final["score"])
+
+
+def _followers(names: tuple[str, ...]) -> tuple[Follower, ...]:
+    return tuple(Follower[name.upper()] for name in names)
 
 
 def _secured_hosts(site: Site) -> tuple[str, ...]:

@@ -186,7 +186,7 @@ class Host:
     def _say_how_long_it_stood(self) -> None:
         shared = self._settings.shared
         if shared is not None and shared.stood_s >= 1.0:
-            self._say(f"time stood still for {shared.stood_s:.0f} s in all: a process got no processor")
+            self._say(f"time stood still for {shared.stood_s:.0f} s in all: processes had no processor, or work")
 
     def _publish(self) -> None:
         if self._status is not None:

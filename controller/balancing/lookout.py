@@ -76,8 +76,10 @@ class Lookout:
         self._follow_clock(now_utc_s)
         with closing(open_to_read(self._folder)) as db:
             until_s = known_until_s(db)
-            if until_s is None or not -RECENT_S <= now_utc_s - until_s <= STALE_S:
-                raise Blind(f"the history ends at {until_s}; expected less than {STALE_S:g} s before {now_utc_s:.0f}")
+            if until_s is None:
+                raise Blind("the history is empty; expected records of the control process")
+            if not -RECENT_S <= now_utc_s - until_s <= STALE_S:
+                raise Blind(_out_of_step(now_utc_s - until_s))
             complete = self.calendar.quarter(until_s)
             learned = self._learned or nothing_learned(self.layout, self.calendar)
             first = learned.next_quarter or self.calendar.quarter(until_s - LOOK_BACK_S)
@@ -119,3 +121,14 @@ class Lookout:
         days_s = (now.midnight_s - self.calendar.midnight_s) % 86_400.0
         if self._learned is None or days_s != 0.0:
             self.calendar, self._learned = now, None
+
+
+def _out_of_step(behind_s: float) -> str:
+    if behind_s > 0.0:
+        return (
+            f"the history ends {behind_s:.0f} s ago; expected records of the control process in the last {STALE_S:g} s"
+        )
+    return (
+        f"the history ends {-behind_s:.0f} s ahead of this process's clock; expected {RECENT_S:g} s at most: "
+        "control process and station go by different clocks"
+    )

@@ -33,7 +33,7 @@ from controller.history.store import Store
 from controller.readable_errors import readable_errors
 from controller.runtime.log import logging_to
 from controller.runtime.supervisor import Work, stop_on_signals, supervise
-from controller.shared_time import FollowingTime, time_page_option
+from controller.shared_time import Follower, FollowingTime, time_page_option
 from controller.shared_time import run as run_by
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def station(
         configured = load_site(find_site(site))
         name = configured.name
         data.mkdir(exist_ok=True)
-        shared = None if time_page is None else FollowingTime(time_page, waited_for=False)
+        shared = None if time_page is None else FollowingTime(time_page, Follower.STATION)
         clock = SystemClock(speed, None if start_utc is None else start_utc.replace(tzinfo=UTC), shared)
         with logging_to(sys.stderr.buffer, clock, as_json=json_logs):
             keeper_of = partial(Store, data, name, OutboxPolicy(bytes_max=outbox_mb << 20))

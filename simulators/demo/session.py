@@ -286,8 +286,17 @@ def simulator_arguments(setting: Setting, status: Path) -> list[str]:
         *("--duration", repr(hours), "--start", clock(setting.start_s), "--status-socket", str(status)),
         "--linger",
         *("--port-offset", str(setting.port_offset), "--time-page", str(status.with_name(_TIME_PAGE))),
+        *(word for name in _expected(setting) for word in ("--expect", name)),
         *(() if setting.controlled else ("--no-control",)),
     ]
+
+
+def _expected(setting: Setting) -> list[str]:
+    """Who goes by the simulator's time."""
+    if not setting.controlled:
+        return []
+    keeps = setting.data is not None or setting.uftp
+    return ["controller", *(["station"] if keeps else []), *(["platform"] if setting.uftp else [])]
 
 
 def station_arguments(setting: Setting, site: Path, sockets: Path, data: Path) -> list[str]:

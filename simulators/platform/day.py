@@ -24,7 +24,7 @@ import uvicorn
 
 from controller.clock import SystemClock
 from controller.config.loader import load_site
-from controller.shared_time import FollowingTime
+from controller.shared_time import BEAT_S, Follower, FollowingTime, WorkPool
 from simulators.demo.feed import connect
 from simulators.demo.past_weather import foreteller_of
 from simulators.market.model import Market, Offer
@@ -79,14 +79,20 @@ class SiteClock:
     def __init__(self, speed: float, began_utc: datetime) -> None:
         self._speed, self._began = speed, began_utc
         self._clock: SystemClock | None = None
+        self._shared: FollowingTime | None = None
 
     def begin(self, page: Path) -> None:
         """The simulator hands out time on that page. Raises OSError or ValueError when it does not."""
-        self._clock = SystemClock(self._speed, self._began, FollowingTime(page, waited_for=False))
+        self._shared = FollowingTime(page, Follower.PLATFORM)
+        self._clock = SystemClock(self._speed, self._began, self._shared)
 
     def now_s(self) -> float:
         """Seconds since the beginning of the day that is played."""
         return 0.0 if self._clock is None else self._clock.now_s()
+
+    def work(self) -> Callable[[], None]:
+        """Somebody begins to think of an answer, for which time waits; what ends it. From any thread."""
+        return (lambda: None) if self._shared is None else self._shared.work()
 
     def utc(self) -> datetime:
         """Time of day."""
@@ -141,6 +147,7 @@ class PlayedDay:
         if self.national is not None:
             await self.national.open()
         for party in self._everybody():
+            party.inbound_executor = WorkPool(party.num_inbound_threads, self.clock.work)
             await asyncio.to_thread(party.run_in_thread)
         keys = {
             "url": self.stand_in.url,
@@ -156,6 +163,7 @@ class PlayedDay:
                 group.create_task(self._follow())
                 group.create_task(self._obey())
                 group.create_task(self._play())
+                group.create_task(self._beat())
         finally:
             await self.stand_in.aclose()
             await self.weather.aclose()
@@ -200,6 +208,12 @@ class PlayedDay:
                 self._tell_joined(now_s)
                 self.desk.look(now_s, self._task.trades)
             await asyncio.sleep(LOOK_S)
+
+    async def _beat(self) -> None:
+        """Look at the clock: nobody is to think that we have no processor."""
+        while True:
+            self.clock.now_s()
+            await asyncio.sleep(BEAT_S)
 
     async def _change(self, out: bool) -> None:
         """Everybody of the other side vanishes, or is back."""

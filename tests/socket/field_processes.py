@@ -103,9 +103,9 @@ class Bench:
         self._running: list[subprocess.Popen[bytes]] = []
         self._opened: list[Lines] = []
 
-    def simulate(self) -> subprocess.Popen[bytes]:
+    def simulate(self, *more: str) -> subprocess.Popen[bytes]:
         """The substation at a sunny noon."""
-        options = ("--start", "12:30", "--status-socket", str(self.folder / "status"))
+        options = ("--start", "12:30", "--status-socket", str(self.folder / "status"), *more)
         return self._start("simulate", *options, *(("--time-page", str(self._page)) if self._shared else ()))
 
     def run(self, *options: str) -> subprocess.Popen[bytes]:

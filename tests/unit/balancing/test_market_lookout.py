@@ -45,7 +45,13 @@ def test_a_history_that_ends_long_ago_or_never_began_says_nothing_about_now(tmp_
     with pytest.raises(ValueError, match="no store"):
         lookout(tmp_path).look(kit.NOON_S)
     stored(tmp_path, kit.NOON_S - 1000.0, 3)
-    with pytest.raises(Blind, match="the history ends at"):
+    with pytest.raises(Blind, match=r"the history ends 10\d\d s ago"):
+        lookout(tmp_path).look(kit.NOON_S)
+
+
+def test_a_station_whose_clock_is_behind_the_records_says_so(tmp_path: Path) -> None:
+    stored(tmp_path, kit.NOON_S + 400.0, 3)
+    with pytest.raises(Blind, match=r"ahead of this process's clock; .* different clocks"):
         lookout(tmp_path).look(kit.NOON_S)
 
 
