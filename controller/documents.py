@@ -45,6 +45,18 @@ def number(document: Mapping[str, Any], key: str, where: str = "") -> float:
     return as_number(_required(document, key, where), f"{where}{key}")
 
 
+def between(document: Mapping[str, Any], key: str, low: float, high: float, where: str = "") -> float:
+    """The number under ``key`` in ``low`` … ``high``."""
+    return in_range(number(document, key, where), f"{where}{key}", low, high)
+
+
+def in_range(value: float, name: str, low: float, high: float) -> float:
+    """``value``, when it lies in ``low`` … ``high``."""
+    if not low <= value <= high:
+        raise DocumentError(f"{name} is {value:g}; expected {low:g}…{high:g}")
+    return value
+
+
 def optional_number(document: Mapping[str, Any], key: str, default: float, where: str = "") -> float:
     """The finite number under ``key``, or ``default`` when there is none."""
     return number(document, key, where) if key in document else default

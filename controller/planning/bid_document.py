@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from controller.documents import DocumentError, items, number, numbers, shown, text
+from controller.documents import DocumentError, between, in_range, items, number, numbers, shown, text
 from controller.planning.bids import Bid, BidProblem, Grid
 
 POWER_W_MAX = 1e12
@@ -33,7 +33,7 @@ def _problem(given: Any, where: str) -> BidProblem:
     if need_w.shape != spare_w.shape:
         raise DocumentError(f"{where}spare_w is {spare_w.shape}; expected {need_w.shape}, the shape of need_w")
     _check_size(given, where, *need_w.shape)
-    period_s = _between(given, "period_s", where, 1.0, PERIOD_S_MAX)
+    period_s = between(given, "period_s", 1.0, PERIOD_S_MAX, where)
     bids = given.get("bids")
     if not isinstance(bids, list):
         raise DocumentError(f"{where}bids is {shown(bids)}; expected a list")
@@ -41,7 +41,7 @@ def _problem(given: Any, where: str) -> BidProblem:
     twice, times = Counter(bid.id for bid in offers).most_common(1)[0] if offers else ("", 0)
     if times > 1:
         raise DocumentError(f"{where}bids have an id twice: {shown(twice)}; expected each once")
-    shortfall_eur_per_mwh = _between(given, "shortfall_eur_per_mwh", where, 0.0, PRICE_EUR_PER_MWH_MAX)
+    shortfall_eur_per_mwh = between(given, "shortfall_eur_per_mwh", 0.0, PRICE_EUR_PER_MWH_MAX, where)
     return BidProblem(str(given.get("id", where)), period_s, need_w, spare_w, shortfall_eur_per_mwh, offers)
 
 
@@ -62,13 +62,6 @@ def _check_size(given: Mapping[str, Any], where: str, constraints: int, periods:
             raise DocumentError(f"{where}{key} is {shown(given[key])}; expected {size}, the size of need_w")
 
 
-def _between(given: Mapping[str, Any], key: str, where: str, low: float, high: float) -> float:
-    value = number(given, key, where)
-    if not low <= value <= high:
-        raise DocumentError(f"{where}{key} is {value:g}; expected {low:g}…{high:g}")
-    return value
-
-
 def _bid(given: Any, where: str, constraints: int, periods: int) -> Bid:
     if not isinstance(given, Mapping):
         raise DocumentError(f"{where[:-1]} is {shown(given)}; expected an object")
@@ -79,8 +72,7 @@ def _bid(given: Any, where: str, constraints: int, periods: int) -> Bid:
     if len(sensitivity_pu) != constraints:
         raise DocumentError(f"{where}sensitivity has {len(sensitivity_pu)} values; expected {constraints}")
     for c, relief_pu in enumerate(sensitivity_pu):
-        if abs(relief_pu) > SENSITIVITY_MAX:
-            raise DocumentError(f"{where}sensitivity[{c}] is {relief_pu:g}; expected at most ±{SENSITIVITY_MAX:g}")
+        in_range(relief_pu, f"{where}sensitivity[{c}]", -SENSITIVITY_MAX, SENSITIVITY_MAX)
     if not isinstance(given.get("divisible"), bool):
         raise DocumentError(f"{where}divisible is {shown(given.get('divisible'))}; expected true or false")
     return Bid(
@@ -89,9 +81,9 @@ def _bid(given: Any, where: str, constraints: int, periods: int) -> Bid:
         group=None if given.get("group") is None else text(given, "group", where),
         start=int(start),
         end=int(end),
-        power_w=_between(given, "power_w", where, 0.0, POWER_W_MAX),
-        price_eur_per_mwh=_between(given, "price_eur_per_mwh", where, -PRICE_EUR_PER_MWH_MAX, PRICE_EUR_PER_MWH_MAX),
-        activation_eur=_between(given, "activation_eur", where, 0.0, EUR_MAX),
+        power_w=between(given, "power_w", 0.0, POWER_W_MAX, where),
+        price_eur_per_mwh=between(given, "price_eur_per_mwh", -PRICE_EUR_PER_MWH_MAX, PRICE_EUR_PER_MWH_MAX, where),
+        activation_eur=between(given, "activation_eur", 0.0, EUR_MAX, where),
         divisible=given["divisible"],
         sensitivity_pu=sensitivity_pu,
     )

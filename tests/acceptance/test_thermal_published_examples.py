@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -106,10 +107,10 @@ def broken(name: str, path: str, value: Any) -> dict[str, Any]:
     ("path", "value", "expected"),
     [
         ("inputs.load_pu", [1.0], "inputs.load_pu has 1 values; expected 73"),
-        ("inputs.t_min", [0.0] * 73, "inputs.t_min does not grow"),
+        ("inputs.t_min", [0.0] * 73, "inputs.t_min[1] is 0; expected after t_min[0], 0"),
         ("inputs.ambient_C", "warm", "inputs.ambient_C is 'warm'; expected a finite number"),
         ("inputs.load_pu", [float("nan")] * 73, "inputs.load_pu[0] is nan"),
-        ("parameters.tau_o_min", -180.0, "tau_oil_s is -10800.0"),
+        ("parameters.tau_o_min", -180.0, "parameters.tau_o_min is -180; expected 0…100000"),
         ("parameters.k21", True, "parameters.k21 is True"),
         ("conventions.initial", {"kind": "warm"}, "expected cold, load_pu or top_oil_C"),
         ("conventions.initial", {"kind": "load_pu"}, "conventions.initial.value is missing"),
@@ -179,7 +180,7 @@ def test_a_wrong_file_of_steps_is_refused(changes: dict[str, Any], expected: str
 def test_a_gap_between_steps_is_refused() -> None:
     document = load("published_iec60076_7_step_load_example")
     del document["steps"][2]
-    assert "steps[2].t_from_min is not the end of the step before" in run(document).output
+    assert "steps[2].t_from_min is 500; expected 365, where the last ends" in run(document).output
 
 
 def test_ambient_and_first_rise_may_be_stated_as_keys() -> None:
@@ -190,9 +191,18 @@ def test_ambient_and_first_rise_may_be_stated_as_keys() -> None:
 
 @pytest.mark.parametrize(
     ("key", "value", "expected"),
-    [("solar_time", "noon", "expected YYYY-MM-DD HH:MM"), ("atmosphere", "foggy", "expected clear or industrial")],
+    [
+        ("solar_time", "noon", "expected YYYY-MM-DD HH:MM"),
+        ("solar_time", "2016-06-10 11:00+05:00", "expected it without a zone"),
+        ("atmosphere", "foggy", "expected clear or industrial"),
+        ("ambient_C", 101, "ambient_C is 101; expected -100…100"),
+        ("max_conductor_C", 39, "max_conductor_C is 39; expected 40…400"),
+        ("wind_to_conductor_angle_deg", 135, "wind_to_conductor_angle_deg is 135; expected 0…90"),
+        ("R75_ohm_per_m", 7e-5, "R75_ohm_per_m is 7e-05; expected 7.283e-05…0.1"),
+        ("elevation_m", 1e300, "elevation_m is 1e+300; expected -500…9000"),
+    ],
 )
-def test_a_wrong_span_is_refused(key: str, value: str, expected: str) -> None:
+def test_a_wrong_span_is_refused(key: str, value: Any, expected: str) -> None:
     document = load("published_ieee738_cigre601")
     document["ieee738"]["inputs"][key] = value
     assert expected in run(document).output
@@ -207,4 +217,44 @@ def test_an_unknown_example_of_the_brochure_is_refused() -> None:
 def test_missing_characteristics_without_a_kind_of_cooling_are_refused() -> None:
     document = load("published_iec60076_7_difference_equations")
     del document["parameters"]["k11"]
-    assert "parameters.k11 is missing, and no known transformer_type or cooling suggests it" in run(document).output
+    assert (
+        "parameters.k11 is missing; expected it, or a transformer_type or cooling of distribution"
+        in run(document).output
+    )
+
+
+def test_oil_that_was_measured_takes_the_place_of_the_oil_that_is_computed() -> None:
+    document = load("pub1_spring_day__onan_power")
+    computed = answer(document)
+    oil_c = [None] * len(computed["top_oil_C"])
+    document["inputs"]["top_oil_C"] = oil_c
+    assert answer(document) == computed
+    measured = [value + 7.0 for value in computed["top_oil_C"]]
+    document["inputs"]["top_oil_C"] = measured
+    warmer = answer(document)
+    assert warmer["top_oil_C"] == pytest.approx(measured)
+    assert warmer["hot_spot_C"] == pytest.approx([value + 7.0 for value in computed["hot_spot_C"]])
+    once = answer(broken("pub1_spring_day__onan_power", "inputs.top_oil_C", [90.0, *oil_c[1:]]))
+    left_k = (90.0 - computed["top_oil_C"][0]) * math.exp(-15.0 / 105.0)
+    assert once["top_oil_C"][:2] == pytest.approx([90.0, computed["top_oil_C"][1] + left_k])
+    assert once["top_oil_C"][-1] == pytest.approx(computed["top_oil_C"][-1], abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "expected"),
+    [
+        ("inputs.top_oil_C", [20.0], "inputs.top_oil_C has 1 values; expected 73, as many as inputs.t_min"),
+        ("inputs.top_oil_C", ["warm"] * 73, "inputs.top_oil_C[0] is 'warm'; expected a finite number"),
+        ("inputs.top_oil_C", [301.0] * 73, "inputs.top_oil_C[0] is 301; expected -100…300"),
+        ("inputs.ambient_C", -274.0, "inputs.ambient_C is -274; expected -100…100"),
+        ("inputs.load_pu", 1e300, "inputs.load_pu is 1e+300; expected -10…10"),
+        ("inputs.load_pu", 10.0, "the hot spot (°C) at 15 min is 1125.81; expected -200…1000"),
+        ("parameters.tau_o_min", 1e300, "parameters.tau_o_min is 1e+300; expected 0…100000"),
+        ("parameters.R", 0.0, "parameters: loss_ratio is 0.0; expected a finite number above 0"),
+        ("conventions.initial", {"kind": "top_oil_C", "value": -273.0}, "value is -273; expected -100…300"),
+    ],
+)
+def test_what_no_transformer_lives_through_is_refused_with_its_place(path: str, value: Any, expected: str) -> None:
+    result = run(broken("pub2_step__distribution", path, value))
+    assert result.exit_code == 1
+    assert expected in result.output
