@@ -33,18 +33,18 @@ def sift(p: Programme, family: IndexArray) -> Solution | None:
     joins at a time: with too few rows a round would overshoot and break hundreds of them.
     """
     x = np.minimum(np.maximum(0.0, p.low), p.high)
-    by_move = np.ascontiguousarray(p.a.T)  # so that only moves that are made are multiplied
-    inside, every = (x > p.low) & (x < p.high), np.zeros(len(p.b))
-    rows = _worst(_times(by_move, x) - p.b, -np.inf, family)
+    inside, every, able = (x > p.low) & (x < p.high), np.zeros(len(p.b)), p.high > p.low
+    rows = _worst(p.a @ x - p.b, -np.inf, family)
+    taken = p.a[rows]
     for number in range(ROUNDS_MAX):
-        answer = _round(p, x, inside, rows, every[rows] if number >= ROUNDS_FAR else None)
+        answer = _round(p, x, inside, rows, taken, every[rows] if number >= ROUNDS_FAR else None)
         if answer is None:
             return None
         x, multiplier = answer
         every[rows] = multiplier
-        over, binding = _times(by_move, x) - p.b, np.flatnonzero(every)
-        cost = p.h * x + p.f + every[binding] @ p.a[binding]
-        leaving = ~inside & (p.high > p.low) & np.where(x <= p.low, cost < -TOLERANCE, cost > TOLERANCE)
+        over, binding = p.a @ x - p.b, multiplier.nonzero()[0]
+        cost = p.h * x + p.f + multiplier[binding] @ taken[binding]
+        leaving = ~inside & able & np.where(x <= p.low, cost < -TOLERANCE, cost > TOLERANCE)
         outside = over.copy()
         outside[rows] = -np.inf
         broken = _joining(outside, family)
@@ -52,41 +52,34 @@ def sift(p: Programme, family: IndexArray) -> Solution | None:
             return Solution(x, np.maximum(over, 0.0), every, True)
         if number < ROUNDS_FREE:
             inside = inside & (x > p.low) & (x < p.high)
-        inside, rows = inside | leaving, np.concatenate([rows, broken])
+        inside = inside | leaving
+        if len(broken):
+            rows, taken = np.concatenate([rows, broken]), np.concatenate([taken, p.a[broken]])
     return None
 
 
-def _times(by_move: Array, x: Array) -> Array:
-    """``by_move.T @ x``, where most of ``x`` is 0."""
-    made = np.flatnonzero(x)
-    out: Array = x[made] @ by_move[made]
-    return out
-
-
 def _round(
-    p: Programme, x: Array, inside: BoolArray, rows: IndexArray, before: Array | None
+    p: Programme, x: Array, inside: BoolArray, rows: IndexArray, taken: Array, before: Array | None
 ) -> tuple[Array, Array] | None:
     """All moves, and the multipliers of ``rows``, when only the moves ``inside`` may change; None = not solved.
 
-    ``before`` are the multipliers of the last round, where few of them will change.
+    ``taken`` are the rows' coefficients, ``before`` their multipliers of the last round, where few of them will change.
     """
-    taken, still = p.a[rows], np.flatnonzero(~inside & (x != 0.0))
-    a = taken.take(np.flatnonzero(inside), axis=1)
-    rest = p.b[rows] - taken.take(still, axis=1) @ x[still]
+    moves, penalty = inside.nonzero()[0], p.penalty[rows]
+    a, rest = taken.take(moves, axis=1), p.b[rows] - taken @ np.where(inside, 0.0, x)
     # The solver ignores a row that no move of the round touches; if it is broken, its price is known all the same.
-    live = np.maximum(a.max(axis=1, initial=0.0), -a.min(axis=1, initial=0.0)) > NO_MOVE
-    some = Programme(
-        p.h[inside], p.f[inside], p.low[inside], p.high[inside], a[live], rest[live], p.penalty[rows][live]
-    )
+    live = (np.abs(a).max(axis=1, initial=0.0) > NO_MOVE).nonzero()[0]
+    h, f, low, high = (v[moves] for v in (p.h, p.f, p.low, p.high))
+    some = Programme(h, f, low, high, a[live], rest[live], penalty[live])
     small = solve_whole(some, None if before is None else before[live])
     if not small.ok:
         return None
     moved = x.copy()
-    moved[inside] = small.x
+    moved[moves] = small.x
     # The solver leaves a move at its bound a rounding error away from it.
     moved = np.where(moved < p.low + ROUNDING, p.low, np.where(moved > p.high - ROUNDING, p.high, moved))
     over = a @ small.x - rest
-    multiplier = np.where(over > 0.0, p.penalty[rows] + over / SLACK_RECIPROCAL, 0.0)
+    multiplier = np.where(over > 0.0, penalty + over / SLACK_RECIPROCAL, 0.0)
     multiplier[live] = small.multiplier
     return moved, multiplier
 
