@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controller.control import qp
+from controller.control.programme import EndArray, ends_of
 from controller.control.resources import Resources
 from controller.control.tuning import Tuning
 from controller.limits.base import Rows
@@ -106,7 +107,7 @@ class Plan:
     """Result: outputs to aim at (W, magnitudes), reactive power (var), and what it took.
 
     ``violation`` and ``shadow`` are per row of the rows given: per unit of the limit left uncovered, and the price of
-    one per unit of room in units of the dearest price times the power base.
+    one per unit of room in units of the dearest price times the power base. ``ends`` says where every variable ended.
     """
 
     output_w: Array
@@ -115,6 +116,7 @@ class Plan:
     down_w: Array
     violation: Array
     shadow: Array
+    ends: EndArray
     ok: bool
 
 
@@ -123,7 +125,7 @@ class Problem:
     """Everything one dispatch needs, already in arrays.
 
     ``lent_share`` (per resource): see ``trust.py``; ``insist`` (per row) marks limits that stay exceeded,
-    ``is_current`` those of currents and powers, not voltages.
+    ``is_current`` those of currents and powers, not voltages; ``ends`` where the variables of the last plan ended.
     """
 
     rows: Rows
@@ -141,6 +143,7 @@ class Problem:
     target: Target | None
     cycle_s: float
     wishes: Wishes | None = None
+    ends: EndArray | None = None
 
 
 def dispatch(problem: Problem, resources: Resources, incidence: Array, q_max_var: Array, tuning: Tuning) -> Plan:
@@ -154,13 +157,14 @@ def dispatch(problem: Problem, resources: Resources, incidence: Array, q_max_var
     a, b, penalty = _with_wishes(problem.wishes, a, b, penalty)
     h, f = _objective(problem, resources, q_max_var, tuning)
     low, high = _box(problem, base)
-    solution = qp.solve(h, f, low, high, a, b, penalty, _families(problem, keep, main, len(b)))
+    solution = qp.solve(h, f, low, high, a, b, penalty, _families(problem, keep, main, len(b)), problem.ends)
     up, down, dq = (solution.x[:n_r] * base, solution.x[n_r : 2 * n_r] * base, solution.x[2 * n_r :] * base)
     up = _within_earned_room(problem, up, down, dq, k)
     violation, shadow = np.zeros((2, len(problem.rows.room)))
     violation[keep], shadow[keep] = solution.violation[: len(keep)], solution.multiplier[: len(keep)]
     output = np.maximum(problem.output_w + up - down, 0.0)
-    return Plan(output, problem.q_var + dq, up, down, violation, shadow, solution.ok)
+    ends = ends_of(solution.x, low, high)
+    return Plan(output, problem.q_var + dq, up, down, violation, shadow, ends, solution.ok)
 
 
 def _within_earned_room(problem: Problem, up: Array, down: Array, dq: Array, k: Array) -> Array:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+EndArray = NDArray[np.int32]
 
 SOFT = 8
 ITERATIONS_MAX = 2000
@@ -37,6 +38,11 @@ class Solution:
     violation: Array
     multiplier: Array
     ok: bool
+
+
+def ends_of(x: Array, low: Array, high: Array) -> EndArray:
+    """Where every move ends: at its lower bound (-1), at its upper one (1), or between them or without a choice (0)."""
+    return np.subtract(x >= high, x <= low, dtype=np.int32)
 
 
 def solve_whole(p: Programme, guess: Array | None = None) -> Solution:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.control.programme import Programme, Solution, solve_whole
+from controller.control.programme import EndArray, Programme, Solution, solve_whole
 from controller.control.sifting import sift
 
 Array = NDArray[np.float64]
@@ -20,16 +20,19 @@ LARGE = 128  # variables from which on a sequence of small programmes takes less
 
 
 def solve(
-    h: Array, f: Array, low: Array, high: Array, a: Array, b: Array, penalty: Array, family: IndexArray | None = None
-) -> Solution:
+    h: Array, f: Array, low: Array, high: Array, a: Array, b: Array, penalty: Array,
+    family: IndexArray | None = None, ends: EndArray | None = None,
+) -> Solution:  # fmt: skip
     """Solve once; never raises for data, says ``ok=False`` instead.
 
-    Rows of one ``family`` (a number per row) are alike, such as the tangents of one limit; it only matters to the time
-    that a large programme takes.
+    Rows of one ``family`` (a number per row) are alike, such as the tangents of one limit; ``ends`` is where each
+    variable is expected to end, as the solution of a similar programme says it. Both only matter to the time that a
+    large programme takes.
     """
     n, m = len(f), len(b)
     shapes = h.shape == low.shape == high.shape == (n,) and a.shape == (m, n) and penalty.shape == (m,)
-    if not shapes or (family is not None and family.shape != (m,)):
+    hints = (family is None or family.shape == (m,)) and (ends is None or ends.shape == (n,))
+    if not (shapes and hints):
         raise ValueError(
             f"QP shapes do not fit: f {f.shape}, h {h.shape}, box {low.shape} {high.shape}, A {a.shape}, b {b.shape}"
         )
@@ -38,5 +41,5 @@ def solve(
     if n == 0:
         return Solution(np.zeros(0), np.maximum(-b, 0.0), np.zeros(m), True)
     programme = Programme(h, f, low, high, a, b, penalty)
-    solution = sift(programme, np.arange(m) if family is None else family) if n > LARGE else None
+    solution = sift(programme, np.arange(m) if family is None else family, ends) if n > LARGE else None
     return solve_whole(programme) if solution is None else solution

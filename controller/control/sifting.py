@@ -11,14 +11,14 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.control.programme import SLACK_RECIPROCAL, Programme, Solution, solve_whole
+from controller.control.programme import SLACK_RECIPROCAL, EndArray, Programme, Solution, ends_of, solve_whole
 
 Array = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 IndexArray = NDArray[np.intp]
 
 ROUNDS_MAX = 40
-ROUNDS_FAR = 2  # until then most moves have still to join, and what binds says little about what will
+ROUNDS_FAR = 2  # with nothing expected: until then most moves have still to join, and what binds says little
 ROUNDS_FREE = 8  # from then on no move leaves any more, so that rounds cannot repeat themselves
 TOLERANCE = 1e-9  # of a row, and of a reduced cost
 ROUNDING = 1e-12
@@ -26,18 +26,20 @@ FEW = 32  # broken rows that may join together: mostly tangents of a few limits,
 NO_MOVE = 1e-6  # effect below which the moves of a round cannot mend a row
 
 
-def sift(p: Programme, family: IndexArray) -> Solution | None:
+def sift(p: Programme, family: IndexArray, ends: EndArray | None = None) -> Solution | None:
     """The optimum, or None when the rounds come to no end.
 
     Of every ``family`` the row nearest to its limit is there from the start, and where many break only its worst one
-    joins at a time: with too few rows a round would overshoot and break hundreds of them.
+    joins at a time: with too few rows a round would overshoot and break hundreds of them. ``ends`` is where each move
+    is expected to end, as ``ends_of`` says it of an answer; it costs rounds where it is wrong, and nothing else.
     """
-    x = np.minimum(np.maximum(0.0, p.low), p.high)
-    inside, every, able = (x > p.low) & (x < p.high), np.zeros(len(p.b)), p.high > p.low
+    x, every, able = np.minimum(np.maximum(0.0, p.low), p.high), np.zeros(len(p.b)), p.high > p.low
+    far, ends = (ROUNDS_FAR, ends_of(x, p.low, p.high)) if ends is None else (1, ends)
+    x, inside = np.where(ends < 0, p.low, np.where(ends > 0, p.high, x)), able & (ends == 0)
     rows = _worst(p.a @ x - p.b, -np.inf, family)
     taken = p.a[rows]
     for number in range(ROUNDS_MAX):
-        answer = _round(p, x, inside, rows, taken, every[rows] if number >= ROUNDS_FAR else None)
+        answer = _round(p, x, inside, rows, taken, every[rows] if number >= far else None)
         if answer is None:
             return None
         x, multiplier = answer

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from controller.control import qp, sifting
-from controller.control.programme import SLACK_RECIPROCAL, Programme, Solution, solve_whole
+from controller.control.programme import SLACK_RECIPROCAL, Programme, Solution, ends_of, solve_whole
 from controller.control.sifting import sift
 
 
@@ -87,3 +87,38 @@ def test_families_of_another_number_than_the_rows_are_a_fault_of_the_programmer(
     p = programme(10, 5, 1)
     with pytest.raises(ValueError, match="do not fit"):
         qp.solve(p.h, p.f, p.low, p.high, p.a, p.b, p.penalty, np.arange(4))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_what_was_expected_of_the_moves_changes_no_answer(seed: int) -> None:
+    """Neither the ends of a similar programme nor nonsense."""
+    p = programme(160, 300, seed)
+    plain = sift(p, np.arange(300) // 9)
+    assert plain is not None
+    before = programme(160, 300, seed + 50)
+    of_before = sift(before, np.arange(300))
+    assert of_before is not None
+    rng = np.random.default_rng(seed)
+    nonsense = rng.integers(-1, 2, 160).astype(np.int32)
+    for expected in (ends_of(plain.x, p.low, p.high), ends_of(of_before.x, before.low, before.high), nonsense):
+        other = sift(p, np.arange(300) // 9, expected)
+        assert other is not None
+        assert other.x == pytest.approx(plain.x, abs=1e-9), f"seed {seed}"
+        assert other.multiplier == pytest.approx(plain.multiplier, abs=1e-6)
+
+
+def test_the_ends_of_the_answer_itself_need_one_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    p = programme(160, 60, 4)
+    plain = sift(p, np.arange(60))
+    assert plain is not None
+    monkeypatch.setattr(sifting, "ROUNDS_MAX", 1)
+    assert sift(p, np.arange(60)) is None
+    again = sift(p, np.arange(60), ends_of(plain.x, p.low, p.high))
+    assert again is not None
+    assert again.x == pytest.approx(plain.x, abs=1e-9)
+
+
+def test_ends_of_another_number_than_the_moves_are_a_fault_of_the_programmer() -> None:
+    p = programme(10, 5, 1)
+    with pytest.raises(ValueError, match="do not fit"):
+        qp.solve(p.h, p.f, p.low, p.high, p.a, p.b, p.penalty, None, np.zeros(9, np.int32))
