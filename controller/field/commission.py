@@ -22,6 +22,14 @@ from controller.runtime.commands import command_values
 POLLS = 20
 VISIBLE_FRAC = 0.05  # of the rating; a smaller step is lost in noise
 SETTLE_S, SILENT_MARGIN_S = 15.0, 10.0
+RETRY_S, READ_BACKS = 1.0, 5
+READ_BACK, ACKNOWLEDGED, CONTRADICTED, NOT_ACKNOWLEDGED = (
+    "read back",
+    "acknowledged; the device shows none",
+    "acknowledged, and another one is shown",
+    "NOT acknowledged",
+)
+"""How far it is known that a device holds what it was left with."""
 
 Say = Callable[[str], None]
 Sleep = Callable[[float], Awaitable[object]]
@@ -40,11 +48,15 @@ class Answering:
 
 @dataclass(slots=True)
 class Measured:
-    """What was found; None where nothing was tried. ``notes`` says why something was not."""
+    """What was found; None where nothing was tried. ``notes`` says why something was not.
+
+    ``left`` is how far it is known that the device holds its fail-safe set point now; empty when nothing was written.
+    """
 
     answering: Answering
     step: Step | None = None
     silence: Silence | None = None
+    left: str = ""
     wrote: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -61,11 +73,13 @@ class Commissioning:
         self._clock = clock
         self._say = say
         self._sleep = sleep if sleep is not None else self._real_sleep
+        self.found: Measured | None = None
+        """What has been found so far, also when :meth:`run` was broken off."""
 
     async def run(self, *, may_write: bool, commands: frozenset[str]) -> Measured:
         """Measure; ``commands`` are those of the device's profile."""
         self._say(f"{self._device.id}: asking {POLLS} times")
-        found = Measured(await self._answering())
+        found = self.found = Measured(await self._answering())
         if self._unit is None:
             found.notes.append("commands no unit: nothing to write")
         elif not may_write:
@@ -105,8 +119,9 @@ class Commissioning:
                 found.silence = await self._left_alone(unit, held_w, samples[-1].at_s)
                 found.notes += unclear(found.silence)
         finally:
-            await self._write(found, unit, commands, unit.fail_safe.p_w)
-            self._say(f"{self._device.id}: left at its fail-safe set point")
+            found.left = NOT_ACKNOWLEDGED
+            found.left = await self._left_safe(found, unit, commands)
+            self._say(f"{self._device.id}: fail-safe set point {found.left}")
 
     async def _stepped(
         self, found: Measured, unit: Unit, commands: frozenset[str], before_w: float, held_w: float
@@ -134,7 +149,34 @@ class Commissioning:
         while self._clock.now_s() - since_s < wait_s:
             samples.append(await self._sample())
             await self._sleep(min(self._device.poll_s, 0.5))
-        return analyse_silence(samples, since_s, held_w, unit.fail_safe.p_w)
+        beyond_s = unit.fail_safe.lease_s + 0.5 * SILENT_MARGIN_S
+        return analyse_silence(samples, since_s, held_w, unit.fail_safe.p_w, beyond_s)
+
+    async def _left_safe(self, found: Measured, unit: Unit, commands: frozenset[str]) -> str:
+        """Set the fail-safe set point, again and again for as long as the last lease may last; what came of it."""
+        tries = Measured(found.answering)
+        until_s = self._clock.now_s() + unit.fail_safe.lease_s + SILENT_MARGIN_S
+        while not await self._write(tries, unit, commands, unit.fail_safe.p_w):
+            if len(tries.wrote) == 1:
+                self._say(f"{self._device.id}: {tries.notes[-1]}; trying again")
+            if self._clock.now_s() >= until_s:
+                found.wrote.append(f"{tries.wrote[-1]} ({len(tries.wrote)} times)")
+                found.notes.append(f"NOT LEFT SAFE, see to it: {tries.notes[-1]}")
+                return NOT_ACKNOWLEDGED
+            await self._sleep(RETRY_S)
+        found.wrote.append(tries.wrote[-1])
+        return await self._held(unit)
+
+    async def _held(self, unit: Unit) -> str:
+        """Whether the device says that it holds its fail-safe set point; some take a moment to show it."""
+        tolerance_w = max(0.01 * unit.p_rated_w, 1.0)
+        shown_w = math.nan
+        for _ in range(READ_BACKS):
+            shown_w = (await self._sample()).p_set_w
+            if abs(shown_w - unit.fail_safe.p_w) <= tolerance_w:
+                return READ_BACK
+            await self._sleep(RETRY_S)
+        return CONTRADICTED if math.isfinite(shown_w) else ACKNOWLEDGED
 
     async def _write(self, found: Measured, unit: Unit, commands: frozenset[str], p_w: float) -> bool:
         values = {name: value for name, value in command_values(unit, p_w, 0.0).items() if name in commands}

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import json
 import sys
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -24,6 +25,7 @@ from controller.field.commission_record import as_text, compare, record
 from controller.field.points_command import chosen
 from controller.ports import FieldDevice
 from controller.readable_errors import readable_errors
+from controller.runtime.supervisor import stop_on_signals
 
 
 @click.command()
@@ -40,8 +42,8 @@ def commission(
     """Measure DEVICE of SITE (or all, one after the other) and write a record to sign, as JSON and as text.
 
     Without --yes-write it only reads. With it every commanded unit is halved, held, left alone until its lease must
-    have ended, and set to its fail-safe set point: stop the controller first, and tell the network operator. Exit
-    status 1: something differs from the profile or the site file.
+    have ended, and set to its fail-safe set point, also when it is broken off: stop the controller first, and tell the
+    network operator. Exit status 1: something differs from the profile or the site file, or it was broken off.
     """
     with readable_errors():
         path = find_site(site)
@@ -57,11 +59,30 @@ def commission(
         "version": version("gridedge"),
         "site_sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
     }
-    records = asyncio.run(_all(configured, moved, links, clock, about, yes_write))
-    for document in records:
+    kept: list[dict[str, Any]] = []
+
+    def keep(document: dict[str, Any]) -> None:
+        kept.append(document)
         _keep(document, out)
-    differs = any(finding["verdict"] == "differs" for document in records for finding in document["findings"])
-    sys.exit(1 if differs else 0)
+
+    ended = asyncio.run(_until_stopped(_all(configured, moved, links, clock, about, yes_write, keep)))
+    differs = any(finding["verdict"] == "differs" for document in kept for finding in document["findings"])
+    sys.exit(1 if differs or not ended else 0)
+
+
+async def _until_stopped(work: Coroutine[Any, Any, None]) -> bool:
+    """Do it, or on SIGINT or SIGTERM break it off, which leaves the unit safe first; True when it was done."""
+    stop = asyncio.Event()
+    working, stopping = asyncio.ensure_future(work), asyncio.ensure_future(stop.wait())
+    with stop_on_signals(stop):
+        await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if not working.done():
+            working.cancel()
+        await asyncio.wait((working,))
+    if not working.cancelled():
+        working.result()
+    return not working.cancelled()
 
 
 async def _all(
@@ -71,25 +92,34 @@ async def _all(
     clock: SystemClock,
     about: dict[str, str],
     may_write: bool,
-) -> list[dict[str, Any]]:
-    """One device after the other: two units that move at once would measure each other."""
+    keep: Callable[[dict[str, Any]], None],
+) -> None:
+    """One device after the other: two units that move at once would measure each other.
+
+    ``keep`` gets every record as soon as there is one, also that of a device with which it was broken off.
+    """
     catalogue = installed_catalogue()
     commands = supported_commands(devices)
     units = {unit.id: unit for unit in site.units}
-    records = []
     try:
         for device in devices:
             unit = units.get(device.unit) if device.unit is not None else None
             steps = Commissioning(device, unit, links[device.id], clock, lambda text: click.echo(text, err=True))
-            measured = await steps.run(may_write=may_write, commands=commands[device.id])
-            fails = catalogue.fails(device.profile) if catalogue is not None else None
-            findings = compare(device, unit, measured, fails or "unknown")
-            when = {"utc": clock.utc().isoformat(timespec="seconds")}
-            records.append(record(device, measured, findings, about | when))
+            try:
+                await steps.run(may_write=may_write, commands=commands[device.id])
+            except asyncio.CancelledError:
+                if steps.found is not None:
+                    steps.found.notes.append("broken off: what is missing was not measured")
+                raise
+            finally:
+                if steps.found is not None:
+                    fails = catalogue.fails(device.profile) if catalogue is not None else None
+                    findings = compare(device, unit, steps.found, fails or "unknown")
+                    when = {"utc": clock.utc().isoformat(timespec="seconds")}
+                    keep(record(device, steps.found, findings, about | when))
     finally:
         for link in links.values():
             await link.aclose()
-    return records
 
 
 def _keep(document: dict[str, Any], out: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from controller.domain.site import Device
 from controller.domain.unit import Unit
-from controller.field.commission import Measured
+from controller.field.commission import ACKNOWLEDGED, READ_BACK, Measured
 
 FORMAT = 1
 LEASE_SLACK_S = 2.0
@@ -75,6 +75,10 @@ def _unit_findings(device: Device, unit: Unit, measured: Measured, fails: str) -
             f"at most lease_s + poll_s + {LEASE_SLACK_S:g} s, {limit_s:g} s",
             _verdict(silence.after_s <= limit_s, silence.after_s),
         )
+    if measured.left:
+        known = math.nan if measured.left == ACKNOWLEDGED else 0.0
+        verdict = _verdict(measured.left == READ_BACK, known)
+        yield Finding("left at its fail-safe set point", measured.left, READ_BACK, verdict)
 
 
 def _visible_ramp(device: Device, unit: Unit, asked_w: float) -> float:

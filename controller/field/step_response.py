@@ -72,10 +72,14 @@ class Silence:
     after_s: float
 
 
-def analyse_silence(samples: Sequence[Sample], silent_since_s: float, held_w: float, revert_w: float) -> Silence:
+def analyse_silence(
+    samples: Sequence[Sample], silent_since_s: float, held_w: float, revert_w: float, beyond_s: float
+) -> Silence:
     """What became of the set point ``held_w``, when ``revert_w`` was left as the value to fall back to.
 
-    The set point that the device shows decides; a device that shows none any more has let go (``fails_open``).
+    The set point that the device shows decides; a device that shows none any more has let go (``fails_open``). Only one
+    that was still seen holding it ``beyond_s`` after we fell silent holds it: a device that was lost before may have
+    done anything.
     """
     tolerance_w = max(0.05 * abs(held_w - revert_w), 1.0)
     seen = [sample for sample in samples if sample.at_s >= silent_since_s and math.isfinite(sample.p_w)]
@@ -88,4 +92,4 @@ def analyse_silence(samples: Sequence[Sample], silent_since_s: float, held_w: fl
             return Silence("fails_open", sample.at_s - silent_since_s)
         if abs(sample.p_set_w - held_w) > tolerance_w:
             return Silence("unclear", sample.at_s - silent_since_s)
-    return Silence("holds_last", math.nan)
+    return Silence("holds_last" if seen[-1].at_s - silent_since_s >= beyond_s else "unclear", math.nan)

@@ -114,10 +114,11 @@ async def _look(where: Endpoint | tuple[str, int | None], options: ScanOptions, 
 async def look(host: str, port: int | None, options: ScanOptions) -> Findings:
     """Everything that answers at ``host``: at ``port``, or at the usual ports when that is None."""
     findings = Findings(host)
-    until_s = asyncio.get_running_loop().time() + options.within_s
+    opcua_s = min(OPCUA_TIMEOUTS * options.timeout_s, 0.25 * options.within_s)  # kept for it
+    until_s = asyncio.get_running_loop().time() + options.within_s - opcua_s
     await _modbus(findings, Endpoint(host, MODBUS_PORT if port is None else port), options, until_s, asked=port)
     if port is None or not findings.units:
-        server = await scan_opcua(host, OPCUA_PORT if port is None else port, OPCUA_TIMEOUTS * options.timeout_s)
+        server = await scan_opcua(host, OPCUA_PORT if port is None else port, opcua_s)
         findings.opcua += [server] if server is not None else []
     if port is None and await _listens(host, TLS_PORT, options.timeout_s):
         findings.remarks.append(
@@ -148,7 +149,7 @@ async def _modbus(
     )
     try:
         await probe.connect()
-        units = await scan_units(probe, options.units, findings.remarks)
+        units, finished = await scan_units(probe, options.units, findings.remarks)
     except NoAnswerError as fault:
         findings.remarks += [str(fault)] if asked is not None else []
         return
@@ -156,6 +157,8 @@ async def _modbus(
         await probe.aclose()
     if units:
         findings.units[endpoint.port] = units
+    elif not finished:
+        return
     elif endpoint.serial is not None:
         findings.remarks.append("no unit of those asked answers; check baud, parity, the wires A and B, and --unit")
     else:

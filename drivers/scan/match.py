@@ -1,7 +1,8 @@
 """Which profile fits a unit: its identity, and whether what stands behind its table is plausible.
 
-Evidence counts: an identity that reads as it must 10, a mains frequency 3, each voltage 1, a power 1. A profile whose
-identity reads otherwise, or whose registers are refused, does not fit.
+Evidence counts: an identity that reads as it must 10, a mains frequency 3, each voltage 1, a power 1; an identity of 0
+or 1, which many registers of many devices read, 1. A profile whose identity reads otherwise, or whose registers are
+refused, does not fit.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from drivers.scan.probe import NoAnswerError, Probe
 from drivers.sunspec.chain import Chain
 
 SCORE_MIN = 4
+COMMON = (0.0, 1.0)
 _FUNCTIONS = {"holding": READ_HOLDING, "input": READ_INPUT}
 _METERS = (201, 202, 203, 204, 211, 212, 213, 214)
 _INVERTERS = (101, 102, 103, 111, 112, 113)
@@ -26,7 +28,7 @@ _INVERTERS = (101, 102, 103, 111, 112, 113)
 
 def sunspec_profile(chain: Chain) -> str | None:
     """The profile for a chain of models: the newest way to command it that it has, else measuring only."""
-    models = {found.id for found in chain.models}
+    models = {found.id for found in chain.models if len(chain.find(found.id)) == 1}  # of two it is not known which
     if {701, 704} <= models:
         return "sunspec_battery" if 713 in models else "sunspec_der"
     if models & set(_INVERTERS):
@@ -74,7 +76,9 @@ def _is_evidence(spec: PointSpec) -> bool:
 
 
 def _weighed(profile: Profile, points: Mapping[str, Measurement]) -> Match:
-    evidence: list[tuple[int, str]] = [(10, f"{name} reads {value:g}") for name, value in profile.identity.items()]
+    evidence: list[tuple[int, str]] = [
+        (10 if value not in COMMON else 1, f"{name} reads {value:g}") for name, value in profile.identity.items()
+    ]
     for name, answer in points.items():
         if not answer.usable:
             continue

@@ -20,8 +20,8 @@ _COMMON = {"vendor": (2, 16), "product_name": (18, 16), "revision": (42, 8), "se
 """Mn, Md, Vr and SN of the common model: offset from its ID and registers (SunSpec model 1)."""
 
 
-async def scan_units(probe: Probe, addresses: Iterable[int], remarks: list[str]) -> list[UnitFound]:
-    """Every unit that answers; when the time is up, ``remarks`` says which were not asked."""
+async def scan_units(probe: Probe, addresses: Iterable[int], remarks: list[str]) -> tuple[list[UnitFound], bool]:
+    """Every unit that answers, and whether all were asked; when the time was up, ``remarks`` says which were not."""
     found: list[UnitFound] = []
     left = list(addresses)
     try:
@@ -31,8 +31,9 @@ async def scan_units(probe: Probe, addresses: Iterable[int], remarks: list[str])
             if unit is not None:
                 found.append(unit)
     except TimeIsUpError:
-        remarks.append(f"time is up; not finished: units {left[0]} to {left[-1]}")
-    return found
+        which = f"unit {left[0]}" if len(left) == 1 else f"units {left[0]} to {left[-1]}"
+        remarks.append(f"time is up; not finished: {which} (--within-s gives more)")
+    return found, not left
 
 
 async def _unit(probe: Probe, address: int) -> UnitFound | None:

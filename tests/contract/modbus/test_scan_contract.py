@@ -20,7 +20,9 @@ from sunspec2.device import Device as SunSpecModels
 from drivers.scan.command import ScanOptions, look, parse_units
 from drivers.scan.findings import Findings
 from drivers.scan.identification import parse_identification, plain
+from drivers.scan.match import sunspec_profile
 from drivers.scan.report import as_json, as_text
+from drivers.sunspec.chain import standard_chain
 
 pytestmark = pytest.mark.socket
 
@@ -74,6 +76,9 @@ async def serving(behave: Behaviour) -> AsyncIterator[HostileServer]:
 
 async def scanned(server: HostileServer, units: tuple[int, ...] = (1,), within_s: float = 20.0) -> Findings:
     return await look("127.0.0.1", server.port, ScanOptions(units, 0.1, 0.0, within_s))
+
+
+CHAIN_WITHOUT_END = {40000: 0x5375, 40001: 0x6E53} | dict.fromkeys(range(40002, 41000), 1)
 
 
 def answer_43(*texts: tuple[int, bytes], more: int = 0, next_id: int = 0) -> bytes:
@@ -133,9 +138,36 @@ async def test_a_scan_of_silent_units_ends_in_time_and_says_what_is_left() -> No
     assert any("time is up; not finished: units" in remark for remark in found.remarks)
 
 
+async def test_a_unit_that_answers_too_slowly_to_be_finished_is_not_said_to_be_nobody() -> None:
+    async with serving(lambda frame: (0.05, *device(CHAIN_WITHOUT_END)(frame))) as server:
+        started = time.monotonic()
+        found = await scanned(server, within_s=1.0)
+        assert time.monotonic() - started < 4.0
+    assert [remark for remark in found.remarks if "answers" in remark] == []
+    assert "time is up; not finished: unit 1 " in as_text(found)
+
+
+@pytest.mark.parametrize("number", [0, 1, 0xFFFF])
+async def test_a_device_that_reads_the_same_everywhere_is_no_device_of_anybody(number: int) -> None:
+    async with serving(device(dict.fromkeys(range(65536), number))) as server:
+        found = await scanned(server)
+    (unit,) = found.units[server.port]
+    identities = [match for match in unit.matches if "reads" in match.why and match.score >= 10]
+    assert identities == [], "an identity of 0 or 1 says nothing"
+
+
+def test_two_models_of_one_kind_are_not_proposed_as_one() -> None:
+    assert sunspec_profile(standard_chain((1, 103))) == "sunspec_inverter"
+    assert sunspec_profile(standard_chain((1, 103, 103))) is None
+
+
 @pytest.mark.parametrize(
     "behave",
     [
+        lambda _: (b"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n",),
+        lambda _: tuple(step for _ in range(40) for step in (b"\0", 0.02)),
+        lambda frame: (frame,),
+        lambda _: (bytes(65536),) * 20,
         lambda _: (b"HTTP/1.1 400 Bad Request\r\n\r\n", "fin"),
         lambda _: ("rst",),
         lambda _: (mbap(0x7777, 1, bytes((0xAB, 1))),),

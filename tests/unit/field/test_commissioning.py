@@ -12,7 +12,7 @@ import pytest
 
 from controller.clock import ManualClock
 from controller.domain.command import Outcome, OutcomeState
-from controller.domain.measurement import Measurement, Quality
+from controller.domain.measurement import Measurement, Quality, missing
 from controller.domain.site import Device
 from controller.domain.unit import Actuator, FailSafe, Unit, UnitKind
 from controller.field.commission import Commissioning, Measured, trial_set_point, unclear, why_not
@@ -44,11 +44,22 @@ class Inverter:
 
     id = "D1"
 
-    def __init__(self, clock: ManualClock, silence: str, *, delay_s: float = 0.5, refuses: bool = False) -> None:
+    def __init__(
+        self,
+        clock: ManualClock,
+        silence: str,
+        *,
+        delay_s: float = 0.5,
+        refuses: bool = False,
+        gone: tuple[float, float] = (math.inf, math.inf),
+        deaf_from_s: float = math.inf,
+    ) -> None:
         self._clock = clock
         self._silence = silence
         self._delay_s = delay_s
         self._refuses = refuses
+        self._gone = gone
+        self._deaf_from_s = deaf_from_s
         self.cap_w = math.nan
         self.lease_until_s = math.inf
         self.revert_w = math.nan
@@ -58,6 +69,8 @@ class Inverter:
 
     async def poll(self) -> Mapping[str, Measurement]:
         now_s = self._clock.now_s()
+        if self._is_gone():
+            return dict.fromkeys(("p_w", "p_set_w"), missing(now_s, "no answer within the time-out"))
         if now_s > self.lease_until_s:
             self.cap_w = {"reverts_to_value": self.revert_w, "fails_open": math.nan}.get(self._silence, self.cap_w)
         target_w = -80e3 if math.isnan(self.cap_w) else -min(80e3, self.cap_w)
@@ -75,6 +88,10 @@ class Inverter:
     async def write(self, values: Mapping[str, float], lease_s: float, revert: Mapping[str, float]) -> Outcome:
         if self._refuses:
             return Outcome(OutcomeState.REFUSED, "exception 1 illegal function")
+        if self._is_gone():
+            return Outcome(OutcomeState.FAILED, "no answer within the time-out")
+        if self._clock.now_s() >= self._deaf_from_s:
+            return Outcome(OutcomeState.ACKNOWLEDGED)
         self.cap_w, self.revert_w = values["generation_w_max"], revert["generation_w_max"]
         if not self.caps or self.caps[-1] != self.cap_w:
             self.written_at_s = self._clock.now_s()
@@ -83,6 +100,9 @@ class Inverter:
         return Outcome(OutcomeState.ACKNOWLEDGED)
 
     async def aclose(self) -> None: ...
+
+    def _is_gone(self) -> bool:
+        return self._gone[0] <= self._clock.now_s() < self._gone[1]
 
 
 def commissioned(silence: str, *, may_write: bool = True, **more: object) -> tuple[Measured, Inverter]:
@@ -131,6 +151,58 @@ def test_a_slow_device_differs_from_its_site_file() -> None:
     assert finding.verdict == "differs"
 
 
+def left_of(measured: Measured) -> tuple[str, str]:
+    """What the record says of the set point that the device was left with."""
+    (finding,) = [f for f in compare(DEVICE, UNIT, measured, "holds_last") if f.what.startswith("left at")]
+    return finding.measured, finding.verdict
+
+
+def test_a_device_that_dies_while_we_are_silent_is_not_said_to_hold_and_not_said_to_be_safe() -> None:
+    measured, _ = commissioned("holds_last", gone=(30.0, math.inf))
+    assert measured.silence == Silence("unclear", pytest.approx(math.nan, nan_ok=True))
+    assert left_of(measured) == ("NOT acknowledged", "differs")
+    assert any(note.startswith("NOT LEFT SAFE, see to it: write generation_w_max 10000") for note in measured.notes)
+    assert measured.wrote[-1].endswith("failed (17 times)")
+
+
+def test_a_device_that_comes_back_within_its_lease_is_left_safe_after_all() -> None:
+    measured, inverter = commissioned("holds_last", gone=(30.0, 50.0))
+    assert left_of(measured) == ("read back", "agrees")
+    assert inverter.caps[-1] == 10e3
+    assert not any("NOT LEFT SAFE" in note for note in measured.notes)
+
+
+def test_a_device_that_acknowledges_its_last_set_point_and_does_not_take_it_is_told() -> None:
+    measured, _ = commissioned("holds_last", deaf_from_s=30.0)
+    assert left_of(measured) == ("acknowledged, and another one is shown", "differs")
+
+
+def test_a_trial_that_is_broken_off_leaves_the_unit_safe_and_says_so_in_its_record() -> None:
+    clock = ManualClock()
+    inverter = Inverter(clock, "holds_last")
+
+    async def sleep(site_s: float) -> None:
+        clock.advance(site_s)
+        if clock.now_s() > 15.0 and not task.cancelling():
+            task.cancel()
+        await asyncio.sleep(0)
+
+    async def broken_off() -> Commissioning:
+        nonlocal task
+        steps = Commissioning(DEVICE, UNIT, inverter, clock, lambda _: None, sleep)
+        task = asyncio.ensure_future(steps.run(may_write=True, commands=frozenset({"generation_w_max"})))
+        await asyncio.wait((task,))
+        assert task.cancelled()
+        return steps
+
+    task: asyncio.Task[Measured]
+    steps = asyncio.run(broken_off())
+    assert steps.found is not None
+    assert (steps.found.step, steps.found.silence) == (None, None)
+    assert steps.found.left == "read back"
+    assert inverter.caps[-1] == 10e3
+
+
 def test_a_refused_write_ends_the_trial_and_is_quoted() -> None:
     measured, _ = commissioned("reverts_to_value", refuses=True)
     assert measured.step is None
@@ -153,9 +225,9 @@ def test_a_device_that_never_moves_has_no_latency_and_no_ramp() -> None:
 
 
 def test_without_a_single_value_after_the_last_write_nothing_is_concluded() -> None:
-    assert analyse_silence([], 0.0, -40e3, -10e3).behaviour == "unclear"
+    assert analyse_silence([], 0.0, -40e3, -10e3, 6.0).behaviour == "unclear"
     gone = [Sample(1.0, math.nan, math.nan)]
-    assert analyse_silence(gone, 0.0, -40e3, -10e3).behaviour == "unclear", "a lost device has not let go"
+    assert analyse_silence(gone, 0.0, -40e3, -10e3, 6.0).behaviour == "unclear", "a lost device has not let go"
 
 
 @pytest.mark.parametrize(
