@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 READ_COILS, READ_INPUTS, READ_HOLDING, READ_INPUT = 1, 2, 3, 4
 WRITE_COIL, WRITE_REGISTER, WRITE_COILS, WRITE_REGISTERS = 5, 6, 15, 16
@@ -85,8 +86,12 @@ def read_bits(unit: int, function: int, address: int, count: int) -> Request:
     return _read(unit, function, address, count, BITS_MAX, (count + 7) // 8)
 
 
+@lru_cache(maxsize=1024)
 def read_registers(unit: int, function: int, address: int, count: int) -> Request:
-    """Read ``count`` holding (function 3) or input (4) registers from 0-based ``address``."""
+    """Read ``count`` holding (function 3) or input (4) registers from 0-based ``address``.
+
+    Devices of one kind are asked the same: a request that they share is found in the cache.
+    """
     _check(function in (READ_HOLDING, READ_INPUT), f"function {function} reads no registers; expected 3 or 4")
     return _read(unit, function, address, count, REGISTERS_MAX, 2 * count)
 

@@ -68,12 +68,8 @@ class ModbusDevice:
 
         Raises ``ValueError`` for an endpoint that cannot be, or that another device of ``lines`` uses differently.
         """
-        self._device = device
-        self._clock = clock
         self.timeout_s = max(clock.real_s(device.timeout_s), TIMEOUT_S_MIN)
-        self.counters = PollCounters()
         lines = lines if lines is not None else Lines(clock, rng)
-        self._tape = lines.tape
         self._member = lines.join(
             device.id,
             Endpoint.parse(device.endpoint),
@@ -82,9 +78,16 @@ class ModbusDevice:
             turnaround_s=clock.real_s(profile.read.turnaround_s),
             outstanding_max=profile.read.outstanding_max,
         )
+        # What every poll looks at stands together, and is fetched into the cache as one.
         self.session = self._member.session
-        self._heard: dict[bytes, bytes] = {}
+        self.counters = PollCounters()
         self._known: Mapping[str, Measurement] = {}
+        self._known_generation = -1
+        self._tape = lines.tape
+        self._blocks = 0
+        self._device = device
+        self._clock = clock
+        self._heard: dict[bytes, bytes] = {}
         self._use(profile)
 
     @property
@@ -114,7 +117,7 @@ class ModbusDevice:
     def remember(self, points: Mapping[str, Measurement], generation: int) -> None:
         """A poll was answered whole, on that connection."""
         self.counters.ok += 1
-        self.session.counters.answers += len(self.reads)
+        self.session.counters.answers += self._blocks
         self._known, self._known_generation = points, generation
         if self._tape is not None:
             self._tape.published(self._device, points)
@@ -216,6 +219,7 @@ class ModbusDevice:
         self.profile = profile
         self._readable = [spec for spec in profile.points if "r" in spec.access and spec.type != "string"]
         self.reads = self._plan(spec for spec in self._readable if spec.name not in profile.identity)
+        self._blocks = len(self.reads)
         self.identity_reads = self._plan(profile.point(name) for name in profile.identity)
         self.identity_lasts_s = IDENTITY_S if self.identity_reads else math.inf
         """How old a proof of the identity may be (site seconds); without an identity there is nothing to read again."""

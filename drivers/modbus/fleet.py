@@ -20,7 +20,7 @@ from controller.domain.measurement import Measurement
 from controller.ports import Clock
 from drivers.modbus.device import ModbusDevice
 from drivers.modbus.quick_poll import QuickPoll
-from drivers.modbus.reading import Batch, BulkReading, LazyReading, PolledReading, ReadingPlan
+from drivers.modbus.reading import Batch, PolledReading, ReadingPlan
 
 GATHER_S = 0.002
 """Answers that come within this time of the first are decoded together; machine seconds."""
@@ -31,8 +31,6 @@ Machine seconds."""
 PROOFS_PART = 8
 """One device in so many, and one more, proves its identity again between two rounds: started together, all of them are
 through after as many rounds."""
-FEW = 4
-"""Fewer devices than this are decoded one by one: an array operation costs as much as some points do."""
 
 Take = Callable[[Mapping[str, Mapping[str, Measurement]]], None]
 """Takes what came together: poll results by device id."""
@@ -41,28 +39,22 @@ Take = Callable[[Mapping[str, Mapping[str, Measurement]]], None]
 class _Kind:
     """Devices that are decoded together, and which of them have been answered whole."""
 
-    def __init__(self, device: ModbusDevice) -> None:
+    def __init__(self, device: ModbusDevice, came: Callable[[_Kind, QuickPoll], None]) -> None:
         self.plan = ReadingPlan(device.profile, [reader for _, reader in device.reads])
         self.come: list[QuickPoll] = []
+        self.came = partial(came, self)
 
     def readings(self, received_s: float) -> dict[str, PolledReading]:
         """Decode what has come."""
         come, self.come = self.come, []
+        payloads = list(cast(Iterable[bytes], chain.from_iterable([poll.answers for poll in come])))  # whole: all data
+        sent_s, checked_s = [poll.sent_s for poll in come], [poll.checked_s for poll in come]
+        batch = Batch(self.plan, payloads, sent_s, checked_s, received_s)
         out: dict[str, PolledReading] = {}
-        found = self._one_by_one(come, received_s) if len(come) < FEW else self._together(come, received_s)
-        for poll, reading in zip(come, found, strict=True):
-            out[poll.id] = reading
+        for row, poll in enumerate(come):
+            out[poll.id] = reading = PolledReading(batch, row)
             poll.device.remember(reading, poll.generation)
         return out
-
-    def _one_by_one(self, come: list[QuickPoll], received_s: float) -> Sequence[PolledReading]:
-        plan = self.plan
-        return [LazyReading(plan, poll.answers, poll.sent_s, received_s, poll.checked_s) for poll in come]
-
-    def _together(self, come: list[QuickPoll], received_s: float) -> Sequence[PolledReading]:
-        payloads = cast(Iterable[bytes], chain.from_iterable([poll.answers for poll in come]))  # whole: all data
-        batch = Batch(self.plan, payloads, received_s)
-        return [BulkReading(batch, row, poll.answers, poll.sent_s, poll.checked_s) for row, poll in enumerate(come)]
 
 
 class _Sweep:
@@ -118,17 +110,16 @@ class Fleet:
             self._tell()  # a late loop may tick before it: what has come must be told before its polls begin anew
         now, now_s = self._loop.time(), self._clock.now_s()
         self._ticked = now
-        self._running += 1  # so that an answer that comes at once is not taken for the last one
+        self._running += 1 + len(self._well)  # one more: an answer that comes at once is not taken for the last one
+        sent_s = (now_s,)
         busy: list[str] = []
         unwell: list[QuickPoll] = []
         for poll in self._well:
             if poll.running:
                 busy.append(poll.id)
-            elif poll.start(now, now_s):
-                self._running += 1
-            else:
+            elif not poll.start(now, now_s, sent_s):
                 unwell.append(poll)
-        self._running -= 1
+        self._running -= 1 + len(busy) + len(unwell)
         if unwell:
             self._set_aside(unwell)
         if self._unwell:
@@ -157,8 +148,8 @@ class Fleet:
         key = (device.profile.id, device.profile.byte_order, tuple(reader.block for _, reader in device.reads))
         kind = self._kinds.get(key)
         if kind is None:
-            kind = self._kinds[key] = _Kind(device)
-        poll = QuickPoll(device, partial(self._came, kind))
+            kind = self._kinds[key] = _Kind(device, self._came)
+        poll = QuickPoll(device, kind.came)
         self._sweeps.setdefault(device.timeout_s, _Sweep(device.timeout_s)).polls.append(poll)
         return poll
 

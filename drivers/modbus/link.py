@@ -55,7 +55,15 @@ _RTU_KEY = 0
 
 
 class Link(asyncio.BufferedProtocol):
-    """Receives into one fixed buffer and hands whole, checked answers to whoever waits for them."""
+    """Takes what comes, keeps at most one fixed buffer of it, and hands whole, checked answers to whoever waits.
+
+    An answer that comes whole goes past the buffer: with many devices it is memory that takes the time.
+    """
+
+    __slots__ = (
+        *("closed", "discard_until", "fault", "heard_at", "late", "owing", "proven", "room", "rtu", "usable"),
+        *("_buffer", "_discarded", "_filled", "_gap_s", "_head", "_pending", "_silences", "_transport", "_whole"),
+    )
 
     def __init__(self, rtu: bool, outstanding_max: int = 1, gap_s: float | None = None) -> None:
         """``gap_s``: longest pause inside one RTU frame; None where a gateway or TCP may pause as it likes."""
@@ -74,12 +82,12 @@ class Link(asyncio.BufferedProtocol):
         self._gap_s = gap_s
         self._silences = 0
         self._buffer = bytearray(FRAME_MAX * (1 + outstanding_max))
-        self._view = memoryview(self._buffer)
-        self._filled = 0  # as long as nothing of an answer has come, ``space`` is the whole buffer
-        self.space = self._view
+        self._filled = 0
+        self.room = len(self._buffer)
+        """How many bytes may come at once; read only."""
         self._whole, self._head = 0, b""  # size and beginning of the one good answer on TCP; the request on RTU
         self._transport: Transport | None = None
-        self._pending: dict[int, tuple[Request, Done]] = {}
+        self._pending: list[tuple[int, Request, Done]] = []  # by transaction id
 
     def begin(self, request: Request, transaction: int, done: Done) -> None:
         """Send one request; ``done`` is called once, perhaps before this returns."""
@@ -90,14 +98,14 @@ class Link(asyncio.BufferedProtocol):
         self.owing = True
         if self.rtu:
             self.discard_until = 0.0
-            self._pending[_RTU_KEY] = (request, done)
+            self._pending.append((_RTU_KEY, request, done))
             self._head = encode_rtu(request)
             transport.write(self._head)
             return
         number = transaction.to_bytes(2, "big")
         self._whole = 0 if self._pending else request.tcp_answer_size
         self._head = number + request.tcp_answer_tail
-        self._pending[transaction] = (request, done)
+        self._pending.append((transaction, request, done))
         transport.write(number + request.tcp_tail)
 
     async def exchange(self, request: Request, transaction: int, deadline: float) -> bytes:
@@ -116,7 +124,8 @@ class Link(asyncio.BufferedProtocol):
             self._forget(transaction)
 
     def _forget(self, transaction: int) -> None:
-        self._pending.pop(_RTU_KEY if self.rtu else transaction, None)
+        key = _RTU_KEY if self.rtu else transaction
+        self._pending = [asked for asked in self._pending if asked[0] != key]
         self._whole = 0
 
     def expire(self) -> None:
@@ -157,18 +166,22 @@ class Link(asyncio.BufferedProtocol):
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """asyncio: where to receive to."""
-        return self.space
+        return memoryview(self._buffer)[self._filled :]
 
     def buffer_updated(self, nbytes: int) -> None:
         """asyncio: ``nbytes`` more have come."""
-        if nbytes == self._whole and not self._filled and self._buffer.startswith(self._head):
-            data = self._view[len(self._head) : nbytes].tobytes()
+        self.received(bytes(self._buffer[self._filled : self._filled + nbytes]))
+
+    def received(self, data: bytes) -> None:
+        """``data`` has come, at most ``room`` bytes."""
+        if len(data) == self._whole and not self._filled and data.startswith(self._head):
             self._whole = self._silences = 0
             self.owing, self.proven = False, True
-            self._pending.popitem()[1][1](data)
+            self._pending.pop()[2](data[len(self._head) :])
             return
-        self._receive(nbytes)
-        self.space = self._view[self._filled :] if self._filled else self._view
+        self._buffer[self._filled : self._filled + len(data)] = data
+        self._receive(len(data))
+        self.room = len(self._buffer) - self._filled
 
     def _receive(self, nbytes: int) -> None:
         """The long way, for everything but one whole good answer."""
@@ -205,13 +218,13 @@ class Link(asyncio.BufferedProtocol):
         if self._filled < 2:
             return False
         transaction = int.from_bytes(self._buffer[:2], "big")
-        if transaction not in self._pending:
-            expected = " or ".join(map(str, self._pending))
+        request = next((asked for number, asked, _ in self._pending if number == transaction), None)
+        if request is None:
+            expected = " or ".join(str(number) for number, _, _ in self._pending)
             raise FrameError("transaction id", f"transaction id is {transaction}; expected {expected}")
         size = self._filled
         if len(self._pending) > 1 and self._filled >= 6:
             size = min(size, 6 + int.from_bytes(self._buffer[4:6], "big"))
-        request = self._pending[transaction][0]
         return self._hand_out(transaction, size, partial(parse_tcp, request=request, transaction=transaction))
 
     def _take_rtu(self) -> bool:
@@ -219,7 +232,7 @@ class Link(asyncio.BufferedProtocol):
             return self._drop_late()
         if not self._pending:
             raise FrameError("leftover", f"{self._filled} bytes follow a late answer; expected none")
-        request = self._pending[_RTU_KEY][0]
+        request = self._pending[0][1]
         if request.function not in ECHOED and self._buffer.startswith(self._head) and self._filled >= len(self._head):
             raise FrameError("echo", "our own request came back; expected a line and an adapter without echo (2-wire)")
         return self._hand_out(_RTU_KEY, self._filled, partial(parse_rtu, request=request))
@@ -233,9 +246,10 @@ class Link(asyncio.BufferedProtocol):
             return False
         self._cut(size)
         self._whole = 0  # what comes next, nobody has asked for yet
-        _, done = self._pending.pop(key)
+        asked = next(asked for asked in self._pending if asked[0] == key)
+        self._pending.remove(asked)
         self.owing = bool(self._pending)
-        done(found)
+        asked[2](found)
         return True
 
     def _is_late(self) -> bool:
@@ -243,7 +257,7 @@ class Link(asyncio.BufferedProtocol):
         return (
             self.rtu
             and self._buffer[0] in self.late
-            and not any(request.unit == self._buffer[0] for request, _ in self._pending.values())
+            and not any(request.unit == self._buffer[0] for _, request, _ in self._pending)
         )
 
     def _drop_late(self) -> bool:
@@ -265,8 +279,8 @@ class Link(asyncio.BufferedProtocol):
         self._filled = rest
 
     def _fail(self, fault: LinkError) -> None:
-        pending, self._pending, self._whole = self._pending, {}, 0
-        for _, done in pending.values():
+        pending, self._pending, self._whole = self._pending, [], 0
+        for _, _, done in pending:
             done(fault)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from drivers.modbus.codec import ExceptionAnswer
@@ -20,25 +20,14 @@ class QuickPoll:
     """Asks for every block, at most ``outstanding_max`` at a time; used again and again.
 
     After the end ``answers`` holds the data of every block, or the refusal that came instead, ``refused`` how many of
-    those there are, and ``fault`` why the poll ended early, if it did. ``sent_s`` is in site seconds.
+    those there are, and ``fault`` why the poll ended early, if it did. ``sent_s`` is in site seconds. The next
+    :meth:`start` writes over ``answers``.
     """
 
     __slots__ = (
-        *(
-            "answers",
-            "checked_s",
-            "device",
-            "fault",
-            "generation",
-            "id",
-            "prove_from_s",
-            "refused",
-            "running",
-            "sent_s",
-        ),
-        *("started", "_proof"),
-        *("_alone", "_depth", "_done", "_fresh_until_s", "_health", "_link", "_next", "_open", "_requests", "_session"),
-        *("_takers", "_turns"),
+        *("answers", "checked_s", "device", "fault", "generation", "id", "prove_from_s", "refused", "running"),
+        *("sent_s", "started", "_alone", "_asked_s", "_depth", "_done", "_fresh_until_s", "_health", "_link"),
+        *("_next", "_open", "_proof", "_requests", "_session", "_takers", "_turns"),
     )
 
     def __init__(self, device: ModbusDevice, done: Callable[[QuickPoll], None]) -> None:
@@ -48,8 +37,8 @@ class QuickPoll:
         self.started = 0.0
         self.refused = 0
         self.generation, self.checked_s = device.identified
-        self.answers: list[bytes | Exception | None] = []
-        self.sent_s: list[float] = []
+        self.answers: list[bytes | Exception | None] = [None]
+        self.sent_s: Sequence[float] = ()
         self.fault: LinkError | None = None
         self._session = device.session
         self._turns = self._session.turns
@@ -64,26 +53,31 @@ class QuickPoll:
         self.prove_from_s = math.inf
         """When :meth:`prove` is to be called (site seconds); read only."""
         self._fresh_until_s = -math.inf
+        self._asked_s: list[float] = []
         self._next = self._open = 0
 
-    def start(self, now: float, now_s: float) -> bool:
-        """Begin at ``now`` (loop time), ``now_s`` (site seconds); False when the device needs its own poll."""
-        link, turns = self._link, self._turns
+    def start(self, now: float, now_s: float, sent_s: Sequence[float]) -> bool:
+        """Begin at ``now`` (loop time), ``now_s`` (site seconds); False when the device needs its own poll.
+
+        ``sent_s`` is ``(now_s,)``, one for all polls that begin together.
+        """
+        link, turns, session = self._link, self._turns, self._session
         if not link.usable or now_s >= self._fresh_until_s:
             found = self._proven_link(now_s)
             if found is None:
                 return False
             link = self._link = found
-        if turns.busy or self._health.failures or self._session.quiet_until > now:
+        if turns.busy or self._health.failures or session.quiet_until > now:
             return False
         turns.busy = self.running = True
         self.started, self.refused, self.fault = now, 0, None
         if self._alone is not None:
-            self.sent_s = [now_s]
-            link.begin(self._alone, self._session.next_transaction(), self._only_answer)
+            self.sent_s = sent_s
+            link.begin(self._alone, session.next_transaction(), self._only_answer)
             return True
         blocks = len(self._requests)
-        self.answers, self.sent_s = [None] * blocks, [now_s] * blocks
+        self.answers, self._asked_s = [None] * blocks, [now_s] * blocks
+        self.sent_s = self._asked_s
         self._next = self._open = 0
         self._ask(link, now_s)
         return True
@@ -96,11 +90,10 @@ class QuickPoll:
         """The answer to the only block; what is not simply good takes the long way."""
         if found.__class__ is bytes:
             self.running = False
-            self.answers = [found]
+            self.answers[0] = found
             self._session.end_turn()
             self._done(self)
         elif self.running:
-            self.answers = [None]
             self._next = self._open = 1
             self._answered(0, found)
 
@@ -139,7 +132,7 @@ class QuickPoll:
             index = self._next
             self._next += 1
             self._open += 1
-            self.sent_s[index] = now_s
+            self._asked_s[index] = now_s
             link.begin(requests[index], self._session.next_transaction(), takers[index])
 
     def _answered(self, index: int, found: bytes | Exception) -> None:

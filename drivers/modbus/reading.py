@@ -9,7 +9,7 @@ import numpy as np
 from controller.domain.measurement import Measurement, Quality
 from controller.domain.reading import Reading
 from drivers.modbus.bulk import BulkPlan, Truths
-from drivers.modbus.decode import BlockData, BlockReader, derive, measure, measure_blocks, read_back
+from drivers.modbus.decode import BlockReader, derive, measure_blocks, read_back
 from drivers.profile import Profile
 
 
@@ -20,154 +20,108 @@ class ReadingPlan:
         self.profile = profile
         self.readers = tuple(readers)
         self.bulk = BulkPlan([reader.block for reader in readers], profile.byte_order)
-        self.specs, self.block_of, names = self.bulk.specs, self.bulk.block_of, self.bulk.names
-        self.column = {name: index for index, name in enumerate(names)}
+        self.block_of = self.bulk.block_of
+        self.column = {name: index for index, name in enumerate(self.bulk.names)}
         self.derived = {spec.name: spec for spec in profile.derived}
         commands = {command.name for command in profile.commands}
         held = [*(["p_set_w"] if commands - {"q_var"} else []), *(["q_set_var"] if "q_var" in commands else [])]
         self.held = frozenset(held)
-        self.names = (*profile.identity, *names, *self.derived, *held)
+        read = [spec.name for reader in readers for spec in reader.block.points]
+        self.names = (*profile.identity, *read, *self.derived, *held)
         self.known = frozenset(self.names)
 
 
 class Batch:
-    """What was decoded together: values, where they are good, and in which rows all of them are."""
+    """What was decoded together: values, and in which rows all of them are good.
 
-    __slots__ = ("block_of", "good", "plan", "received_s", "values", "whole")
+    For every row there are the data of each block in turn (``payloads``), when each was asked for (``sent_s``) and when
+    the identity was proved (``checked_s``).
+    """
 
-    def __init__(self, plan: ReadingPlan, payloads: Iterable[bytes], received_s: float) -> None:
-        """``payloads`` holds the data of every block of every device in turn."""
-        self.plan = plan
-        self.block_of = plan.block_of
-        self.values, self.good = plan.bulk.decode(payloads)
-        whole: Truths = np.logical_and.reduce(self.good, axis=1)
-        self.whole: list[bool] = whole.tolist()
-        self.received_s = received_s
-
-
-class PolledReading(Reading):
-    """Every point of one device, as :meth:`drivers.modbus.device.ModbusDevice.poll` would say it."""
-
-    __slots__ = ("_checked_s", "_made", "_plan", "_sent_s")
-
-    def __init__(self, plan: ReadingPlan, sent_s: Sequence[float], checked_s: float) -> None:
-        """``sent_s`` per block, ``checked_s`` when the identity was proved."""
-        self._plan = plan
-        self._sent_s = sent_s
-        self._checked_s = checked_s
-        self._made: dict[str, Measurement] = {}
-
-    def __getitem__(self, name: str) -> Measurement:
-        found = self._made.get(name)
-        if found is None:
-            found = self._made[name] = self._make(name)
-        return found
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._plan.known
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._plan.names)
-
-    def __len__(self) -> int:
-        return len(self._plan.names)
-
-    @property
-    def all_good(self) -> bool:
-        """True when every point that was read is good."""
-        raise NotImplementedError
-
-    @property
-    def newest_good_s(self) -> float:
-        """When the newest good value was sampled (site seconds); minus infinity without any."""
-        return self._sent_s[-1] if self.all_good else super().newest_good_s  # the last block was asked last
-
-    def _make(self, name: str) -> Measurement:
-        plan = self._plan
-        column = plan.column.get(name)
-        if column is not None:
-            return self._point(name, column)
-        if name in plan.derived:
-            return derive(plan.derived[name], self)
-        if name in plan.held:
-            return read_back(plan.profile, self)[name]
-        return Measurement(plan.profile.identity[name], Quality.GOOD, self._checked_s, self._checked_s)
-
-    def _point(self, name: str, column: int) -> Measurement:
-        raise NotImplementedError
-
-
-class BulkReading(PolledReading):
-    """One row of a batch."""
-
-    __slots__ = ("_batch", "_payloads", "_row")
+    __slots__ = ("checked_s", "payloads", "plan", "received_s", "sent_s", "values", "whole")
 
     def __init__(
         self,
-        batch: Batch,
-        row: int,
-        payloads: Sequence[bytes | Exception | None],
-        sent_s: Sequence[float],
-        checked_s: float,
+        plan: ReadingPlan,
+        payloads: Sequence[bytes],
+        sent_s: Sequence[Sequence[float]],
+        checked_s: Sequence[float],
+        received_s: float,
     ) -> None:
-        self._plan = batch.plan  # what the base class does, without the call: this is made for every poll
-        self._sent_s = sent_s
-        self._checked_s = checked_s
-        self._made = {}
+        self.plan = plan
+        self.payloads, self.sent_s, self.checked_s = payloads, sent_s, checked_s
+        self.values, good = plan.bulk.decode(payloads)
+        self.whole = _whole(good)
+        self.received_s = received_s
+
+    def blocks_of(self, row: int) -> Iterable[tuple[BlockReader, bytes, float]]:
+        """Every block of one device, its data, and when it was asked for."""
+        readers = self.plan.readers
+        first = row * len(readers)
+        return zip(readers, self.payloads[first : first + len(readers)], self.sent_s[row], strict=True)
+
+
+def _whole(good: Truths) -> list[bool]:
+    if b"\0" not in good.tobytes():
+        return [True] * len(good)
+    rows: list[bool] = np.logical_and.reduce(good, axis=1).tolist()
+    return rows
+
+
+class PolledReading(Reading):
+    """One row of a batch: every point, as :meth:`drivers.modbus.device.ModbusDevice.poll` would say it."""
+
+    __slots__ = ("_batch", "_explained", "_row")
+
+    def __init__(self, batch: Batch, row: int) -> None:
         self._batch = batch
         self._row = row
-        self._payloads = payloads
+        self._explained: dict[str, Measurement] | None = None  # only where not every point is good
+
+    def __getitem__(self, name: str) -> Measurement:
+        batch, row = self._batch, self._row
+        column = batch.plan.column.get(name)
+        if column is None:
+            return self._other(name)
+        if not batch.whole[row]:
+            return self._points()[name]
+        sent_s = batch.sent_s[row][batch.plan.block_of[column]]
+        return Measurement(batch.values.item(row, column), Quality.GOOD, sent_s, batch.received_s)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._batch.plan.known
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._batch.plan.names)
+
+    def __len__(self) -> int:
+        return len(self._batch.plan.names)
 
     @property
     def all_good(self) -> bool:
         """True when every point that was read is good."""
         return self._batch.whole[self._row]
 
-    def _point(self, name: str, column: int) -> Measurement:
-        batch, row = self._batch, self._row
-        if batch.whole[row] or batch.good[row, column]:
-            sent_s = self._sent_s[batch.block_of[column]]
-            return Measurement(batch.values.item(row, column), Quality.GOOD, sent_s, batch.received_s)
-        return measure_blocks(blocks_of(self._plan, self._payloads, self._sent_s, batch.received_s))[name]
-
-
-class LazyReading(PolledReading):
-    """The answers of one device; cheaper than a batch while few devices are read together."""
-
-    __slots__ = ("_blocks", "_raw")
-
-    def __init__(
-        self,
-        plan: ReadingPlan,
-        payloads: Sequence[bytes | Exception | None],
-        sent_s: Sequence[float],
-        received_s: float,
-        checked_s: float,
-    ) -> None:
-        super().__init__(plan, sent_s, checked_s)
-        self._blocks = blocks_of(plan, payloads, sent_s, received_s)
-        self._raw = {name: number for block in self._blocks for name, number in block.raw.items()}
-
     @property
-    def all_good(self) -> bool:
-        """True when every point that was read is good."""
-        raw = self._raw
-        for block in self._blocks:
-            for _, name, missing, scale, offset, low, high in block.reader.plain:
-                number = raw[name]
-                if not low <= number * scale + offset <= high or (missing and number in missing):
-                    return False
-        return all(self[spec.name].usable for block in self._blocks for spec in block.reader.scaled)
+    def newest_good_s(self) -> float:
+        """When the newest good value was sampled (site seconds); minus infinity without any."""
+        batch, row = self._batch, self._row
+        return batch.sent_s[row][-1] if batch.whole[row] else super().newest_good_s  # the last block was asked last
 
-    def _point(self, name: str, column: int) -> Measurement:
-        plan = self._plan
-        block = self._blocks[plan.block_of[column]]
-        return measure(plan.specs[column], self._raw, block.sent_s, block.received_s)
+    def _points(self) -> dict[str, Measurement]:
+        """Every point that was read, by the point-by-point way, which knows why one is not good."""
+        batch = self._batch
+        if self._explained is None:
+            blocks = batch.blocks_of(self._row)
+            self._explained = measure_blocks(reader.take(data, at_s, batch.received_s) for reader, data, at_s in blocks)
+        return self._explained
 
-
-def blocks_of(
-    plan: ReadingPlan, payloads: Sequence[bytes | Exception | None], sent_s: Sequence[float], received_s: float
-) -> list[BlockData]:
-    """Raw numbers of every block; ``payloads`` are data, one per block."""
-    parts = zip(plan.readers, payloads, sent_s, strict=True)
-    return [reader.take(data, asked_s, received_s) for reader, data, asked_s in parts if isinstance(data, bytes)]
+    def _other(self, name: str) -> Measurement:
+        """What is computed, read back, or proved."""
+        plan = self._batch.plan
+        if name in plan.derived:
+            return derive(plan.derived[name], self)
+        if name in plan.held:
+            return read_back(plan.profile, self)[name]
+        checked_s = self._batch.checked_s[self._row]
+        return Measurement(plan.profile.identity[name], Quality.GOOD, checked_s, checked_s)

@@ -103,14 +103,14 @@ class SerialTransport:
 
     def _readable(self) -> None:
         try:
-            size = os.readv(self._descriptor, [self._link.space])
+            data = os.read(self._descriptor, self._link.room)
         except (BlockingIOError, InterruptedError):
             return
         except OSError as error:
             self._end(error)
             return
-        if size:
-            self._link.buffer_updated(size)
+        if data:
+            self._link.received(data)
         else:
             self._end(OSError("the port is gone"))
 

@@ -64,18 +64,21 @@ class Session:
         connector: Connector | None = None,
     ) -> None:
         """``settle_s``: listen and discard this long on a new connection (RTU answers carry no transaction id)."""
+        # What every poll looks at stands together, and is fetched into the cache as one.
         self.counters = Counters()
+        self.quiet_until = 0.0
+        """Loop time before which nothing is sent; read only."""
+        # Not for secrecy: a random start makes answers left over from an earlier process unlikely to match.
+        self._transaction = (rng if rng is not None else random.Random()).randrange(1, 0x10000)
+        self.turns = Turns()
+        self.turnaround_s = turnaround_s
         self.generation = 0
         self.endpoint = endpoint
-        self.turnaround_s = turnaround_s
         self.outstanding_max = 1
         self.now_s = now_s
         self._backoff = backoff if backoff is not None else Backoff()
         self._settle_s = settle_s
         self._connector = connector or Connector(endpoint, USER_TIMEOUT_S)
-        # Not for secrecy: a random start makes answers left over from an earlier process unlikely to match.
-        self._transaction = (rng if rng is not None else random.Random()).randrange(1, 0x10000)
-        self.turns = Turns()
         self._closed = False
         self.link: Link | None = None
         """The present connection, if any; read only."""
@@ -83,8 +86,6 @@ class Session:
         self._line = UnitHealth()
         self._units: dict[int, UnitHealth] = {}
         self._probe_not_before = 0.0
-        self.quiet_until = 0.0
-        """Loop time before which nothing is sent; read only."""
 
     @property
     def up(self) -> bool:

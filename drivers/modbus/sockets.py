@@ -7,10 +7,10 @@ answered, the loop runs one callback. The default transport costs about as much 
 from __future__ import annotations
 
 import asyncio
+import os
 import select
 import socket
 import struct
-from collections.abc import Callable
 from contextlib import suppress
 from typing import ClassVar
 from weakref import WeakKeyDictionary
@@ -33,7 +33,7 @@ class Hub:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._epoll = select.epoll()
-        self._readers: dict[int, Callable[[], None]] = {}
+        self._transports: dict[int, SocketTransport] = {}
         loop.add_reader(self._epoll.fileno(), self._ready)
 
     @classmethod
@@ -46,39 +46,42 @@ class Hub:
 
     def add(self, descriptor: int, transport: SocketTransport) -> None:
         """Call ``transport.readable`` whenever there is something to receive."""
-        self._readers[descriptor] = transport.readable
+        self._transports[descriptor] = transport
         self._epoll.register(descriptor, select.EPOLLIN)
 
     def remove(self, descriptor: int) -> None:
         """Look after it no more."""
         self._epoll.unregister(descriptor)
-        del self._readers[descriptor]
-        if not self._readers:
+        del self._transports[descriptor]
+        if not self._transports:
             self._loop.remove_reader(self._epoll.fileno())
             self._epoll.close()
             del self._hubs[self._loop]
 
     def _ready(self) -> None:
-        reader_of = self._readers.get
+        transport_of = self._transports.get
         for descriptor, _ in self._epoll.poll(0):
-            readable = reader_of(descriptor)
-            if readable is not None:  # an earlier one in this round may have ended it
-                readable()
+            transport = transport_of(descriptor)
+            if transport is not None:  # an earlier one in this round may have ended it
+                transport.readable()
 
 
 class SocketTransport:
-    """A connected, non-blocking socket that receives into a :class:`~drivers.modbus.link.Link`."""
+    """A connected, non-blocking socket that receives for a :class:`~drivers.modbus.link.Link`.
 
-    __slots__ = ("_closing", "_hub", "_link", "_loop", "_receive", "_send", "_sock")
+    It is read and written by its number, which spares what a socket object brings into the cache; never once closed.
+    """
+
+    __slots__ = ("_closing", "_descriptor", "_hub", "_link", "_loop", "_sock")
 
     def __init__(self, sock: socket.socket, link: Link, loop: asyncio.AbstractEventLoop) -> None:
         self._sock = sock
-        self._send, self._receive = sock.send, sock.recv_into
+        self._descriptor = sock.fileno()
         self._link = link
         self._loop = loop
         self._closing = False
         self._hub = Hub.of(loop)
-        self._hub.add(sock.fileno(), self)
+        self._hub.add(self._descriptor, self)
         link.connection_made(self)
 
     def write(self, data: bytes) -> None:
@@ -86,7 +89,7 @@ class SocketTransport:
         if self._closing:
             return
         try:
-            sent = self._send(data)
+            sent = os.write(self._descriptor, data)
         except BlockingIOError:
             sent = 0
         except OSError as error:
@@ -98,14 +101,14 @@ class SocketTransport:
     def readable(self) -> None:
         """Receive once."""
         try:
-            size = self._receive(self._link.space)
+            data = os.read(self._descriptor, self._link.room)
         except (BlockingIOError, InterruptedError):
             return
         except OSError as error:
             self._end(error)
             return
-        if size:
-            self._link.buffer_updated(size)
+        if data:
+            self._link.received(data)
         else:
             self._end(None)
 
@@ -117,7 +120,7 @@ class SocketTransport:
         if self._closing:
             return
         self._closing = True
-        self._hub.remove(self._sock.fileno())
+        self._hub.remove(self._descriptor)
         if not self._link.owing:
             with suppress(OSError):
                 self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, GENTLY)

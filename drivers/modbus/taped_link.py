@@ -25,11 +25,11 @@ class TapedLink(Link):
         self._note(Kind.OPENED, bytes((min(self._outstanding_max, 255),)))
         super().connection_made(_Taped(transport, self._note))  # type: ignore[arg-type]
 
-    def buffer_updated(self, nbytes: int) -> None:
-        """asyncio: ``nbytes`` more have come."""
+    def received(self, data: bytes) -> None:
+        """``data`` has come."""
         ignored = asyncio.get_running_loop().time() < self.discard_until
-        self._note(Kind.DISCARDED if ignored else Kind.GOT, self.space[:nbytes].tobytes())
-        super().buffer_updated(nbytes)
+        self._note(Kind.DISCARDED if ignored else Kind.GOT, data)
+        super().received(data)
 
     def expire(self) -> None:
         """The time for what is pending is up."""

@@ -11,6 +11,8 @@ from drivers.modbus.link import LinkError
 class Turns:
     """A lock that is waited for until a deadline. A device waits in one place at a time, so the order is fair."""
 
+    __slots__ = ("_queues", "busy", "waiting")
+
     def __init__(self) -> None:
         self._queues: tuple[deque[asyncio.Future[None]], deque[asyncio.Future[None]]] = (deque(), deque())
         self.busy = False

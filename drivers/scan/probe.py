@@ -49,9 +49,8 @@ class _Pipe(Link):
             self._note(Kind.SENT, frame)
             self._transport.write(frame)
 
-    def buffer_updated(self, nbytes: int) -> None:
-        """asyncio: ``nbytes`` more have come."""
-        data = self.space[:nbytes].tobytes()
+    def received(self, data: bytes) -> None:
+        """``data`` has come."""
         self._note(Kind.GOT, data)
         self.reader.feed_data(data)
 

@@ -124,7 +124,7 @@ class Wire:
             self.questions[-1] = at_s, sent, bytes(self._came)
             return
         for chunk in _pieces(data, link):
-            link.buffer_updated(chunk)
+            link.received(chunk)
 
     def _discarded(self, data: bytes) -> None:
         if self._link is not None:
@@ -180,13 +180,11 @@ class _Compared:
         """Close at once."""
 
 
-def _pieces(data: bytes, link: Link) -> Iterator[int]:
-    """Put ``data`` where the link receives, in pieces that fit; their sizes."""
+def _pieces(data: bytes, link: Link) -> Iterator[bytes]:
+    """``data`` in pieces that fit into the link."""
     while data and link.usable:
-        size = min(len(data), len(link.space))
-        link.space[:size] = data[:size]
-        data = data[size:]
-        yield size
+        piece, data = data[: link.room], data[link.room :]
+        yield piece
 
 
 def request_of(frame: bytes, *, rtu: bool) -> Request | None:

@@ -11,8 +11,9 @@ import pytest
 from controller.domain.measurement import Measurement
 from controller.domain.reading import newest_good_s
 from drivers.modbus.blocks import plan_blocks
+from drivers.modbus.bulk import ROWS_MAX
 from drivers.modbus.decode import BlockReader, derive, measure_blocks, read_back
-from drivers.modbus.reading import Batch, BulkReading, LazyReading, ReadingPlan
+from drivers.modbus.reading import Batch, PolledReading, ReadingPlan
 from drivers.profile import Profile
 from drivers.profile_loader import load_profile, parse_profile, profile_ids
 
@@ -60,8 +61,9 @@ def same(one: Measurement, other: Measurement) -> bool:
     )
 
 
+@pytest.mark.parametrize("count", [3, ROWS_MAX + 6])
 @pytest.mark.parametrize("profile", tables(), ids=lambda profile: f"{profile.id}-{profile.byte_order}")
-def test_every_value_and_every_reason_is_that_of_the_point_by_point_way(profile: Profile) -> None:
+def test_every_value_and_every_reason_is_that_of_the_point_by_point_way(profile: Profile, count: int) -> None:
     rng = random.Random(SEED)
     read = [spec for spec in profile.points if "r" in spec.access and spec.type != "string"]
     blocks = plan_blocks((spec for spec in read if spec.name not in profile.identity), profile.read)
@@ -69,10 +71,11 @@ def test_every_value_and_every_reason_is_that_of_the_point_by_point_way(profile:
     plan = ReadingPlan(profile, readers)
     devices = [
         [struct.pack(f">{block.count}H", *(word(rng) for _ in range(block.count))) for block in blocks]
-        for _ in range(60)
+        for _ in range(count)
     ]
     sent_s = [10.0 + index for index in range(len(blocks))]
-    batch = Batch(plan, [data for payloads in devices for data in payloads], 99.0)
+    joined = [data for payloads in devices for data in payloads]
+    batch = Batch(plan, joined, [sent_s] * len(devices), [5.0] * len(devices), 99.0)
     for row, payloads in enumerate(devices):
         taken = [reader.take(*part, 99.0) for reader, *part in zip(readers, payloads, sent_s, strict=True)]
         expected = measure_blocks(taken)
@@ -80,12 +83,12 @@ def test_every_value_and_every_reason_is_that_of_the_point_by_point_way(profile:
         for spec in profile.derived:
             expected[spec.name] = derive(spec, expected)
         expected |= read_back(profile, expected)
-        for found in (BulkReading(batch, row, payloads, sent_s, 5.0), LazyReading(plan, payloads, sent_s, 99.0, 5.0)):
-            assert set(found) == set(expected) | set(profile.identity)
-            for name, measurement in expected.items():
-                assert same(found[name], measurement), (name, found[name], measurement, payloads)
-            assert found.all_good == all(point.usable for point in points.values())
-            assert newest_good_s(found) == newest_good_s(dict(found))
+        found = PolledReading(batch, row)
+        assert set(found) == set(expected) | set(profile.identity)
+        for name, measurement in expected.items():
+            assert same(found[name], measurement), (name, found[name], measurement, payloads)
+        assert found.all_good == all(point.usable for point in points.values())
+        assert newest_good_s(found) == newest_good_s(dict(found))
 
 
 def word(rng: random.Random) -> int:
@@ -97,7 +100,7 @@ def test_a_name_that_the_device_does_not_have_is_a_key_error() -> None:
     blocks = plan_blocks(profile.points, profile.read)
     plan = ReadingPlan(profile, [BlockReader(block, "big") for block in blocks])
     payloads = [bytes(2 * block.count) for block in blocks]
-    reading = BulkReading(Batch(plan, payloads, 1.0), 0, payloads, [0.0] * len(blocks), 0.0)
+    reading = PolledReading(Batch(plan, payloads, [[0.0] * len(blocks)], [0.0], 1.0), 0)
     assert "nobody" not in reading
     assert reading.get("nobody") is None
     assert len(reading) == len(list(reading)) == 13
