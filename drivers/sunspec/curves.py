@@ -18,6 +18,7 @@ from drivers.sunspec.definitions import HEADER, model
 
 CURVE_MODELS = (705, 706, 712)
 CURVES_MAX, POINTS_MAX = 16, 32
+SF_LOW, SF_HIGH = -10, 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +40,27 @@ def read_curve(model_id: int, data: bytes) -> Curve | None:
         return None
     if _registers(model_id, *counts) != len(data) // 2 or _word(data, 1) + HEADER != len(data) // 2:
         return None
+    factors = _factors(model_id, data)
+    if any(factor is not None and not SF_LOW <= factor <= SF_HIGH for factor in factors.values()):
+        return None
     found = SunSpecModel(model_id=model_id, model_len=_word(data, 1), data=data).get_dict(computed=True)
     curve = found["Crv"][0]
-    return Curve(model_id, found["Ena"] == 1, tuple(_corners(curve)))
+    scaled = all(factors[name] is not None for name in _needed(model_id))
+    return Curve(model_id, found["Ena"] == 1, tuple(_corners(curve)) if scaled else ())
+
+
+def _factors(model_id: int, data: bytes) -> dict[str, int | None]:
+    """Scale factors by name; None for one that is not implemented."""
+    definition = model(model_id)
+    points = definition.points.items() if definition is not None else ()
+    raw = {name: _word(data, point.offset) for name, point in points if name.endswith("_SF")}
+    return {name: None if word == 0x8000 else word - (word >> 15 << 16) for name, word in raw.items()}
+
+
+def _needed(model_id: int) -> set[str]:
+    """The scale factors of the coordinates of a corner."""
+    (curve,) = get_model_def(model_id)["group"]["groups"]
+    return {axis["sf"] for axis in curve["groups"][0]["points"]}
 
 
 def _corners(curve: Mapping[str, Any]) -> list[tuple[float, float]]:

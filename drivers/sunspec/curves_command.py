@@ -127,7 +127,7 @@ class Inverter:
     async def adopt(self, at: ModelAt, corners: Corners, *, enable: bool, write: bool) -> bool:
         """Bring ``corners`` into force; False, and a line that says why, when they are not in the end.
 
-        Raises :class:`CurveError` before anything is written, NoAnswerError and ExceptionAnswer at any time: what was
+        Raises :class:`CurveError` before anything is adopted, NoAnswerError and ExceptionAnswer at any time: what was
         not adopted has no effect.
         """
         data = await curve_data(self._probe, self._unit, at)
@@ -138,7 +138,12 @@ class Inverter:
             click.echo(f"would write curve {plan.index} ({said}) and adopt it; nothing was written (--yes-write)")
             return False
         await self._put(at, plan)
-        found = await self._adopted(at, plan, corners)
+        try:
+            found = await self._adopted(at, plan, corners)
+        except (NoAnswerError, ExceptionAnswer) as fault:
+            raise NoAnswerError(
+                f"{fault}; whether curve {plan.index} is in force now is not known, ask again"
+            ) from fault
         if found is not None and enable:
             await self._write(at.address + plan.enable_at, b"\0\1")
             found = await self.curve(at)

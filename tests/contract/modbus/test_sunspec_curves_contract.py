@@ -142,6 +142,18 @@ async def test_an_inverter_that_refuses_keeps_its_curve_and_that_is_said() -> No
     assert device.in_force() == (False, BEFORE[705])
 
 
+async def test_an_inverter_that_dies_when_it_is_to_adopt_is_said_to_be_in_an_unknown_state() -> None:
+    device = Inverter(705)
+
+    def dies(frame: bytes) -> tuple[bytes, ...]:
+        return () if (3, b"\0\3") in device.writes else device(frame)
+
+    said, _ = await asked(dies, "--set", "705", text(AFTER[705]), "--yes-write")
+    assert said.exit_code == 1
+    assert "whether curve 3 is in force now is not known, ask again" in said.output
+    assert "Traceback" not in said.output
+
+
 async def test_an_inverter_that_takes_writes_and_does_not_keep_them_is_not_asked_to_adopt() -> None:
     device = Inverter(705)
 

@@ -50,6 +50,23 @@ def test_a_device_that_announces_another_number_of_curves_is_not_followed(model_
     assert time.thread_time() - started < 1.0
 
 
+@pytest.mark.parametrize("model_id", CURVE_MODELS)
+@pytest.mark.parametrize("factor", [-0x8000, -11, 11, 400, 0x7FFF])
+def test_a_scale_factor_that_cannot_be_is_no_curve_and_no_error(model_id: int, factor: int) -> None:
+    definition = model(model_id)
+    assert definition is not None
+    for name in [name for name in definition.points if name.endswith("_SF")]:
+        data = registers(model_id)
+        at = 2 * definition.points[name].offset
+        data[at : at + 2] = factor.to_bytes(2, "big", signed=True)
+        found = read_curve(model_id, bytes(data))
+        if factor != -0x8000:
+            assert found is None, name
+        elif not name.startswith("RspTms"):
+            assert found is not None, name
+            assert found.corners == (), "corners without a scale are none"
+
+
 @pytest.mark.parametrize("size", [0, 1, 8, 30])
 def test_a_model_cut_short_is_no_curve(size: int) -> None:
     assert read_curve(705, bytes(registers(705)[:size])) is None
