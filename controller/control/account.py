@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controller.control.explain import access_ranks, attributed, withheld_w
+from controller.control.sold import sold_part
 from controller.control.support_state import ALL_SAFE, causes_of_power
 from controller.domain.command import Setpoint
 from controller.domain.record import LimitState, Mode, UnitState
@@ -64,7 +65,8 @@ class Account:
         """Every unit in the site's order."""
         engine, e = self.engine, self.estimate
         causes = [causes_of_power(s.causes, self.decision) for s in self.setpoints]
-        withheld = attributed(engine, withheld_w(engine, self.decision), self.curtailed_w, causes)
+        by_limit = withheld_w(engine, self.decision)
+        withheld = attributed(engine, by_limit, self.curtailed_w, causes, sold_part(engine, self.decision))
         worth = self.decision.worth
         columns = as_lists(
             e.unit_p_w, e.unit_q_var, e.avail_w, e.soc_frac, self.curtailed_w, e.latency_s, e.tau_s,

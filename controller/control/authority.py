@@ -11,16 +11,21 @@ from controller.domain.owner import SERVICES, Owner
 from controller.domain.platform import DIRECTIONS
 from controller.domain.site import Site
 
-ACTIONS = (Action.LIMIT, Action.OVERRIDE, Action.REACTIVE, Action.RELEASE)
+ACTIONS = (Action.LIMIT, Action.OVERRIDE, Action.RESERVE, Action.REACTIVE, Action.RELEASE)
 """What a platform may ask for at all."""
 PLANS = (Action.WORTH, Action.RELEASE)
 """What the station's look-ahead may say at all."""
+
+NOT_OF_OPERATORS = {
+    Action.WORTH: "no authority: worth is the word of the station's look-ahead",
+    Action.RESERVE: "no authority: a reserve is the word of a desk that has bought it",
+}
 
 
 def beyond_authority(site: Site, standing: Sequence[Standing], asked: Instruction) -> str:
     """Why a platform's instruction is more than its desk may ask for; empty for an operator's."""
     if asked.owner is Owner.OPERATOR:
-        return "" if asked.action is not Action.WORTH else "no authority: worth is the word of the station's look-ahead"
+        return NOT_OF_OPERATORS.get(asked.action, "")
     issuer = site.issuer(asked.issuer)
     if issuer is None or asked.owner not in (*SERVICES, Owner.PLAN) or asked.owner is not issuer.service:
         return f"no authority: {asked.issuer} is no issuer of the site file's platform, market or planning"

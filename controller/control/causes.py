@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from controller.control.sold import bought
 from controller.domain.command import Setpoint
 from controller.domain.owner import Owner
 from controller.domain.record import Mode
 from controller.limits.base import as_lists
-from controller.limits.unit_ranges import UnitRange
+from controller.limits.unit_ranges import Sold, UnitRange
 
 if TYPE_CHECKING:
     from controller.control.decision import Decision, Support
@@ -45,6 +46,7 @@ def verdicts(
     """One verdict per unit, in the site's order."""
     by_weight = _limits_by_weight(engine, decision)
     moved = np.abs(decision.plan.q_var) > engine.bands.q_reason_var
+    sold = bought(engine, decision)
     out: list[Verdict] = []
     for k, (p_w, is_safe, shaped) in enumerate(as_lists(set_p_w, safe, held | moved)):
         if is_safe:
@@ -52,8 +54,16 @@ def verdicts(
             continue
         names = tuple(by_weight[k])[:LIMITS_MAX] if shaped else ()
         verdict = _verdict(engine, decision, k, p_w, names)
+        if names and k in sold:
+            verdict = _with_sold(verdict, sold[k], p_w)
         out.append(verdict if decision.support is None else _with_support(verdict, decision.support, k))
     return out
+
+
+def _with_sold(verdict: Verdict, sold: Sold, p_w: float) -> Verdict:
+    """What limits take of a unit that has sold is its order's; beyond what it has sold, the limits' own."""
+    within = abs(p_w) >= sold.above_w and verdict.owner is Owner.LIMITS
+    return Verdict(sold.owner if within else verdict.owner, (*verdict.causes, sold.cause))
 
 
 def _with_support(verdict: Verdict, support: Support, k: int) -> Verdict:

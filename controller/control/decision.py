@@ -17,6 +17,7 @@ from controller.control.engine import Engine
 from controller.control.headroom import uncovered
 from controller.control.reactive_orders import without_sudden_q
 from controller.control.resources import Resources
+from controller.control.sold import apart, sold_above_w, sold_price, unsold_withheld_w
 from controller.control.state import ControlState
 from controller.control.storage import Worth, prices_in_force, storage_marginal_price, stored_energy_value
 from controller.control.support import Attained
@@ -48,7 +49,7 @@ class Support:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What the dispatch came to, before hysteresis and modes."""
+    """What the dispatch came to, before hysteresis and modes; ``sold_above_w`` per resource, infinite: nothing sold."""
 
     in_force: InForce
     span: wishes.Span
@@ -59,6 +60,7 @@ class Decision:
     slack_w: Array
     held: BoolArray
     worth: Worth
+    sold_above_w: Array
     support: Support | None = None
 
 
@@ -77,7 +79,7 @@ def decide(
     rows = engine.rows(estimate, in_force)
     effect = effects(rows, engine.layout.unit_bus, r)
     bound = reach(site, engine.units, r, estimate, state.set_p_w, state.probe, lost, t)
-    span = wishes.span_of(in_force.units, r)
+    span, above_w = wishes.span_of(in_force.units, r), sold_above_w(in_force.units, r)
     if asks := span.asks:
         bound = replace(bound, bounds=wishes.within_caps(bound.bounds, bound.output_w, span))
     if state.persistence.extra_frac.any():
@@ -94,7 +96,7 @@ def decide(
     )
     rows = replace(rows, room=room)
     worth = _worth(engine, state, estimate, snapshot)
-    gain, curvature = _prices(engine, bound, worth)
+    gain, curvature = _prices(engine, bound, worth, above_w)
     problem = Problem(
         rows=rows,
         effects=effect,
@@ -115,12 +117,13 @@ def decide(
     )
     support = None
     alone = problem if asked is None else _as_if_nobody_asked(problem, state.added_var)
-    plan = dispatch(alone, r, incidence, engine.units.q_max_var, t)
+    parts = apart(alone, r, above_w, sold_price(engine.price, gain, r))
+    plan = parts.whole(dispatch(parts.problem, parts.resources, incidence, engine.units.q_max_var, t))
     if asked is not None:
         plan, support = _supported(engine, estimate, problem, plan, asked, np.isfinite(span.q_var), r)
     held = _held(bound, plan, r, t)
     slack = _slack(engine, r, problem, bound, plan, held)
-    return Decision(in_force, span, rows, effect, bound, plan, slack, held, worth, support)
+    return Decision(in_force, span, rows, effect, bound, plan, slack, held, worth, above_w, support)
 
 
 def _as_if_nobody_asked(problem: Problem, added_var: Array) -> Problem:
@@ -164,13 +167,14 @@ def _worth(engine: Engine, state: ControlState, estimate: Estimate, snapshot: Sn
     return stored_energy_value(engine.site, now_s, started_s, state.surplus, estimate.soc_frac, prices)
 
 
-def _prices(engine: Engine, bound: Reach, worth: Worth) -> tuple[Array, Array]:
-    """Gain of one more W per resource, and how it grows with the share withheld."""
+def _prices(engine: Engine, bound: Reach, worth: Worth, above_w: Array) -> tuple[Array, Array]:
+    """Gain of one more W per resource, and how it grows with the share withheld of what is not sold."""
     r = engine.resources
     storage = storage_marginal_price(engine.site, r, worth.eur_per_mwh)
     gain = np.where(r.is_storage, storage, engine.price)
-    could = np.maximum(bound.output_w + bound.withheld_w, 0.02 * r.rated_w)
-    share = bound.withheld_w / could
+    could, withheld = unsold_withheld_w(bound, above_w)
+    could = np.maximum(could, 0.02 * r.rated_w)
+    share = withheld / could
     return gain + engine.curvature * share, engine.curvature * r.base_w / could
 
 

@@ -6,13 +6,14 @@ worth (its multiplier) times what the unit does to it: the terms by which the pr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from controller.control.resources import Resources
+from controller.control.sold import WORTH_SAYING_FRAC
 from controller.domain.record import Withheld
 from controller.limits.base import as_lists
 
@@ -24,7 +25,6 @@ Array = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
 RELEASING = "release"
-WORTH_SAYING_FRAC = 1e-3  # of the rated power: what is less is rounding
 
 
 def curtailed_w(engine: Engine, decision: Decision) -> Array:
@@ -46,10 +46,12 @@ def withheld_w(engine: Engine, decision: Decision) -> Array:
 
 
 def attributed(
-    engine: Engine, by_limit: Array, curtailed: Array, causes: Sequence[tuple[str, ...]]
+    engine: Engine, by_limit: Array, curtailed: Array, causes: Sequence[tuple[str, ...]], sold: Mapping[int, Withheld]
 ) -> list[tuple[Withheld, ...]]:
     """Per unit: causes and W, largest first; they sum to what the unit gives up.
 
+    ``sold`` is what a unit gives up of what it has sold, by the unit's place: as far as limits need it, that is no
+    longer theirs to account for but the order's.
     A unit that a mode or its own silence holds gives everything up for that; what no limit asks for any more is
     ``release``: it is given back within the dead-band, or as far as a unit that does not tell what it has is tried.
     """
@@ -63,9 +65,14 @@ def attributed(
             out.append((Withheld(causes[k][0], all_w),))
             continue
         column = by_limit[:, k]
+        bought = sold.get(k)
+        if bought is not None and column.any():
+            column = column * (1.0 - bought.w / all_w)
         worth_saying = np.flatnonzero(column >= least_w)
         order = worth_saying[np.argsort(-column[worth_saying], kind="stable")]
         parts = [(names[i], float(column[i])) for i in order]
+        if bought is not None and by_limit[:, k].any() and bought.w >= least_w:
+            parts = sorted([*parts, (bought.cause, bought.w)], key=lambda part: -part[1])
         rest_w = all_w - sum(w for _, w in parts)
         if not parts or rest_w >= least_w:
             parts.append((RELEASING, rest_w))

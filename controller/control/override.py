@@ -176,7 +176,7 @@ def _bad_form(asked: Instruction, longest_s: float) -> str:
     numbers = (asked.issued_utc_s, asked.lasts_s) + (() if asked.q_var is None else (asked.q_var,))
     if not all(math.isfinite(x) for x in numbers):
         return f"malformed: {numbers} holds what is not a finite number"
-    needs_value = asked.action in (Action.LIMIT, Action.OVERRIDE)
+    needs_value = asked.action in (Action.LIMIT, Action.OVERRIDE, Action.RESERVE)
     if needs_value and not math.isfinite(asked.value):
         return f"not finite: {asked.action.value} needs a number, not {asked.value}"
     if not needs_value and not math.isnan(asked.value):
@@ -223,6 +223,8 @@ def _bad_ask(site: Site, asked: Instruction) -> str:
             return _bad_limit(site, asked)
         case Action.OVERRIDE:
             return _bad_override(site, asked)
+        case Action.RESERVE:
+            return _bad_reserve(site, asked)
         case Action.BLOCK:
             return "" if unit_named(site, asked.subject) else _unknown_unit(site, asked.subject)
         case Action.HOLD:
@@ -277,6 +279,17 @@ def _bad_override(site: Site, asked: Instruction) -> str:
         return f"out of range: P {asked.value:g} W of {unit.id}; expected {unit.p_min_w:g}…{unit.p_max_w:g}"
     if asked.q_var is not None and abs(asked.q_var) > unit.q_max_var:
         return f"out of range: Q {asked.q_var:g} var of {unit.id}; expected at most ±{unit.q_max_var:g}"
+    return ""
+
+
+def _bad_reserve(site: Site, asked: Instruction) -> str:
+    unit = unit_named(site, asked.subject)
+    if unit is None:
+        return _unknown_unit(site, asked.subject)
+    if unit.storage is not None or asked.q_var is not None:
+        return f"malformed: a reserve of {unit.id}; expected that of generation or consumption, and no q_var"
+    if not 0.0 <= asked.value <= unit.p_rated_w:
+        return f"out of range: {asked.value:g} W of {unit.id}; expected 0…{unit.p_rated_w:g}"
     return ""
 
 

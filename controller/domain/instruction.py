@@ -22,6 +22,7 @@ class Action(Enum):
     OVERRIDE = "override"  # a unit's set point, inside every limit
     BLOCK = "block"  # a unit must not run
     HOLD = "hold"  # set points do not relax
+    RESERVE = "reserve"  # a unit has sold what it does beyond so much: limits may take that first
     REACTIVE = "reactive"  # reactive power at the interface (voltage support), inside every limit
     WORTH = "worth"  # what energy in one unit's storage is worth; decides only when nothing else does
     RELEASE = "release"  # end what this operator's desk has in force
@@ -36,7 +37,8 @@ class Instruction:
     ``counter`` grows with every instruction of an ``issuer``; ``issued_utc_s`` is the issuer's time of day (s since
     1970) and ``lasts_s`` how long it holds from then on. ``subject`` is a limit, an element or a unit by id, or
     ``all``. ``value`` is what the action asks for: a magnitude in the limit's own unit (A for a branch, W for
-    ``export``, ``import`` and a unit's cap), or a set point in W (load convention); NaN when it asks for no number.
+    ``export``, ``import``, a unit's cap and where a reserve begins), or a set point in W (load convention); NaN when it
+    asks for no number.
     ``q_var`` may go with a set point, and is what a reactive instruction asks for at the interface: positive flows into
     the site. ``worth`` is what the station's look-ahead says of the subject's storage, by content. ``owner`` is the
     layer that it speaks for: whoever received it knows, the line does not say.

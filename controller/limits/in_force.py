@@ -19,7 +19,7 @@ from controller.domain.limit import Limit, LimitKind
 from controller.domain.record import Event, Restriction
 from controller.domain.snapshot import Snapshot
 from controller.estimation.estimate import Estimate
-from controller.limits.unit_ranges import UnitRange, UnitRanges, combine, unrestricted
+from controller.limits.unit_ranges import Sold, UnitRange, UnitRanges, combine, most_sold, unrestricted
 
 Array = NDArray[np.float64]
 M = TypeVar("M")
@@ -65,6 +65,10 @@ class Proposal:
     left_s: float = math.nan
 
 
+Wanted = Proposal | UnitRange | Sold
+"""What a reason may bring forward."""
+
+
 @dataclass(frozen=True, slots=True)
 class Situation:
     """What a reason may look at: the frozen picture of the field and what the estimator makes of it.
@@ -107,7 +111,7 @@ class Reason(Protocol[M]):
         """The cautious memory of one who has just arrived and knows nothing."""
         ...
 
-    def propose(self, memory: M, situation: Situation) -> tuple[M, Sequence[Proposal | UnitRange], Sequence[Event]]:
+    def propose(self, memory: M, situation: Situation) -> tuple[M, Sequence[Wanted], Sequence[Event]]:
         """The next memory, what it allows now, and transitions worth telling."""
         ...
 
@@ -134,7 +138,7 @@ class Arbiter:
         self._signed = [x.kind is LimitKind.VOLTAGE for x in limits]
         self._open = unrestricted(len(self._units))
 
-    def narrow(self, wanted: Sequence[Proposal | UnitRange]) -> InForce:
+    def narrow(self, wanted: Sequence[Wanted]) -> InForce:
         """The tightest of the site's own limits and all proposals, and what all ranges leave to every unit.
 
         At equal values the first keeps the cause.
@@ -143,9 +147,11 @@ class Arbiter:
         ranges = [x for x in wanted if isinstance(x, UnitRange)]
         told = [Restriction(x.cause, self._subject(x), x.note, x.left_s) for x in wanted if x.note]
         units = combine(len(self._units), ranges) if ranges else self._open
+        if sold := [x for x in wanted if isinstance(x, Sold)]:
+            units = replace(units, sold=most_sold(sold))
         return replace(found, units=units, restrictions=tuple(told))
 
-    def _subject(self, wanted: Proposal | UnitRange) -> str:
+    def _subject(self, wanted: Wanted) -> str:
         return self._ids[wanted.limit] if isinstance(wanted, Proposal) else self._units[wanted.unit]
 
     def _limits(self, proposals: Sequence[Proposal]) -> InForce:
@@ -202,7 +208,7 @@ def consider(
     A reason without a memory begins with its cautious one.
     """
     kept: dict[str, Any] = {}
-    proposals: list[Proposal | UnitRange] = []
+    proposals: list[Wanted] = []
     events: list[Event] = []
     for reason in reasons:
         memory = memories[reason.key] if reason.key in memories else reason.initial(situation.now_s)

@@ -1,4 +1,7 @@
-"""What operators and the platform have in force, as reasons to restrict: limits narrowed, units capped, set or held."""
+"""What operators and the platform have in force, as reasons to restrict: limits narrowed, units capped, set or held.
+
+What a unit has sold restricts nothing; it says whose output limits take first.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,8 @@ from controller.domain.instruction import EVERYTHING, Action, Standing
 from controller.domain.limit import LimitKind
 from controller.domain.record import Event
 from controller.domain.site import Site
-from controller.limits.in_force import Proposal, Situation
-from controller.limits.unit_ranges import UnitRange
+from controller.limits.in_force import Proposal, Situation, Wanted
+from controller.limits.unit_ranges import Sold, UnitRange
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,17 +39,17 @@ class OperatorReason:
         """Nothing to remember."""
         return Nothing()
 
-    def propose(
-        self, memory: Nothing, situation: Situation
-    ) -> tuple[Nothing, Sequence[Proposal | UnitRange], Sequence[Event]]:
+    def propose(self, memory: Nothing, situation: Situation) -> tuple[Nothing, Sequence[Wanted], Sequence[Event]]:
         """One proposal or more per standing instruction."""
         out = [p for s in situation.standing for p in self._of(s, s.expires_at_s - situation.now_s)]
         return memory, out, ()
 
-    def _of(self, standing: Standing, left_s: float) -> list[Proposal | UnitRange]:
+    def _of(self, standing: Standing, left_s: float) -> list[Wanted]:
         asked, note = standing.instruction, _note(standing)
         if asked.action in (Action.REACTIVE, Action.WORTH):
             return []  # restricts nobody: the dispatch moves what the limits leave
+        if asked.action is Action.RESERVE:
+            return [Sold(self.unit_at[asked.subject], asked.owner, standing.cause, asked.value, note, left_s)]
         if asked.action is Action.LIMIT and asked.subject in self.limit_at:
             k = self.limit_at[asked.subject]
             return [Proposal(k, asked.value, cause=standing.cause, note=note, left_s=left_s)]

@@ -37,11 +37,26 @@ class UnitRange:
 
 
 @dataclass(frozen=True, slots=True)
+class Sold:
+    """What one unit does beyond ``above_w`` (a magnitude) is sold: it restricts nothing, but limits take it first.
+
+    ``note`` and ``left_s`` as of :class:`UnitRange`.
+    """
+
+    unit: int
+    owner: Owner
+    cause: str
+    above_w: float
+    note: str = ""
+    left_s: float = math.nan
+
+
+@dataclass(frozen=True, slots=True)
 class UnitRanges:
     """The ranges in force; arrays and tuples in the site's order of units.
 
     ``q_var`` is NaN where nobody asks for one. ``by`` holds every range that shaped a unit's, highest priority first,
-    ``clashes`` the units whose ranges did not meet, in words.
+    ``clashes`` the units whose ranges did not meet, in words. ``sold`` holds at most one of each unit.
     """
 
     low_w: Array
@@ -49,6 +64,7 @@ class UnitRanges:
     q_var: Array
     by: tuple[tuple[UnitRange, ...], ...]
     clashes: tuple[tuple[int, str], ...] = ()
+    sold: tuple[Sold, ...] = ()
 
 
 def unrestricted(n: int) -> UnitRanges:
@@ -72,6 +88,15 @@ def combine(n: int, ranges: Sequence[UnitRange]) -> UnitRanges:
         q[k] = wanted.q_var if math.isnan(q[k]) else q[k]
         by[k].append(wanted)
     return UnitRanges(low, high, q, tuple(tuple(x) for x in by), tuple(clashes))
+
+
+def most_sold(sold: Sequence[Sold]) -> tuple[Sold, ...]:
+    """Of every unit the one that leaves it least; one that begins at no magnitude sells nothing."""
+    found: dict[int, Sold] = {}
+    for one in sold:
+        if 0.0 <= one.above_w < math.inf and (one.unit not in found or one.above_w < found[one.unit].above_w):
+            found[one.unit] = one
+    return tuple(found[k] for k in sorted(found))
 
 
 def _closed(bound_w: float) -> float:
