@@ -16,7 +16,6 @@ import time
 import uuid
 from base64 import b64encode
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
@@ -41,6 +40,7 @@ from controller.estimation.layout import Layout
 from controller.grid.model import GridModel
 from controller.planning.calendar import Calendar
 from controller.planning.projection import LimitOutlook, Projection
+from controller.planning.settlement import Proof
 from orders.mortal import Reaper, Skew, SkewedClock, hush, until
 from simulators.platform.http_server import HttpServer
 from simulators.platform.http_server import Request as HttpRequest
@@ -117,9 +117,9 @@ class Sight:
         excess_w = np.full(2, self._place.need_w())
         return Projection(FIRST_ISP - 1, (LimitOutlook("export", "high", np.ones(2), excess_w, np.ones(LAYOUT.n_w)),))
 
-    def proof(self) -> tuple[Callable[[str, float, float], float], Callable[[str, float, float], float | None]]:
+    def proof(self) -> Proof:
         """Nothing is settled here."""
-        return lambda *_: 0.0, lambda *_: None
+        return Proof(lambda *_: 0.0, lambda *_: 0.0, lambda *_: None)
 
 
 def dso(place: Place) -> None:

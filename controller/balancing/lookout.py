@@ -6,7 +6,6 @@ Reads the history on a connection of its own that cannot write; used by one thre
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -34,6 +33,7 @@ from controller.planning.lookback import (
     project_ahead,
 )
 from controller.planning.projection import Projection
+from controller.planning.settlement import Proof
 from controller.planning.storage_ahead import price_ahead
 
 _log = structlog.get_logger()
@@ -102,15 +102,14 @@ class Lookout:
             return NOTHING_HEARD
         return Heard(tuple(known), service.stale_s)
 
-    def proof(self) -> tuple[Callable[[str, float, float], float], Callable[[str, float, float], float | None]]:
-        """What was curtailed (Wh) and measured (mean W) of a unit between two instants; for a settlement.
+    def proof(self) -> Proof:
+        """What is known of the units for a settlement. Raises ValueError when the record of curtailments was changed.
 
-        What it gave up for the market's own orders is not curtailed.
-
-        Raises ValueError when the record of curtailments was changed.
+        What a unit gave up for the market's own orders is taken by them, and not curtailed.
         """
         with closing(open_to_read(self._folder)) as db:
-            return Evidence(curtailments(db), MARKET_ORDERS).curtailed_wh, self._measured_w
+            record = Evidence(curtailments(db), MARKET_ORDERS)
+        return Proof(record.curtailed_wh, record.taken_wh, self._measured_w)
 
     def _measured_w(self, unit: str, from_utc_s: float, to_utc_s: float) -> float | None:
         return measured_mean_w(self._folder, unit, from_utc_s, to_utc_s)

@@ -17,7 +17,7 @@ from controller import documents
 from controller.balancing.admission import Now
 from controller.balancing.command import FOREVER
 from controller.balancing.ledger import Entry, Ledger
-from controller.balancing.orders import Desks, Key, Order, Told, due, next_counter
+from controller.balancing.orders import Desks, Key, Order, Told, Use, due, next_counter
 from controller.documents import DocumentError
 from controller.domain.instruction import Action, Instruction
 
@@ -115,7 +115,7 @@ def _dump_one(one: Told) -> dict[str, Any]:
         "until_utc_s": order.until_utc_s if math.isfinite(order.until_utc_s) else None,
         "command": order.command,
         "source": order.source,
-        "at_most": order.at_most,
+        "use": order.use.value,
         "id": one.id,
         "accepted": one.accepted,
         "earlier": one.earlier,
@@ -131,9 +131,19 @@ def _load_one(entry: Mapping[str, Any]) -> Told:
         until_utc_s,
         documents.text(entry, "command"),
         documents.text(entry, "source"),
-        at_most=entry.get("at_most") is True,  # a record from before this was known says nothing of it
+        use=_use(entry),
     )
     accepted = entry["accepted"]
     if not isinstance(entry["earlier"], bool) or not (accepted is None or isinstance(accepted, bool)):
         raise DocumentError(f"earlier is {entry['earlier']!r}, accepted {accepted!r}; expected true or false")
     return Told(order, documents.text(entry, "id"), NOT_YET_S, accepted, entry["earlier"])
+
+
+def _use(entry: Mapping[str, Any]) -> Use:
+    """A record of an earlier version says ``at_most`` (true or false), or nothing. Raises DocumentError."""
+    if "use" not in entry:
+        return Use.CAP if entry.get("at_most") is True else Use.TARGET
+    found = documents.text(entry, "use")
+    if found not in {use.value for use in Use}:
+        raise DocumentError(f"use is {found!r}; expected one of {', '.join(use.value for use in Use)}")
+    return Use(found)

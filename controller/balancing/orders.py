@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from enum import Enum
 from typing import Protocol
 
 from controller.balancing.admission import Admitted, Book, Now
@@ -42,12 +43,24 @@ Key = tuple[str, str]
 """Account of the issuer, and what it commands."""
 
 
+class Use(Enum):
+    """What ``w`` of an order about a unit is; the value is what records call it."""
+
+    TARGET = "target"  # its set point
+    CAP = "cap"  # the most it may have (a magnitude): the fast loop says how much
+    RESERVE = "reserve"  # what it does beyond (a magnitude) is sold: the fast loop takes of it what limits need
+
+
+ACTIONS = {Use.TARGET: Action.OVERRIDE, Use.CAP: Action.LIMIT, Use.RESERVE: Action.RESERVE}
+"""What the control process is asked for."""
+
+
 @dataclass(frozen=True, slots=True)
 class Order:
     """``w`` for ``subject`` until ``until_utc_s``, because of ``command`` (its id) and in words of ``source``.
 
     For the interface ``w`` is var. ``until_s`` is the same end in monotonic time: a clock that is set back prolongs
-    nothing. With ``at_most`` a unit may have up to ``w`` (a magnitude), and the fast loop says how much.
+    nothing. ``use`` says what ``w`` is of a unit.
     """
 
     account: str
@@ -57,7 +70,7 @@ class Order:
     command: str
     source: str
     until_s: float = field(default=FOREVER, compare=False)
-    at_most: bool = False
+    use: Use = Use.TARGET
 
     @property
     def key(self) -> Key:
@@ -179,14 +192,16 @@ def due(
 ) -> list[tuple[Key, Instruction]]:
     """What has to be said now, releases first; ``counter`` is the first one to use, each takes one more.
 
-    What is only feared to be in force is released when nothing else is to be said, one at a time.
+    An order that is used otherwise than the one before it has to wait until that one is released: the control process
+    would keep both. What is only feared to be in force is released when nothing else is to be said, one at a time.
     """
+    in_the_way = {key for key, was in told.items() if key in orders and _otherwise(was, orders[key])}
     over = [
         (key, was)
         for key, was in told.items()
-        if key not in orders and was.stands and now.now_s - was.freed_at_s >= RETRY_S
+        if (key not in orders or key in in_the_way) and was.stands and now.now_s - was.freed_at_s >= RETRY_S
     ]
-    said = [(key, order) for key, order in orders.items() if _to_say(order, told.get(key), now)]
+    said = [(k, order) for k, order in orders.items() if k not in in_the_way and _to_say(order, told.get(k), now)]
     out: list[tuple[Key, Instruction]] = []
     for key, was in over:
         if was.id:
@@ -197,6 +212,10 @@ def due(
             out.append((key, instruction))
     feared = [] if out else [(key, _release(desks, was, now, counter)) for key, was in over if not was.id]
     return out + feared[:1]
+
+
+def _otherwise(was: Told, order: Order) -> bool:
+    return bool(was.id) and was.stands and was.order.use is not order.use
 
 
 def _to_say(order: Order, was: Told | None, now: Now) -> bool:
@@ -214,8 +233,7 @@ def _instruction(desks: Desks, order: Order, now: Now, counter: int) -> Instruct
     issuer = _issuer(desks, order.account)
     lasts_s = min(order.until_utc_s - now.utc_s, order.until_s - now.now_s, issuer.lasts_s_max)
     about_q = order.subject == INTERFACE
-    narrows = order.at_most or order.subject in DIRECTIONS
-    action = Action.LIMIT if narrows else Action.REACTIVE if about_q else Action.OVERRIDE
+    action = Action.LIMIT if order.subject in DIRECTIONS else Action.REACTIVE if about_q else ACTIONS[order.use]
     reason = f"{order.source} of {order.command}"[:200]
     return Instruction(
         id=f"{issuer.name}-{counter}",

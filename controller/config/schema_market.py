@@ -26,7 +26,7 @@ class ParticipantModel(Strict):
     max_kw: float = number("kW", 0, 10_000_000, "Most that it may offer; more is taken for a mistake.", 0.0)
     units: tuple[Name, ...] = about("Units that it stands for: where its flexibility is.", ())
     delivery: Literal["controller", "as_needed", "participant"] = about(
-        "Who moves its units when an order is due: this controller, by all of it or by as much as is needed, or the "
+        "Who moves its units when an order is due: this controller, by all of it or by as much as limits need, or the "
         "participant itself.",
         "controller",
     )

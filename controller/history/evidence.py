@@ -32,11 +32,12 @@ class Evidence:
         if verdict.fault:
             raise ValueError(f"the record of curtailments proves nothing: {verdict.fault}")
         self.head = verdict.head
-        self._entries = [
-            _Entry(row["unit"], _utc_s(row["from_utc"]), _utc_s(row["to_utc"]), float(row["energy_wh"]))
-            for row in kept
-            if row["unit"] and not (sold is not None and row["cause"].startswith(sold))
-        ]
+        self._forced: list[_Entry] = []
+        self._sold: list[_Entry] = []
+        for row in (row for row in kept if row["unit"]):
+            entry = _Entry(row["unit"], _utc_s(row["from_utc"]), _utc_s(row["to_utc"]), float(row["energy_wh"]))
+            is_sold = sold is not None and row["cause"].startswith(sold)
+            (self._sold if is_sold else self._forced).append(entry)
 
     def curtailed_wh(self, unit: str, from_utc_s: float, to_utc_s: float) -> float:
         """Energy, Wh ≥ 0, that a unit was kept from giving between two instants (UTC seconds since 1970).
@@ -44,11 +45,19 @@ class Evidence:
         An entry that reaches beyond counts by the share of its time that lies inside. Estimates count like what was
         reported: a unit must not earn by keeping to itself what it could have given.
         """
-        return sum(
-            entry.energy_wh * _overlap_s(entry, from_utc_s, to_utc_s) / (entry.to_utc_s - entry.from_utc_s)
-            for entry in self._entries
-            if entry.unit == unit and entry.to_utc_s > entry.from_utc_s
-        )
+        return _energy_wh(self._forced, unit, from_utc_s, to_utc_s)
+
+    def taken_wh(self, unit: str, from_utc_s: float, to_utc_s: float) -> float:
+        """The same of what a unit gave up for orders that it sold."""
+        return _energy_wh(self._sold, unit, from_utc_s, to_utc_s)
+
+
+def _energy_wh(entries: Iterable[_Entry], unit: str, from_utc_s: float, to_utc_s: float) -> float:
+    return sum(
+        entry.energy_wh * _overlap_s(entry, from_utc_s, to_utc_s) / (entry.to_utc_s - entry.from_utc_s)
+        for entry in entries
+        if entry.unit == unit and entry.to_utc_s > entry.from_utc_s
+    )
 
 
 def _overlap_s(entry: _Entry, from_utc_s: float, to_utc_s: float) -> float:

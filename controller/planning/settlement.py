@@ -7,7 +7,7 @@ consumption. Ordered flexibility is the change against the baseline; negative me
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 HOUR_S = 3600.0
@@ -42,6 +42,19 @@ class Tariff:
             raise ValueError(
                 f"tariff is {self.price_eur_per_w}, {self.penalty_eur_per_w} EUR/W; expected finite, at least 0"
             )
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What a settlement goes by, of a unit between two instants (UTC seconds since 1970).
+
+    ``curtailed_wh`` is what the controller itself kept it from giving, ``taken_wh`` what it gave up for orders that it
+    had sold (both ≥ 0), ``measured_w`` its mean power, None where it was not measured all the time.
+    """
+
+    curtailed_wh: Callable[[str, float, float], float]
+    taken_wh: Callable[[str, float, float], float]
+    measured_w: Callable[[str, float, float], float | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +95,27 @@ def settle_period(isp: int, baseline_w: float, ordered_w: float, actual_w: float
     delivered_w = sign * min(max(realised_w, 0.0), abs(ordered_w))
     deficiency_w = max(abs(ordered_w) - realised_w, 0.0) if ordered_w else 0.0
     return IspSettlement(isp, baseline_w, ordered_w, actual_w, delivered_w, deficiency_w)
+
+
+def settle_ready(isp: int, baseline_w: float, ordered_w: float, taken_w: float) -> IspSettlement:
+    """One settlement period of an order of which limits may take what they need; they took ``taken_w`` ≥ 0.
+
+    What was taken is delivered, no more than ordered. Nothing is deficient: how much was taken was not the
+    participant's choice. Raises ValueError for a number that is not finite.
+    """
+    if not (all(math.isfinite(x) for x in (baseline_w, ordered_w, taken_w)) and taken_w >= 0.0):
+        raise ValueError(
+            f"settlement period {isp}: baseline {baseline_w}, ordered {ordered_w}, taken {taken_w} W; expected finite"
+            " numbers, and at least 0 taken"
+        )
+    delivered_w = math.copysign(min(taken_w, abs(ordered_w)), ordered_w)
+    return IspSettlement(isp, baseline_w, ordered_w, baseline_w + delivered_w, delivered_w, 0.0)
+
+
+def settle_readiness(order: str, periods: Sequence[IspSettlement], tariff: Tariff) -> OrderSettlement:
+    """An order of which limits may take what they need: what was ordered is paid, used or not."""
+    paid = math.fsum(abs(p.ordered_w) for p in periods) * tariff.price_eur_per_w
+    return OrderSettlement(order, tuple(periods), paid, 0.0)
 
 
 def settle_order(order: str, isps: Sequence[tuple[int, float, float, float]], tariff: Tariff) -> OrderSettlement:

@@ -12,7 +12,8 @@ DAY_S = 86_400.0
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """What an order tells the controller about one unit from ``start`` to ``end``: ``limit`` or ``override``.
+    """What an order tells the controller about one unit from ``start`` to ``end``: ``limit``, ``override`` or
+    ``reserve``.
 
     ``w`` is what the whole offer means and ``none_w`` what none of it would; a share lies between.
     """

@@ -2,7 +2,8 @@
 
 An order is a change against the baseline: the participant's D-Prognosis, or rest where all its units are storage.
 Without a baseline nobody knows what the order means, and nothing is passed on. Several units share by their rating.
-Of a participant that delivers as needed the fast loop takes at most that much, of storage in either direction.
+Of a participant that delivers as needed the fast loop takes what limits need: of storage at most that much in either
+direction; of generation that sold less of it, and of demand that sold less, what they do beyond baseline plus order.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from controller.balancing.orders import Key, Order
+from controller.balancing.orders import Key, Order, Use
 from controller.domain.market import Participant
 from controller.domain.site import Site
 from controller.domain.unit import Unit
@@ -47,11 +48,20 @@ def deliveries(
             continue
         until_utc_s = _until(domain, slots, held.change_w, held.until_utc_s)
         for unit, p_w in _shared(site, who, baseline_w + held.change_w):
-            w = abs(p_w) if who.as_needed else p_w
+            w, use = (abs(p_w), used(unit, held.change_w)) if who.as_needed else (p_w, Use.TARGET)
             reference = held.source.removeprefix("order:")
-            order = Order(account, unit.id, w, until_utc_s, reference, "market order", at_most=who.as_needed)
+            order = Order(account, unit.id, w, until_utc_s, reference, "market order", use=use)
             orders[order.key] = order
     return Delivery(orders, obstacles)
+
+
+def used(unit: Unit, change_w: float) -> Use:
+    """How an order for as much as is needed is used: whoever sold to do less is not held down while no limit needs it.
+
+    Storage has no output of its own to give up, and who sold to do more (vehicles that waited) spreads it as agreed.
+    """
+    sells_less = change_w > 0.0 if unit.kind.generates else change_w < 0.0
+    return Use.RESERVE if unit.storage is None and sells_less else Use.CAP
 
 
 def units_of(site: Site, who: Participant) -> list[Unit]:

@@ -43,6 +43,7 @@ from controller.grid.model import PowerFlowError
 from controller.planning.calendar import Calendar
 from controller.planning.projection import Projection
 from controller.planning.schedule import Slot
+from controller.planning.settlement import Proof
 from controller.ports import Clock
 from controller.runtime.supervisor import Work
 
@@ -76,8 +77,8 @@ class Sight(Protocol):
         """The projection from now on. Raises Blind, sqlite3.Error, or PowerFlowError."""
         ...
 
-    def proof(self) -> tuple[Callable[[str, float, float], float], Callable[[str, float, float], float | None]]:
-        """What was curtailed (Wh) and measured (mean W) of a unit between two instants. Raises ValueError."""
+    def proof(self) -> Proof:
+        """What is known of the units for a settlement. Raises ValueError."""
         ...
 
 
@@ -236,9 +237,9 @@ class MarketLink:
         due = await self._ask(lambda: [day for day in days if self._rounds().unsettled(day)])
         if not due:
             return
-        curtailed_wh, measured_w = await asyncio.get_running_loop().run_in_executor(self._thinking, self._lookout.proof)
+        proof = await asyncio.get_running_loop().run_in_executor(self._thinking, self._lookout.proof)
         for day in due:
-            settled = await self._ask(lambda: self._rounds().settle(day, curtailed_wh, now_utc_s, measured_w))  # noqa: B023
+            settled = await self._ask(lambda: self._rounds().settle(day, proof, now_utc_s))  # noqa: B023
             lacking = "; ".join(f"{one.order.reference}: {one.reason}" for one in settled if one.result is None)
             self._tell(f"settlement of {day}", lacking)
             for one in settled:

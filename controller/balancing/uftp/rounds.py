@@ -15,11 +15,13 @@ from datetime import date, timedelta
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.balancing.uftp.delivery import baseline_of, units_of
+from controller.balancing.orders import Use
+from controller.balancing.uftp.delivery import baseline_of, units_of, used
 from controller.balancing.uftp.desk import Desk
 from controller.balancing.uftp.memory import Said
 from controller.balancing.uftp.reservations import deadline_utc_s, is_due, kept, reservation_of
 from controller.balancing.uftp.values import Day, Offer, Option, Order, Request, Reservation, Wanted, day_of
+from controller.domain.market import Participant
 from controller.domain.unit import Unit
 from controller.estimation.layout import Layout
 from controller.planning.calendar import QUARTER_S, Calendar
@@ -28,15 +30,16 @@ from controller.planning.lookback import less_ordered
 from controller.planning.procurement import Asking, Chosen, Offered, asking, choose, relief_of
 from controller.planning.projection import Projection
 from controller.planning.schedule import Slot
-from controller.planning.settlement import OrderSettlement, baseline_without_curtailment, settle_order, tariff_of
-
-Curtailed = Callable[[str, float, float], float]
-"""Wh that the controller itself kept a unit from giving between two instants (UTC seconds since 1970):
-:meth:`controller.history.evidence.Evidence.curtailed_wh`, or what stands for it in a test."""
-
-
-Measured = Callable[[str, float, float], float | None]
-"""Mean W of a unit between two instants as we measured it; None where we did not all the time."""
+from controller.planning.settlement import (
+    HOUR_S,
+    OrderSettlement,
+    Proof,
+    baseline_without_curtailment,
+    settle_order,
+    settle_readiness,
+    settle_ready,
+    tariff_of,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,19 +199,18 @@ class Rounds:
         """Participants that took orders for a day and were not told a settlement of it."""
         return sorted({s.recipient for s, _ in self._taken(period) if not self._desk.settled(s.recipient, period)})
 
-    def settle(
-        self, period: date, curtailed_wh: Curtailed, now_utc_s: float, measured_w: Measured | None = None
-    ) -> list[Settled]:
+    def settle(self, period: date, proof: Proof, now_utc_s: float) -> list[Settled]:
         """Settle every order of a day that its participant took, by D-Prognosis and metering, and tell them, once.
 
         What the controller curtailed itself is taken out of the baseline: nobody is paid for being held back. Where a
-        participant sends no metering, what we measured at its units counts; who delivers as needed has delivered all
-        of it, for how much was used was not his choice. An order without baseline or metering of
-        all its periods is not settled, nor are the participant's others of that day; the reason says what is missing.
+        participant sends no metering, what we measured at its units counts. Who delivers as needed is paid for all that
+        was ordered, for how much was used was not his choice; of what only limits could take, what they took is
+        delivered, of anything else all. An order without baseline or metering of all its periods is not settled, nor
+        are the participant's others of that day; the reason says what is missing.
         """
         due = self.unsettled(period)
         taken = [(said.recipient, order) for said, order in self._taken(period) if said.recipient in due]
-        out = [self._settled(who, order, curtailed_wh, measured_w) for who, order in taken]
+        out = [self._settled(who, order, proof) for who, order in taken]
         lacking = {one.participant for one in out if one.result is None}
         told: dict[str, list[tuple[Order, OrderSettlement]]] = defaultdict(list)
         for one in out:
@@ -221,26 +223,36 @@ class Rounds:
     def _taken(self, period: date) -> list[tuple[Said, Order]]:
         return [(said, order) for said, order in self._desk.orders(period) if said.answer == "accepted"]
 
-    def _settled(self, who: str, order: Order, curtailed_wh: Curtailed, measured_w: Measured | None) -> Settled:
+    def _settled(self, who: str, order: Order, proof: Proof) -> Settled:
         participant = self._desk.market.participants[who]
         prognosis_w, metered_w = (read(who, order.day.period) for read in (self._desk.baseline_w, self._desk.metered_w))
-        isps = []
+        tariff = tariff_of(order.price, list(order.ordered_w.values()), self._desk.market.penalty_factor)
+        isps, ready = [], []
         for isp, change_w in sorted(order.ordered_w.items()):
             start_s = order.day.isp_start_utc_s(isp)
             end_s = start_s + order.day.isp_s
             baseline_w = baseline_of(self._layout.site, participant, prognosis_w, isp)
-            actual_w = metered_w.get(isp, _sum_of(measured_w, participant.units, start_s, end_s))
+            actual_w = metered_w.get(isp, _sum_of(proof.measured_w, participant.units, start_s, end_s))
             if participant.as_needed and baseline_w is not None:
-                isps.append((isp, baseline_w, change_w, baseline_w + change_w))
+                taken_w = self._taken_w(participant, change_w, proof, start_s, end_s)
+                ready.append(settle_ready(isp, baseline_w, change_w, taken_w))
                 continue
             if baseline_w is None or actual_w is None:
                 what = "D-Prognosis" if baseline_w is None else "metering"
                 return Settled(who, order, None, f"no {what} of ISP {isp}")
-            held_back_wh = sum(curtailed_wh(unit, start_s, end_s) for unit in participant.units)
+            held_back_wh = sum(proof.curtailed_wh(unit, start_s, end_s) for unit in participant.units)
             expected_w = baseline_without_curtailment(baseline_w, held_back_wh, order.day.isp_s)
             isps.append((isp, expected_w, change_w, actual_w))
-        tariff = tariff_of(order.price, list(order.ordered_w.values()), self._desk.market.penalty_factor)
+        if participant.as_needed:
+            return Settled(who, order, settle_readiness(order.reference, ready, tariff), "")
         return Settled(who, order, settle_order(order.reference, isps, tariff), "")
+
+    def _taken_w(self, who: Participant, change_w: float, proof: Proof, start_s: float, end_s: float) -> float:
+        """Mean of what limits took by an order that is used as needed; all of it where it is no reserve, W."""
+        units = units_of(self._layout.site, who)
+        if any(used(unit, change_w) is not Use.RESERVE for unit in units):
+            return abs(change_w)
+        return sum(proof.taken_wh(unit.id, start_s, end_s) for unit in units) * HOUR_S / (end_s - start_s)
 
     def _reliefs(self, projected: Projection) -> Mapping[str, NDArray[np.float64]]:
         return {who.domain: relief_of(self._layout, projected, who.units) for who in self._desk.aggregators()}
@@ -290,8 +302,10 @@ class Rounds:
         return self._calendar.quarter(day.isp_start_utc_s(isp))
 
 
-def _sum_of(measured_w: Measured | None, units: Sequence[str], start_s: float, end_s: float) -> float | None:
-    if measured_w is None or not units:
+def _sum_of(
+    measured_w: Callable[[str, float, float], float | None], units: Sequence[str], start_s: float, end_s: float
+) -> float | None:
+    if not units:
         return None
     found = [measured_w(unit, start_s, end_s) for unit in units]
     return None if None in found else sum(w for w in found if w is not None)

@@ -10,6 +10,7 @@ import uftp_kit as kit
 from controller.config.loader import parse_site
 from controller.domain.site import Site
 from controller.planning.projection import LimitOutlook, Projection
+from controller.planning.settlement import Proof
 
 _SITE = Path(__file__).parents[3] / "site_configs" / "demo_primary.yaml"
 
@@ -51,3 +52,8 @@ def projection(n_w: int, excess_w: float = 0.8e6) -> Projection:
     values = np.array([-1e6] * 3 + [excess_w] * 2 + [-1e6] * 3)
     export = LimitOutlook("export", "high", (values > 0.0).astype(float), values, np.ones(n_w))
     return Projection(kit.NOON_ISP, (export,))
+
+
+def proof(curtailed_wh: float = 0.0, taken_wh: float = 0.0, measured_w: float | None = None) -> Proof:
+    """The same of every unit at any time."""
+    return Proof(lambda *_: curtailed_wh, lambda *_: taken_wh, lambda *_: measured_w)

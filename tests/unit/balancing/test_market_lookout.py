@@ -85,11 +85,12 @@ def test_days_follow_the_clocks_when_they_change(tmp_path: Path) -> None:
 
 def test_what_was_not_measured_most_of_the_time_has_no_mean(tmp_path: Path) -> None:
     stored(tmp_path, kit.NOON_S, 3)
-    curtailed_wh, measured_w = lookout(tmp_path).proof()
+    proof = lookout(tmp_path).proof()
     unit = next(u for u in SITE.units if u.storage is None)
-    assert measured_w(unit.id, kit.NOON_S - 900.0, kit.NOON_S) == pytest.approx(-0.5 * unit.p_rated_w)
-    assert measured_w(unit.id, kit.NOON_S - 1800.0, kit.NOON_S) is None
-    assert curtailed_wh(unit.id, kit.NOON_S - 900.0, kit.NOON_S) == 0.0
+    assert proof.measured_w(unit.id, kit.NOON_S - 900.0, kit.NOON_S) == pytest.approx(-0.5 * unit.p_rated_w)
+    assert proof.measured_w(unit.id, kit.NOON_S - 1800.0, kit.NOON_S) is None
+    assert proof.curtailed_wh(unit.id, kit.NOON_S - 900.0, kit.NOON_S) == 0.0
+    assert proof.taken_wh(unit.id, kit.NOON_S - 900.0, kit.NOON_S) == 0.0
 
 
 def test_means_are_weighted_by_how_many_values_there_were(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import uftp_kit as kit
 from shapeshifter_uftp import uftp
 
 from controller.balancing.admission import Now
-from controller.balancing.orders import due
+from controller.balancing.orders import Use, due
 from controller.balancing.uftp.delivery import HANDOVER_S, deliveries
 from controller.balancing.uftp.desk import Desk
 from controller.balancing.uftp.memory import Memory
@@ -148,12 +148,27 @@ def test_who_delivers_itself_is_not_commanded() -> None:
 def test_who_delivers_as_needed_is_told_the_most_that_may_be_taken() -> None:
     site = made.site_with(made.market_text(delivery="as_needed"))
     (order,) = deliveries(site, ACCOUNT, slots(2e5), {kit.AGR: 0.0}, kit.NOON_S).orders.values()
-    assert (order.subject, order.w, order.at_most) == ("BAT1", 2e5, True)
+    assert (order.subject, order.w, order.use) == ("BAT1", 2e5, Use.CAP)
     assert site.market is not None
     ((_, said),) = due(site.market, {order.key: order}, {}, Now(kit.NOON_S, 0.0), 1)
     assert (said.action, said.value) == (Action.LIMIT, 2e5)
-    less = deliveries(site, ACCOUNT, slots(2e5), {kit.AGR: -1e6}, kit.NOON_S).orders.values()
-    assert [order.w for order in less] == [8e5]  # a generator that gives 1 MW unasked is capped at 0.8
+
+
+def test_a_generator_that_sold_less_as_needed_is_no_lower_than_before_until_a_limit_needs_it() -> None:
+    site = made.site_with(made.market_text(delivery="as_needed", units="[PVB]"))
+    assert site.market is not None
+    (order,) = deliveries(site, ACCOUNT, slots(2e5), {kit.AGR: -1e6}, kit.NOON_S).orders.values()
+    assert (order.subject, order.w, order.use) == ("PVB", 8e5, Use.RESERVE)
+    ((_, said),) = due(site.market, {order.key: order}, {}, Now(kit.NOON_S, 0.0), 1)
+    assert (said.action, said.value, said.subject) == (Action.RESERVE, 8e5, "PVB")
+
+
+def test_vehicles_that_waited_and_now_take_more_spread_it_as_agreed() -> None:
+    site = made.site_with(made.market_text(delivery="as_needed", units="[EVH1]"))
+    (order,) = deliveries(site, ACCOUNT, slots(2e5), {kit.AGR: 1e5}, kit.NOON_S).orders.values()
+    assert (order.w, order.use) == (3e5, Use.CAP)
+    (less,) = deliveries(site, ACCOUNT, slots(-2e5), {kit.AGR: 5e5}, kit.NOON_S).orders.values()
+    assert (less.w, less.use) == (3e5, Use.RESERVE)
 
 
 def test_who_delivers_as_needed_has_delivered_whatever_was_taken(tmp_path: Path, layout: Layout) -> None:
@@ -162,9 +177,25 @@ def test_who_delivers_as_needed_has_delivered_whatever_was_taken(tmp_path: Path,
     with kit.desk_in(tmp_path, market.rules) as (desk, memory):
         taken(desk, memory, layout)
         rounds = Rounds(desk, layout, CALENDAR, 200.0)
-        (settled,) = rounds.settle(kit.TODAY, lambda *_: 3e5, kit.NOON_S + 14 * 3600.0, lambda *_: 0.0)
+        (settled,) = rounds.settle(kit.TODAY, made.proof(curtailed_wh=3e5, measured_w=0.0), kit.NOON_S + 14 * 3600.0)
         assert settled.result is not None
         assert (settled.result.paid_eur, settled.result.penalty_eur) == (pytest.approx(30.0), 0.0)
+
+
+def test_of_a_sold_reduction_what_limits_took_is_delivered_and_being_ready_is_paid(
+    tmp_path: Path, layout: Layout
+) -> None:
+    market = made.site_with(made.market_text(delivery="as_needed", units="[PVB]")).market
+    assert market is not None
+    with kit.desk_in(tmp_path, market.rules) as (desk, memory):
+        taken(desk, memory, layout)
+        kit.tell(desk, kit.prognosis(-1_500_000, number=71))
+        evening_s = kit.NOON_S + 14 * 3600.0
+        proof = made.proof(taken_wh=5e4, measured_w=-1e6)  # 0.2 MW for a quarter hour; the sun gave 0.3 MW less, too
+        (settled,) = Rounds(desk, layout, CALENDAR, 200.0).settle(kit.TODAY, proof, evening_s)
+    assert settled.result is not None
+    assert [(p.ordered_w, p.delivered_w, p.deficiency_w) for p in settled.result.periods] == [(8e5, 2e5, 0.0)] * 2
+    assert (settled.result.paid_eur, settled.result.penalty_eur) == (pytest.approx(30.0), 0.0)
 
 
 @pytest.mark.parametrize(("delivery", "strained_w"), [("controller", 7e5), ("as_needed", -1e5)])
@@ -200,14 +231,14 @@ def test_a_day_is_settled_once_by_our_own_meter_where_nobody_else_metered(tmp_pa
         taken(desk, memory, layout)
         rounds = Rounds(desk, layout, CALENDAR, 200.0)
         assert rounds.unsettled(kit.TODAY) == [kit.AGR]
-        (unknown,) = rounds.settle(kit.TODAY, lambda *_: 0.0, evening_s, lambda *_: None)
+        (unknown,) = rounds.settle(kit.TODAY, made.proof(), evening_s)
         assert unknown.reason == "no metering of ISP 53"
-        (settled,) = rounds.settle(kit.TODAY, lambda *_: 0.0, evening_s, lambda *_: 0.6e6)
+        (settled,) = rounds.settle(kit.TODAY, made.proof(measured_w=0.6e6), evening_s)
         assert settled.result is not None
         assert [period.deficiency_w for period in settled.result.periods] == [0.2e6, 0.2e6]
         assert settled.result.paid_eur == pytest.approx(22.5)
         assert rounds.unsettled(kit.TODAY) == []
-        assert rounds.settle(kit.TODAY, lambda *_: 0.0, evening_s, lambda *_: 0.6e6) == []
+        assert rounds.settle(kit.TODAY, made.proof(measured_w=0.6e6), evening_s) == []
         assert sum(said.kind == "FlexSettlement" for said in memory.waiting()) == 1
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import sqlite3
 from collections.abc import Iterator
@@ -14,8 +15,9 @@ import pytest
 
 from controller.balancing.admission import Accepted, Admitted, Book, Now, admit, withdrawn
 from controller.balancing.ledger import FILE, Ledger
-from controller.balancing.order_book import FORGOTTEN, OrderBook
-from controller.balancing.orders import RENEW_S, RETRY_S, Order, wanted
+from controller.balancing.order_book import FORGOTTEN, OrderBook, load_orders
+from controller.balancing.orders import RENEW_S, RETRY_S, Order, Use, wanted
+from controller.documents import DocumentError
 from controller.domain.instruction import Action, Instruction
 
 HOUR_S = 3600.0
@@ -66,17 +68,74 @@ def test_an_order_whose_answer_was_never_heard_is_said_again_and_taken_back_when
         assert (release.action, release.subject) == (Action.RELEASE, "export")
 
 
-def test_what_a_unit_may_have_at_most_is_still_that_after_a_restart(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("use", "action"), [(Use.CAP, Action.LIMIT), (Use.RESERVE, Action.RESERVE)])
+def test_how_an_order_of_a_unit_is_used_is_still_that_after_a_restart(tmp_path: Path, use: Use, action: Action) -> None:
     assert PLATFORM is not None
     account = PLATFORM.issuers[0].account
-    most = Order(account, "BAT1", 2e5, kit.NOW.utc_s + HOUR_S, "order", "market order", at_most=True)
+    most = Order(account, "BAT1", 2e5, kit.NOW.utc_s + HOUR_S, "order", "market order", use=use)
     with order_book(tmp_path) as orders:
         found = orders.due(PLATFORM, {most.key: most}, kit.NOW)
         ((order, said),) = [(order, said) for order, said in found if order.command != FORGOTTEN]
-        assert said.action is Action.LIMIT
+        assert said.action is action
         orders.saying(order, said, kit.NOW)
     with order_book(tmp_path) as orders:
         assert [order for order in orders.told() if order.command == "order"] == [most]
+
+
+OLD = [
+    ({"at_most": True}, Use.CAP),
+    ({"at_most": False}, Use.TARGET),
+    ({}, Use.TARGET),
+    ({"use": "reserve"}, Use.RESERVE),
+]
+    ({"at_most": True}, Use.CAP),
+    ({"at_most": False}, Use.TARGET),
+    ({}, Use.TARGET),
+    ({"use": "reserve"}, Use.RESERVE),
+]
+
+
+@pytest.mark.parametrize(("said", "use"), OLD)
+def test_a_record_of_an_earlier_version_is_read_as_it_was_meant(said: dict[str, object], use: Use) -> None:
+    (found,) = load_orders(json.dumps({"counter": 3, "told": [entry(said)]}))[1].values()
+    assert found.order.use is use
+
+
+@pytest.mark.parametrize("word", ["", "at_most", 1, None])
+def test_a_record_with_a_use_that_nobody_knows_is_refused_whole(word: object) -> None:
+    whole = json.dumps({"counter": 3, "told": [entry({}), entry({"use": word})]})
+    with pytest.raises(DocumentError, match="use"):
+        load_orders(whole)
+
+
+def entry(more: dict[str, object]) -> dict[str, object]:
+    """One order on record, as far as all versions agree."""
+    known = {"account": "flexibility:market", "subject": "PVB", "w": 2e6, "until_utc_s": 1.8e9, "command": "o"}
+    return known | {"source": "market order", "id": "market-1", "accepted": True, "earlier": False} | more
+
+
+def test_an_order_that_is_used_otherwise_waits_until_the_one_before_is_released(tmp_path: Path) -> None:
+    """A cap and a reserve of one unit would stand beside each other in the control process."""
+    assert PLATFORM is not None
+    account = PLATFORM.issuers[0].account
+    cap = Order(account, "BAT1", 2e5, kit.NOW.utc_s + HOUR_S, "one", "market order", use=Use.CAP)
+    sold = replace(cap, command="two", use=Use.RESERVE)
+    with order_book(tmp_path) as orders:
+
+        def said(order: Order) -> list[tuple[Order, Instruction]]:
+            found = orders.due(PLATFORM, {order.key: order}, kit.NOW)
+            return [(of, what) for of, what in found if what.subject == "BAT1"]
+
+        def answer(of: Order, what: Instruction) -> None:
+            orders.saying(of, what, kit.NOW)
+            orders.answered(of, what, True, "", kit.NOW)
+
+        answer(*said(cap)[0])
+        ((of, release),) = said(sold)
+        assert release.action is Action.RELEASE
+        answer(of, release)
+        ((of, reserve),) = said(sold)
+        assert (reserve.action, of) == (Action.RESERVE, sold)
 
 
 def test_what_was_withdrawn_while_the_station_was_dead_is_released(tmp_path: Path) -> None:

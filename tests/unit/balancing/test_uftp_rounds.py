@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import market_kit as made
 import numpy as np
 import pytest
 import uftp_kit as kit
@@ -69,7 +70,7 @@ def test_what_is_missing_is_asked_ordered_delivered_and_paid(
     words = next(said for said in memory.waiting() if said.kind == "FlexOrder").payload
     assert b'<ISP Power="800000" Start="53" Duration="2"/>' in words  # as it was offered
     _accept_delivery(desk, memory)
-    (settled,) = rounds.settle(kit.TODAY, lambda *_: 0.0, kit.NOON_S + 8 * 3600.0)
+    (settled,) = rounds.settle(kit.TODAY, made.proof(), kit.NOON_S + 8 * 3600.0)
     assert settled.result is not None
     assert settled.result.net_eur == pytest.approx(30.0)
     assert any(said.kind == "FlexSettlement" for said in memory.waiting())
@@ -94,7 +95,7 @@ def test_being_curtailed_is_not_paid_as_delivery(table: tuple[Rounds, Desk, Memo
     kit.tell(desk, kit.offer(sent[kit.AGR], offer_options=[kit.option(power_w=800_000, price=30.0)]))
     rounds.order(seen, kit.NOON_S)
     _accept_delivery(desk, memory)
-    (settled,) = rounds.settle(kit.TODAY, lambda *_: 0.8e6 * QUARTER_S / 3600.0, kit.NOON_S + 8 * 3600.0)
+    (settled,) = rounds.settle(kit.TODAY, made.proof(curtailed_wh=0.8e6 * QUARTER_S / 3600.0), kit.NOON_S + 8 * 3600.0)
     assert settled.result is not None
     assert settled.result.paid_eur == 0.0
     assert settled.result.net_eur < 0.0
@@ -150,7 +151,7 @@ def test_an_order_that_was_turned_down_is_not_counted_on(table: tuple[Rounds, De
     )
     assert kit.tell(desk, no).reason == ""
     assert rounds.slots(kit.TODAY) == []
-    assert rounds.settle(kit.TODAY, lambda *_: 0.0, kit.NOON_S) == []
+    assert rounds.settle(kit.TODAY, made.proof(), kit.NOON_S) == []
 
 
 def test_what_nobody_metered_is_not_settled(table: tuple[Rounds, Desk, Memory], layout: Layout) -> None:
@@ -161,10 +162,10 @@ def test_what_nobody_metered_is_not_settled(table: tuple[Rounds, Desk, Memory], 
     rounds.order(seen, kit.NOON_S)
     order_id = next(said for said in memory.waiting() if said.kind == "FlexOrder").message_id
     kit.tell(desk, uftp.FlexOrderResponse(**kit.head(number=70), flex_order_message_id=order_id))
-    (settled,) = rounds.settle(kit.TODAY, lambda *_: 0.0, kit.NOON_S)
+    (settled,) = rounds.settle(kit.TODAY, made.proof(), kit.NOON_S)
     assert (settled.result, settled.reason) == (None, "no D-Prognosis of ISP 53")
     kit.tell(desk, kit.prognosis(number=71))
-    (settled,) = rounds.settle(kit.TODAY, lambda *_: 0.0, kit.NOON_S)
+    (settled,) = rounds.settle(kit.TODAY, made.proof(), kit.NOON_S)
     assert settled.reason == "no metering of ISP 53"
     assert not any(said.kind == "FlexSettlement" for said in memory.waiting())
 

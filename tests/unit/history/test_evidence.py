@@ -46,7 +46,10 @@ def test_what_a_generator_gives_up_for_an_order_that_it_sold_is_not_taken_from_i
     with closing(open_to_read(tmp_path)) as db:
         rows = list(curtailments(db))
     assert Evidence(rows).curtailed_wh("PVA", START_S, START_S + 60.0) == pytest.approx(9600.0)
-    assert Evidence(rows, MARKET_ORDERS).curtailed_wh("PVA", START_S, START_S + 60.0) == pytest.approx(600.0)
+    sold = Evidence(rows, MARKET_ORDERS)
+    assert sold.curtailed_wh("PVA", START_S, START_S + 60.0) == pytest.approx(600.0)
+    assert sold.taken_wh("PVA", START_S, START_S + 30.0) == pytest.approx(4500.0)
+    assert sold.taken_wh("PVB", START_S, START_S + 60.0) == 0.0
 
 
 def test_what_is_settled_by_names_its_last_fingerprint(tmp_path: Path) -> None:
