@@ -20,7 +20,7 @@ class Participant:
 
     ``units`` are the site's units that it stands for (their bus gives the location), ``meters`` the EANs that it may
     report of. ``barred`` participants are refused whatever they say. What it delivers is done by this controller with
-    its units, unless it ``delivers_itself``; ``as_needed``: the fast loop takes what limits need, and no more than was ordered.
+    its units, unless it ``delivers_itself``; ``as_needed``: of an order the fast loop takes what limits need.
     """
 
     domain: str

@@ -88,11 +88,6 @@ OLD = [
     ({}, Use.TARGET),
     ({"use": "reserve"}, Use.RESERVE),
 ]
-    ({"at_most": True}, Use.CAP),
-    ({"at_most": False}, Use.TARGET),
-    ({}, Use.TARGET),
-    ({"use": "reserve"}, Use.RESERVE),
-]
 
 
 @pytest.mark.parametrize(("said", "use"), OLD)
