@@ -57,6 +57,14 @@ def in_range(value: float, name: str, low: float, high: float) -> float:
     return value
 
 
+def whole(document: Mapping[str, Any], key: str, where: str = "") -> int:
+    """The whole number from 0 under ``key``, exact however large."""
+    value = _required(document, key, where)
+    if type(value) is not int or value < 0:
+        raise DocumentError(f"{where}{key} is {shown(value)}; expected a whole number from 0")
+    return value
+
+
 def optional_number(document: Mapping[str, Any], key: str, default: float, where: str = "") -> float:
     """The finite number under ``key``, or ``default`` when there is none."""
     return number(document, key, where) if key in document else default

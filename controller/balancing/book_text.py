@@ -68,7 +68,7 @@ def _finite(value: float) -> float | None:
 
 
 def _load_mark(entry: Any) -> Mark:
-    return Mark(int(entry["counter"]), frozenset(str(x) for x in entry["ids"]))
+    return Mark(documents.whole(entry, "counter"), frozenset(str(x) for x in entry["ids"]))
 
 
 def _load_admitted(entry: Any, now: Now) -> Admitted:
@@ -76,9 +76,9 @@ def _load_admitted(entry: Any, now: Now) -> Admitted:
     command = Command(
         documents.text(entry, "id"),
         documents.text(entry, "issuer"),
-        int(entry["counter"]),
+        documents.whole(entry, "counter"),
         documents.number(entry, "issued_utc_s"),
-        int(entry["priority"]),
+        documents.whole(entry, "priority"),
         parts,
     )
     left_s = FOREVER if entry.get("left_s") is None else documents.number(entry, "left_s")

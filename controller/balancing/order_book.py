@@ -103,7 +103,7 @@ def load_orders(text: str) -> tuple[int, dict[Key, Told]]:
     if not isinstance(document, dict):
         raise DocumentError(f"the record of orders is {type(document).__name__}; expected an object")
     told = [_load_one(entry) for entry in document["told"]]
-    return int(documents.number(document, "counter")), {one.order.key: one for one in told}
+    return documents.whole(document, "counter"), {one.order.key: one for one in told}
 
 
 def _dump_one(one: Told) -> dict[str, Any]:

@@ -70,7 +70,7 @@ def _load(site: Site, document: object, passed_s: float, now_s: float) -> Book:
     if not isinstance(document, Mapping):
         raise DocumentError(f"instructions are {document!r}; expected an object")
     counters = documents.block(document, "counters")
-    used = {str(issuer): int(documents.number(counters, issuer)) for issuer in counters}
+    used = {str(issuer): documents.whole(counters, issuer) for issuer in counters}
     parts = document.get("standing")
     if not isinstance(parts, list):
         raise DocumentError(f"standing is {parts!r}; expected a list")
@@ -87,7 +87,7 @@ def _load_one(site: Site, part: Mapping[str, Any], passed_s: float, now_s: float
     asked = Instruction(
         id=documents.text(part, "id"),
         issuer=documents.text(part, "issuer"),
-        counter=int(documents.number(part, "counter")),
+        counter=documents.whole(part, "counter"),
         issued_utc_s=documents.number(part, "issued_utc_s"),
         lasts_s=documents.number(part, "lasts_s"),
         action=Action(documents.text(part, "action")),

@@ -24,6 +24,8 @@ _MODE = 0o660
 _CONNECTIONS_MAX = 8
 _LINE_S = 10.0
 _ANSWER_S = 30.0
+_NONSENSE_S = 0.1
+"""What cannot be read waits so long for its answer: a flood of it must not take the processor of the fast loop."""
 _PEER = struct.Struct("3i")
 
 
@@ -31,8 +33,9 @@ class InstructionSocket:
     """Reads lines and answers each, one after the other per connection.
 
     A line is at most 4 kB and comes within ten seconds; the ninth connection is turned away. Whoever breaks that is cut
-    off. Lines say what is asked, the kernel who asks: the issuer is the account of the peer. A socket with ``desks`` is
-    the platform's: whoever may write there speaks for one of these, and for no operator.
+    off, and told why where he can still hear it. Lines say what is asked, the kernel who asks: the issuer is the
+    account of the peer. A socket with ``desks`` is the platform's: whoever may write there speaks for one of these, and
+    for no operator.
     """
 
     def __init__(
@@ -50,7 +53,7 @@ class InstructionSocket:
         if somebody_listens(self.path):
             raise OSError(f"operate socket {self.path}: another process listens there; expected it to be free")
         try:
-            self._server = await asyncio.start_unix_server(self._talk, str(self.path), limit=LINE_BYTES_MAX)
+            self._server = await asyncio.start_unix_server(self._accept, str(self.path), limit=LINE_BYTES_MAX)
         except OSError as error:
             raise OSError(
                 f"operate socket {self.path}: {error.strerror or error}; expected a path to create"
@@ -63,27 +66,36 @@ class InstructionSocket:
         if server is None:
             return
         server.close()
-        for talk in self._talks:
+        talks = list(self._talks)
+        for talk in talks:
             talk.cancel()
-        await asyncio.gather(*self._talks, return_exceptions=True)
+        await asyncio.gather(*talks, return_exceptions=True)
         await server.wait_closed()
         self.path.unlink(missing_ok=True)
 
-    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        if task is None or len(self._talks) >= _CONNECTIONS_MAX:
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """A task of our own for every peer: asyncio's would complain in the log when it is cancelled at the end."""
+        if len(self._talks) >= _CONNECTIONS_MAX:
+            writer.write(write_answer("", False, f"{_CONNECTIONS_MAX} peers talk already; say it again in a while"))
             writer.close()
             return
-        self._talks.add(task)
+        talk = asyncio.get_running_loop().create_task(self._talk(reader, writer))
+        self._talks.add(talk)
+        talk.add_done_callback(self._talks.discard)
+
+    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             issuer = await asyncio.to_thread(_account_of, writer.get_extra_info("socket"))
             while line := await asyncio.wait_for(reader.readline(), _LINE_S):
                 writer.write(await self._judged(line, issuer))
                 await asyncio.wait_for(writer.drain(), _LINE_S)
-        except (TimeoutError, OSError, ValueError) as error:
+        except ValueError:
+            _log.warning("instruction.cut_off", reason=f"a line is longer than {LINE_BYTES_MAX} bytes")
+            await asyncio.sleep(_NONSENSE_S)
+            writer.write(write_answer("", False, f"malformed: expected a line of at most {LINE_BYTES_MAX} bytes"))
+        except (TimeoutError, OSError) as error:
             _log.warning("instruction.cut_off", reason=str(error) or type(error).__name__)
         finally:
-            self._talks.discard(task)
             writer.close()
 
     async def _judged(self, line: bytes, issuer: str) -> bytes:
@@ -92,6 +104,7 @@ class InstructionSocket:
             asked = read_instruction(line, issuer, utc_s(self._clock), self._desks)
         except ValueError as error:
             _log.warning("instruction.refused", subject="", text=f"{issuer}: {error}")
+            await asyncio.sleep(_NONSENSE_S)
             return write_answer("", False, str(error))
         answered: asyncio.Future[tuple[bool, str]] = asyncio.get_running_loop().create_future()
 

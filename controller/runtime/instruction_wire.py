@@ -26,6 +26,7 @@ from controller.domain.plan import StoredEnergyPrice
 
 LINE_BYTES_MAX = 4096
 TEXT_MAX = 200
+COUNTER_MAX = 1 << 63
 _REQUIRED = ("id", "counter", "action", "subject", "for_s", "reason")
 _OPTIONAL = ("value", "q_var", "issued_utc_s", "worth")
 
@@ -33,23 +34,20 @@ _OPTIONAL = ("value", "q_var", "issued_utc_s", "worth")
 def read_instruction(
     line: bytes, issuer: str, received_utc_s: float, desks: Mapping[str, Owner] | None = None
 ) -> Instruction:
-    """The instruction in one line. Raises DocumentError, or another ValueError for what is no JSON.
+    """The instruction in one line. Raises DocumentError, or UnicodeDecodeError for what is no text.
 
     With ``desks`` (accounts of a platform and their layers) the line has to name one of them, which is its issuer.
     """
-    try:
-        document = json.loads(line, object_pairs_hook=_unique, parse_constant=_no_constant)
-    except RecursionError as error:
-        raise DocumentError("malformed: too deep") from error
+    document = documents.parse(line.decode("utf-8"))
     if not isinstance(document, dict):
         raise DocumentError(f"malformed: {type(document).__name__}; expected an object")
     _check_keys(document, () if desks is None else ("issuer",))
     owner = Owner.OPERATOR
     if desks is not None:
         issuer, owner = _desk(document, desks)
-    counter = document["counter"]
-    if type(counter) is not int or not 0 <= counter < 1 << 63:
-        raise DocumentError(f"counter is {str(counter)[:40]}; expected a whole number from 0")
+    counter = documents.whole(document, "counter")
+    if counter >= COUNTER_MAX:
+        raise DocumentError(f"counter is {documents.shown(counter)}; expected a whole number below 2^63")
     return Instruction(
         id=_text(document, "id"),
         issuer=issuer,
@@ -131,14 +129,3 @@ def _text(document: Mapping[str, Any], key: str) -> str:
     if not value.strip() or len(value) > TEXT_MAX or not value.isprintable():
         raise DocumentError(f"{key} is {value[:40]!r}; expected 1…{TEXT_MAX} printable characters")
     return value
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    out = dict(pairs)
-    if len(out) < len(pairs):
-        raise DocumentError("malformed: a key stands twice")
-    return out
-
-
-def _no_constant(word: str) -> float:
-    raise DocumentError(f"not finite: {word}")

@@ -19,15 +19,19 @@ RUN_FOLDER = Path("/run/gridedge")
 
 _ANSWER_S = 35.0
 _UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0}
+_FOR_S_MAX = 366 * 86_400.0
 _ACT_S = 60.0  # how long an instruction that acts at once may be on its way
 
 
 def duration(text: str) -> float:
     """``90s``, ``15m`` or ``2h`` in seconds; a usage error for anything else."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text)
+    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([smh])", text)
     if found is None:
-        raise click.BadParameter(f"{text!r} is no duration; expected for example 90s, 15m or 2h")
-    return float(found[1]) * _UNITS_S[found[2]]
+        raise click.BadParameter(f"{text[:40]!r} is no duration; expected for example 90s, 15m or 2h")
+    seconds = float(found[1]) * _UNITS_S[found[2]]
+    if not 0.0 < seconds <= _FOR_S_MAX:
+        raise click.BadParameter(f"{text[:40]!r} is out of range; expected more than 0 and at most a year")
+    return seconds
 
 
 FOR = click.option("--for", "for_s", type=duration, required=True, help="How long it holds: 90s, 15m, 2h.")

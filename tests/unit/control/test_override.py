@@ -130,6 +130,12 @@ def test_what_stands_and_what_was_used_up_outlive_a_restart() -> None:
     assert "replayed" in refusal(SITE, found, GOOD, UTC_S)
 
 
+def test_a_counter_comes_back_to_the_last_digit_however_large() -> None:
+    book = Book(counters={"ann": (1 << 62) + 1})
+    written = json.loads(json.dumps(dump_book(book, 0.0)))
+    assert load_book(SITE, written, 0.0, 0.0)[0].counters == book.counters
+
+
 def test_a_gap_that_nobody_knows_ends_nothing_and_a_long_one_ends_all() -> None:
     written = dump_book(receive(SITE, Book(), snapshot(GOOD), NONE).book, 100.0)
     assert load_book(SITE, written, math.nan, 0.0)[0].standing[0].expires_at_s == 500.0
