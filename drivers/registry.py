@@ -97,6 +97,10 @@ class Catalogue:
         """What the device does when set points stop; None for an unknown profile."""
         return load_profile(profile_id).fails.value if profile_id in profile_ids() else None
 
+    def tells_serial(self, profile_id: str) -> bool | None:
+        """True for SunSpec devices, whose common model holds it; None for an unknown profile."""
+        return load_profile(profile_id).template is not None if profile_id in profile_ids() else None
+
     def protocol(self, profile_id: str) -> str | None:
         """``modbus`` or ``opcua``; None for an unknown profile."""
         return load_profile(profile_id).protocol if profile_id in profile_ids() else None

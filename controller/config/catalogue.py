@@ -24,6 +24,10 @@ class ProfileCatalogue(Protocol):
         """``reverts_to_value``, ``holds_last`` or ``fails_open``: what the device does when set points stop."""
         ...
 
+    def tells_serial(self, profile_id: str) -> bool | None:
+        """True when the serial number of such a device can be read."""
+        ...
+
     def protocol(self, profile_id: str) -> str | None:
         """``modbus`` or ``opcua``."""
         ...

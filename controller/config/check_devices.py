@@ -108,6 +108,9 @@ def _check_profile(draft: Draft, at: At[DeviceModel], catalogue: ProfileCatalogu
     if protocol is not None and protocol != device.protocol:
         message = f"profile {device.profile} speaks {protocol}"
         draft.report((*at.path, "protocol"), show(device.protocol), protocol, message)
+    if device.serial_number is not None and not catalogue.tells_serial(device.profile):
+        message = f"the table of {device.profile} knows no register with it"
+        draft.report((*at.path, "serial_number"), show(device.serial_number), "the key left out", message)
     for point in device.feeds:
         if point not in points:
             draft.report(

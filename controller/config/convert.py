@@ -221,6 +221,7 @@ def to_device(device: DeviceModel, feeds: dict[str, str]) -> Device:
         timeout_s=device.timeout_s,
         options=device.options.model_dump(exclude_none=True),
         delivery=device.delivery or "auto",
+        serial_number=device.serial_number or "",
     )
 
 

@@ -155,4 +155,13 @@ class DeviceModel(Strict):
         "costs less (auto); left out: auto (docs/opcua.md).",
         None,
     )
+    serial_number: str | None = text(
+        "a serial number",
+        r"^[!-~]([ -~]*[!-~])?$",
+        "SunSpec only: the serial number that the device must show, or nothing of it is believed and nothing written "
+        "(gridedge scan tells it); left out: the first that it shows after the start. Two inverters of one model that "
+        "have changed addresses are not told apart by anything else.",
+        None,
+        longest=32,
+    )
     options: OptionsModel = about("How the connection is secured.", OptionsModel())

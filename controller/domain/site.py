@@ -30,7 +30,8 @@ class Device:
     ``feeds`` maps a point name of the profile to a controller point (``{"p_w": "branch.T1.p_w"}``); the value may be
     prefixed with ``-`` when the device counts the other way round than the house does (wired backwards included).
     ``unit`` names the controllable unit that the device commands, or is None for a meter. ``delivery`` is how an OPC UA
-    server's values come: ``auto``, ``read`` or ``subscription``.
+    server's values come: ``auto``, ``read`` or ``subscription``. ``serial_number`` is what the device must show;
+    empty when any will do.
     """
 
     id: str
@@ -45,6 +46,7 @@ class Device:
     timeout_s: float
     options: Mapping[str, str] = field(default_factory=dict)
     delivery: str = "auto"
+    serial_number: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,9 +16,11 @@ from drivers.modbus.decode import BlockData
 from drivers.modbus.device import BlockRead, IdentityError, ModbusDevice
 from drivers.modbus.lines import Lines
 from drivers.modbus.link import LinkError
+from drivers.modbus.unit_health import PASSING
 from drivers.profile import Profile
 from drivers.sunspec.bind import Bound, bind, lacking_reason
 from drivers.sunspec.chain import Chain, ChainWalk
+from drivers.sunspec.nameplate import serial_of, serial_request
 
 DISCOVER_AGAIN_S = 60.0
 """A device that refuses a block may have moved it; its chain is walked again, this often at most (site seconds)."""
@@ -31,7 +33,9 @@ class SunSpecDevice(ModbusDevice):
     """:class:`controller.ports.FieldDevice` for profiles with ``layout: sunspec``.
 
     The chain is walked at every new connection, over several polls if the device is slow. The headers of the models in
-    use are read with the data behind them: a header that reads otherwise makes every value of that poll BAD.
+    use are read with the data behind them: a header that reads otherwise makes every value of that poll BAD. So does a
+    serial number that is not the one of the site file, or else the first that was read: two inverters of one model that
+    have changed places look the same in everything else.
     """
 
     def __init__(
@@ -57,6 +61,8 @@ class SunSpecDevice(ModbusDevice):
         self._beaten_s = -math.inf
         self._beats = 0
         self._heartbeat: tuple[float, float] = (math.nan, -math.inf)
+        self._serial = device.serial_number
+        self._serial_proved = self.identified
 
     @property
     def chain(self) -> Chain | None:
@@ -86,7 +92,30 @@ class SunSpecDevice(ModbusDevice):
             self._walk, self._walked, self._bound = ChainWalk(), self.session.generation, None
         if self._bound is None:
             await self._discover(deadline, urgent)
-        return await super()._identify(deadline, urgent=urgent)
+        generation = await super()._identify(deadline, urgent=urgent)
+        if self.identified != self._serial_proved:
+            await self._check_serial(generation, deadline, urgent)
+            self._serial_proved = self.identified
+        return generation
+
+    async def _check_serial(self, generation: int, deadline: float, urgent: bool) -> None:
+        """Raises IdentityError for another device of the same kind; one that tells no number may be any."""
+        request = serial_request(self._device.unit_address, self._walk.chain) if self._walk.chain is not None else None
+        found = ""
+        if request is not None:
+            try:
+                reply = await self.session.request(
+                    request, deadline, generation=generation, urgent=urgent, answer_s=self.timeout_s
+                )
+                found = serial_of(reply.data)
+            except ExceptionAnswer as refusal:
+                if refusal.code in PASSING:
+                    raise
+        if self._serial and found != self._serial:
+            text = f"identity: serial number reads {found!r}; expected {self._serial!r}"
+            self.session.drop(text, self._device.unit_address)
+            raise IdentityError(text)
+        self._serial = found
 
     async def _discover(self, deadline: float, urgent: bool) -> None:
         """Go on with the walk; what is not finished by the deadline goes on with the next poll."""

@@ -214,5 +214,6 @@ def _write_whole(stream: FileIO, data: bytes) -> None:
 
 def _described(device: Device, names: tuple[str, ...]) -> dict[str, Any]:
     """What decoding needs of a device; its options, which say where secrets lie, are left out."""
-    kept = ("id", "protocol", "endpoint", "unit_address", "profile", "poll_s", "stale_s", "timeout_s", "delivery")
+    is_which = ("id", "protocol", "endpoint", "unit_address", "profile", "serial_number")
+    kept = (*is_which, "poll_s", "stale_s", "timeout_s", "delivery")
     return {**{key: getattr(device, key) for key in kept}, "names": names}

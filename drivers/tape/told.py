@@ -252,4 +252,5 @@ def _device(document: Mapping[str, Any], durations_s: float) -> Device:
         stale_s=stale_s,
         timeout_s=timeout_s,
         delivery=str(document.get("delivery", "auto")),
+        serial_number=str(document.get("serial_number", "")),
     )

@@ -75,8 +75,20 @@ async def serving(registers: Behaviour) -> AsyncIterator[HostileServer]:
         yield server
 
 
-def opened(server: HostileServer, profile: str = "sunspec_der") -> SunSpecDevice:
-    device = Device("D1", "modbus", server.endpoint, 1, profile, {}, None, poll_s=0.2, stale_s=1.0, timeout_s=0.5)
+def opened(server: HostileServer, profile: str = "sunspec_der", serial_number: str = "") -> SunSpecDevice:
+    device = Device(
+        "D1",
+        "modbus",
+        server.endpoint,
+        1,
+        profile,
+        {},
+        None,
+        poll_s=0.2,
+        stale_s=1.0,
+        timeout_s=0.5,
+        serial_number=serial_number,
+    )
     return SunSpecDevice(device, load_profile(profile), SystemClock(), random.Random(5))
 
 

@@ -105,6 +105,9 @@ class FakeCatalogue:
     def fails(self, profile_id: str) -> str | None:
         return {"open_inverter": "fails_open"}.get(profile_id, "reverts_to_value")
 
+    def tells_serial(self, profile_id: str) -> bool | None:
+        return profile_id == "inverter" if profile_id in self._points else None
+
     def protocol(self, profile_id: str) -> str | None:
         return {"hub": "opcua"}.get(profile_id, "modbus") if profile_id in self._points else None
 

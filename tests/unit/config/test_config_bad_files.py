@@ -222,6 +222,8 @@ DEVICES = [
     ),
     ("profile: hub,", "profile: hub, unit_address: 3,¶", "devices[4].unit_address", "OPC UA"),
     ("profile: store,", "profile: store, delivery: read,¶", "devices[3].delivery", "only OPC UA"),
+    ("profile: store,", "profile: store, serial_number: A7,¶", "devices[3].serial_number", "knows no register"),
+    ("profile: inverter,", "profile: inverter, serial_number: ' A7',¶", "devices[2].serial_number", "a serial number"),
     ("profile: hub,", "profile: huub,¶", "devices[4].profile", "installed"),
     ("profile: store,", "profile: inverter,¶", "devices[3].profile", "command p_w"),
     ("profile: store,", "profile: hub,¶", "devices[3].protocol", "speaks opcua"),
