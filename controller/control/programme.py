@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import daqp
@@ -12,7 +11,8 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 EndArray = NDArray[np.int32]
 
-SOFT = 8
+# DAQP's marks of a constraint: binds, at its lower side, has a slack, the slack is 0 although the constraint binds.
+ACTIVE, LOWER, SOFT, KEPT = 1, 2, 8, 32
 ITERATIONS_MAX = 2000
 SLACK_RECIPROCAL = 1e3  # quadratic share of a slack price is 1 / (2 × this): the price is as good as linear
 
@@ -51,28 +51,40 @@ def solve_whole(p: Programme, guess: Array | None = None) -> Solution:
     It begins with the rows that have a multiplier in ``guess``; without one at the optimum that no row disturbs, at
     which many moves are at a bound already.
     """
-    free = np.divide(-p.f, p.h, out=np.zeros(len(p.f)), where=p.h > 0.0)
-    best = np.minimum(np.maximum(free, p.low), p.high)
-    start = {"primal_start": best} if guess is None else {"dual_start": np.concatenate([np.zeros(len(p.f)), guess])}
-    found = _solved(p, start) or _solved(p, {})  # what depends on each other cannot all bind at the start
+    marks = np.zeros(len(p.f) + len(p.b), np.int32)
+    marks[len(p.f) :] = SOFT
+    found = _solved(p, marks, marks | _begun(p, guess)) or _solved(p, marks)
     if found is not None:
         return found
     x = np.minimum(np.maximum(0.0, p.low), p.high)
     return Solution(x, np.maximum(-p.b, 0.0), np.zeros(len(p.b)), False)
 
 
-def _solved(p: Programme, start: Mapping[str, Array]) -> Solution | None:
+def _begun(p: Programme, guess: Array | None) -> NDArray[np.int32]:
+    """The solver's marks of what is expected to bind: bounds of the undisturbed optimum, or rows of ``guess``."""
+    out = np.zeros(len(p.f) + len(p.b), np.int32)
+    if guess is None:
+        free = np.divide(-p.f, p.h, out=np.zeros(len(p.f)), where=p.h > 0.0)
+        out[: len(p.f)] = np.where(free <= p.low, ACTIVE | LOWER, np.where(free >= p.high, ACTIVE, 0))
+    else:
+        out[len(p.f) :] = np.where(guess > 0.0, np.where(guess < p.penalty, ACTIVE | KEPT, ACTIVE), 0)
+    return out
+
+
+def _solved(p: Programme, marks: NDArray[np.int32], begun: NDArray[np.int32] | None = None) -> Solution | None:
+    """None when the solver finds no answer, as when what it begins with depends on each other and cannot all bind."""
     n, m = len(p.f), len(p.b)
     model = daqp.Model()
     model.settings = {"iter_limit": ITERATIONS_MAX}
     upper, lower = np.concatenate([p.high, p.b]), np.concatenate([p.low, np.full(m, -1e30)])
-    sense = np.concatenate([np.zeros(n, np.int32), np.full(m, SOFT, np.int32)])
     f, a = np.ascontiguousarray(p.f), np.ascontiguousarray(p.a)
-    flag, _ = model.setup(np.diag(p.h), f, a, upper, lower, sense, **start)
+    flag, _ = model.setup(np.diag(p.h), f, a, upper, lower, marks)
     if flag < 0:
         return None
     weight, quadratic = np.concatenate([np.zeros(n), p.penalty]), np.full(n + m, SLACK_RECIPROCAL)
     model.soft_weights(rho_l=quadratic, rho_u=quadratic, w_l=weight, w_u=weight)
+    if begun is not None and model.update(sense=begun) < 0:
+        return None
     x, _, flag, info = model.solve()
     if flag <= 0 or not np.isfinite(x).all():
         return None
