@@ -29,11 +29,12 @@ def read(path: Path, remarks: list[str]) -> Iterator[Record]:
 def _header(data: bytes, path: Path) -> dict[str, Any]:
     try:
         first = next(decode(data), None)
+        header = first.document if first is not None and first.kind is Kind.HEADER else {}
     except DamagedError as damage:
         raise ValueError(f"{path} is no field recording, or nothing of it is left: it {damage}") from damage
-    if first is None or first.kind is not Kind.HEADER or first.document.get("version") != VERSION:
-        raise ValueError(f"{path} begins with {first}; expected the header of a field recording, version {VERSION}")
-    header: dict[str, Any] = first.document
+    if header.get("version") != VERSION or not isinstance(header.get("part"), int):
+        begins = first.content[:100] if first is not None else "nothing"
+        raise ValueError(f"{path} begins with {begins!r}; expected the header of a field recording, version {VERSION}")
     return header
 
 

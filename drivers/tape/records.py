@@ -24,6 +24,8 @@ _NEW_STREAM = 1 << 31
 _HEAD = struct.Struct(">BHqI")
 CHUNK_BYTES_MAX = 16 << 20
 """A longer chunk is damage: the writer makes chunks of what waited for a fraction of a second."""
+PLAIN_BYTES_MAX = 64 << 20
+"""What a chunk may hold: the writer lets 4 MB wait. 600 kB can be made to unpack to 600 MB."""
 CONTENT_BYTES_MAX = 1 << 20
 
 
@@ -73,9 +75,15 @@ class Record:
     content: bytes
 
     @property
-    def document(self) -> Any:
-        """The content as JSON."""
-        return json.loads(self.content)
+    def document(self) -> dict[str, Any]:
+        """The content as a JSON object; :class:`DamagedError` when it is none."""
+        try:
+            found = json.loads(self.content)
+        except (ValueError, RecursionError) as error:
+            raise DamagedError(f"holds a {self.kind.name} record that is no JSON: {error}") from None
+        if not isinstance(found, dict):
+            raise DamagedError(f"holds a {self.kind.name} record that is no JSON object")
+        return found
 
 
 class DamagedError(Exception):
@@ -133,9 +141,11 @@ def decode(data: bytes) -> Iterator[Record]:
         if is_new:
             inflate = zlib.decompressobj(-15)
         try:
-            plain = inflate.decompress(chunk)
+            plain = inflate.decompress(chunk, PLAIN_BYTES_MAX)
         except zlib.error as error:
             raise DamagedError(f"damaged before byte {at}: {error}") from error
+        if inflate.unconsumed_tail:
+            raise DamagedError(f"damaged before byte {at}: a chunk unpacks to more than {PLAIN_BYTES_MAX} bytes")
         yield from _records(plain)
 
 

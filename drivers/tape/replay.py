@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import struct
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -77,6 +78,10 @@ class _RecordedLoop(asyncio.SelectorEventLoop):
         return self.recorded_s
 
 
+_NOT_OURS = (DamagedError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, struct.error)
+"""What a record may raise that is whole and that no version of ours has written."""
+
+
 async def _play(
     records: Iterable[Record], played: Played, loop: _RecordedLoop, each: Callable[[Exchange], None] | None
 ) -> None:
@@ -85,7 +90,7 @@ async def _play(
         loop.recorded_s = record.at_s / played.speed
         try:
             await player.take(record)
-        except (DamagedError, ValueError, KeyError, TypeError) as fault:
+        except _NOT_OURS as fault:
             played.remarks.append(f"{record.at_s:.3f} s: a {record.kind.name} record cannot be played: {fault}")
 
 
@@ -125,7 +130,10 @@ class _Player:
     def _header(self, record: Record) -> None:
         found = record.document
         self._part = found["part"] if self._part is None else self._part
-        self._played.speed = self._clock.speed = float(found["speed"])
+        speed = float(found["speed"])
+        if not (math.isfinite(speed) and speed > 0.0):
+            raise DamagedError(f"speed is {speed}; expected a positive number")
+        self._played.speed = self._clock.speed = speed
         self._played.utc = None if found["utc"] is None else datetime.fromisoformat(found["utc"])
         self._played.utc_at_s = float(found["utc_at_s"])
 
@@ -143,9 +151,12 @@ class _Player:
         document = record.document
         known = self._played.devices.get(record.who)
         if known is not None:
-            known.names = document["names"]
+            known.call(document["names"])
         elif document["protocol"] == "opcua":
-            channel = next(found for found in self._played.channels.values() if found.device == document["id"])
+            lines = (found for found in self._played.channels.values() if found.device == document["id"])
+            channel = next(lines, None)
+            if channel is None:
+                raise DamagedError(f"device {document['id']} has no line")
             self._played.devices[record.who] = ToldServer(document, self._clock, channel)
         else:
             self._played.devices[record.who] = ToldDevice(document, self._clock, self._lines)

@@ -91,9 +91,9 @@ def _last_values(played: Played) -> Iterator[str]:
 
 
 def _rows(told: Told) -> Iterator[tuple[str, float, Quality, str]]:
-    for name, value, quality in zip(told.names, *told.published, strict=True):
+    for name, value, quality in told.published:
         now = told.points.get(name)
-        yield name, value, Quality(quality), now.reason if now is not None else ""
+        yield name, value, quality, now.reason if now is not None else ""
 
 
 def _verdict(played: Played, show: int) -> Iterator[str]:

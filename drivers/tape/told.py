@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -20,6 +20,7 @@ from drivers.modbus.session import Reply, Session
 from drivers.modbus.unit_health import is_proof
 from drivers.opcua.device import OpcUaDevice
 from drivers.registry import open_device
+from drivers.tape.records import DamagedError
 from drivers.tape.told_opcua import Channel, told_device
 from drivers.tape.wire import Exchange
 
@@ -151,23 +152,31 @@ class Told:
     link: ModbusDevice | OpcUaDevice
 
     def __init__(self, document: Mapping[str, Any], device: Device) -> None:
-        self.names = [str(name) for name in document["names"]]
+        self.names: list[str] = []
         self.device = device
         self.points: Mapping[str, Measurement] = {}
-        self.published: tuple[tuple[float, ...], tuple[int, ...]] = ((), ())
+        self.published: list[tuple[str, float, Quality]] = []
+        """Points as they were published last."""
         self.polls = self.values = 0
+        self.call(document["names"])
+
+    def call(self, names: Iterable[object]) -> None:
+        """The points, in the order of what is published from now on."""
+        self.names = [str(name) for name in names]
 
     async def compare(self, at_s: float, values: tuple[float, ...], qualities: tuple[int, ...]) -> list[Difference]:
         """Poll again and compare with what the poll that ended at ``at_s`` published."""
+        if len(values) != len(self.names):
+            raise DamagedError(f"{len(values)} values for the {len(self.names)} points of {self.device.id}")
+        told = zip(self.names, values, map(Quality, qualities), strict=True)
+        self.published = list(told)
         self.points = await self._poll()
-        self.published = values, qualities
         self.polls += 1
         self.values += len(self.names)
-        told = zip(self.names, values, qualities, strict=True)
         return [
-            self._difference(name, at_s, value, Quality(quality))
-            for name, value, quality in told
-            if not _same(value, Quality(quality), self.points.get(name)) and not self._beside_the_point(name, value)
+            self._difference(name, at_s, value, quality)
+            for name, value, quality in self.published
+            if not _same(value, quality, self.points.get(name)) and not self._beside_the_point(name, value)
         ]
 
     async def _poll(self) -> Mapping[str, Measurement]:
