@@ -12,7 +12,11 @@ from controller.balancing.admission import Accepted, Authorities, Book, Now, adm
 from controller.balancing.book_text import describe, dump_book, load_book
 from controller.balancing.command import Command
 from controller.balancing.ledger import JUDGED_MAX, Entry, Ledger, Waiting
+from controller.domain.budget import Allowance, Spent, spend
 from controller.domain.site import Site
+
+JUDGED_PER_HOUR = Allowance(2000.0, 3600.0)
+"""Verdicts stay on the disk for good, so nobody may have more of them; what is asked for beyond it waits its turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +63,17 @@ class CommandDesk:
         self._desks = desks
         self._ledger = ledger
         self._judged: OrderedDict[str, None] = OrderedDict.fromkeys(ledger.judged())
+        self._spent: Spent | None = None
         self.trouble = ""
         self.book = self._remembered(now)
 
     def judge(self, asked: Iterable[Command | Unreadable], now: Now, reply: Reply = no_reply) -> list[Verdict]:
         """Verdicts about what is new, in the order of issue; what was judged in the same words before is not.
 
-        Their replies are on the disk with them.
+        Their replies are on the disk with them. What is more than :data:`JUDGED_PER_HOUR` is not judged yet: whoever
+        still asks for it is heard later, and first come the commands that can be read.
         """
-        found = [one for one in sorted(asked, key=_turn) if self._is_new(one)]
+        found = self._affordable([one for one in sorted(asked, key=_turn) if self._is_new(one)], now)
         names = [_fingerprint(one) for one in found]
         verdicts, entries, book = [], [], self.book
         for one in found:
@@ -80,6 +86,17 @@ class CommandDesk:
             self.book = book
         self._remember(names)
         return verdicts
+
+    def _affordable(self, found: list[Command | Unreadable], now: Now) -> list[Command | Unreadable]:
+        """What there is room on the disk for now, in its order."""
+        chosen: set[int] = set()
+        for i in sorted(range(len(found)), key=lambda i: isinstance(found[i], Unreadable)):
+            account = spend(JUDGED_PER_HOUR, self._spent, now.now_s)
+            if account is None:
+                break
+            self._spent = account
+            chosen.add(i)
+        return [one for i, one in enumerate(found) if i in chosen]
 
     def _judged_one(self, one: Command | Unreadable, book: Book, now: Now) -> tuple[Book, Verdict]:
         if isinstance(one, Unreadable):

@@ -48,6 +48,10 @@ T = TypeVar("T")
 ORDERS_S = 1.0
 """Period of looking what the control process has to be told."""
 BACKOFF_S_MAX = 300.0
+PROGRAMS_MAX = 16
+"""Programs that bear the names of our desks; and the events of all of them together."""
+EVENTS_MAX = 1000
+_ID_MAX = 128
 HINT_S = 1.0
 """Shortest time between two polls, however often the platform says that something has changed."""
 
@@ -157,11 +161,15 @@ class OpenAdrLink:
         """Everything that the platform asks for now, judged, reported, and in the book."""
         programs = [parse(Program, x) for x in await client.everything("/programs")]
         ours = {p.id: (p, x.account) for p in programs for x in self._platform.issuers if x.programme == p.programName}
+        if len(ours) > PROGRAMS_MAX:
+            raise LinkError(f"{len(ours)} programs have the names of our desks; expected at most {PROGRAMS_MAX}")
         listed: list[Command | Unreadable] = []
         events: dict[str, Event] = {}
         for program_id, (program, account) in ours.items():
             for document in await client.everything("/events", {"programID": program_id}):
                 listed.append(self._read(document, program, account, events))
+            if len(listed) > EVENTS_MAX:
+                raise LinkError(f"more than {EVENTS_MAX} events for us; expected fewer")
         self._events = events
         commands = self._opened.commands
         verdicts = await self._ask(lambda: commands.judge(listed, self._now(), self._reply))
@@ -237,7 +245,7 @@ class OpenAdrLink:
 
     def _read(self, document: Any, program: Program, account: str, events: dict[str, Event]) -> Command | Unreadable:
         named = document.get("id") if isinstance(document, dict) else None
-        event_id = named if isinstance(named, str) else ""
+        event_id = named[:_ID_MAX] if isinstance(named, str) else ""
         try:
             event = parse(Event, document)
             events[event.id] = event

@@ -27,6 +27,11 @@ REQUEST_S = 20.0
 BODY_BYTES_MAX = 1 << 20
 PAGE = 50
 PAGES_MAX = 20
+PAGES_KEPT = 40
+"""Pages that are remembered, so that they need not be sent again."""
+COLLECTION_BYTES_MAX = 4 << 20
+"""All pages of a collection together."""
+_TOKEN_S_MAX = 86_400.0  # whatever it says: a secret that was changed must not be kept for years
 _TOKEN_EARLY_S = 60.0
 _TOKEN_S = 3600.0  # when the platform does not say
 
@@ -45,7 +50,7 @@ class VtnClient:
         self._http: httpx2.AsyncClient | None = None
         self._token = ""
         self._token_until_s = -1.0
-        self._pages: dict[str, tuple[str, list[Any]]] = {}
+        self._pages: dict[str, tuple[str, bytes]] = {}
 
     async def __aenter__(self) -> VtnClient:
         link = self._link
@@ -64,8 +69,13 @@ class VtnClient:
     async def everything(self, path: str, params: Mapping[str, str] | None = None) -> list[Any]:
         """All pages of a collection; a page that has not changed is not sent again. Raises LinkError, Malformed."""
         out: list[Any] = []
+        size = 0
         for number in range(PAGES_MAX):
-            page = await self._page(path, {**(params or {}), "skip": str(number * PAGE), "limit": str(PAGE)})
+            body = await self._page(path, {**(params or {}), "skip": str(number * PAGE), "limit": str(PAGE)})
+            size += len(body)
+            if size > COLLECTION_BYTES_MAX:
+                raise LinkError(f"{path} is longer than {COLLECTION_BYTES_MAX} bytes")
+            page = _listed(path, body)
             out += page
             if len(page) < PAGE:
                 return out
@@ -87,7 +97,7 @@ class VtnClient:
         _check(status, path, (200, 201))
         return read_json(body, BODY_BYTES_MAX)
 
-    async def _page(self, path: str, params: Mapping[str, str]) -> list[Any]:
+    async def _page(self, path: str, params: Mapping[str, str]) -> bytes:
         key = path + repr(sorted(params.items()))
         known = self._pages.get(key)
         headers = {} if known is None else {"If-None-Match": known[0]}
@@ -95,14 +105,11 @@ class VtnClient:
         if status == 304 and known is not None:
             return known[1]
         _check(status, path, (200,))
-        page = read_json(body, BODY_BYTES_MAX)
-        if not isinstance(page, list):
-            raise Malformed(f"{path} is {type(page).__name__}; expected a list")
-        if len(page) > PAGE:
-            raise Malformed(f"{path} gave {len(page)} objects; asked for {PAGE}")
         if "etag" in answer:
-            self._pages[key] = (answer["etag"], page)
-        return page
+            if len(self._pages) >= PAGES_KEPT:
+                self._pages.clear()
+            self._pages[key] = (answer["etag"], body)
+        return body
 
     async def _authorised(self, method: str, path: str, **more: Any) -> tuple[int, Mapping[str, str], bytes]:
         headers = {**more.pop("headers", {}), "Authorization": f"Bearer {await self._valid_token()}"}
@@ -122,7 +129,7 @@ class VtnClient:
         status, _, body = await self._exchange("POST", url, data=form)
         _check(status, urlsplit(url).path, (200,))
         token = parse(Token, read_json(body, BODY_BYTES_MAX))
-        lasts_s = float(token.expires_in or _TOKEN_S)
+        lasts_s = min(float(token.expires_in or _TOKEN_S), _TOKEN_S_MAX)
         self._token = token.access_token
         self._token_until_s = self._clock.now_s() + max(lasts_s - _TOKEN_EARLY_S, lasts_s / 2.0)
         return self._token
@@ -138,6 +145,16 @@ class VtnClient:
             raise LinkError(f"{method} {urlsplit(url).path}: no answer within {self._request_s:g} s") from error
         except (httpx2.HTTPError, httpx2.InvalidURL, ssl.SSLError, UnicodeError) as error:
             raise LinkError(f"{method} {urlsplit(url).path}: {type(error).__name__}: {error}") from error
+
+
+def _listed(path: str, body: bytes) -> list[Any]:
+    """The objects of one page. Raises Malformed."""
+    page = read_json(body, BODY_BYTES_MAX)
+    if not isinstance(page, list):
+        raise Malformed(f"{path} is {type(page).__name__}; expected a list")
+    if len(page) > PAGE:
+        raise Malformed(f"{path} gave {len(page)} objects; asked for {PAGE}")
+    return page
 
 
 def _check(status: int, path: str, expected: tuple[int, ...]) -> None:

@@ -17,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "balancing"))
 
 import platform_kit as kit
 
+from controller.balancing import vtn_client
 from controller.balancing.https import LinkError
 from controller.balancing.ledger import Ledger
 from controller.balancing.openadr.times import instant_text, instant_utc_s
@@ -222,6 +223,20 @@ async def test_pages_are_put_together_and_unchanged_ones_are_not_sent_again(tmp_
         assert [p["programName"] for p in await client.everything("/programs")] == names
         statuses = [status for _, path, status in made.stand_in.vtn.seen if path.endswith("/programs")]
         assert statuses == [200] * 3 + [304] * 3
+
+
+async def test_a_platform_whose_lists_have_no_end_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with place(tmp_path) as made:
+        for _ in range(17):
+            made.stand_in.programme("Flexible connection")
+        async with VtnClient(made.platform.link, made.clock) as client:
+            with pytest.raises(LinkError, match="17 programs have the names of our desks; expected at most 16"):
+                await made.link.poll(client)
+            monkeypatch.setattr(vtn_client, "COLLECTION_BYTES_MAX", 2000)
+            with pytest.raises(LinkError, match="/programs is longer than 2000 bytes"):
+                await client.everything("/programs")
 
 
 async def test_only_the_platform_itself_is_talked_to(tmp_path: Path) -> None:

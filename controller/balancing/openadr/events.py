@@ -34,6 +34,8 @@ CAPACITIES = {
 SET_POINTS = {"DISPATCH_SETPOINT": 1.0, GENERATION_SETPOINT: -1.0}
 """Payload types about a unit's active power and their sign in load convention."""
 _MOST = 1e300  # whole numbers may be larger than a float can hold
+STEPS_MAX = 20_000
+"""Values of an event, each for every resource that it is for: a megabyte of text could ask for millions."""
 _W_PER = {"KW": 1e3}
 _VAR_PER = {"KVAR": 1e3}
 
@@ -61,6 +63,7 @@ def to_command(event: Event, program: Program, issuer: str, reactive: ReactivePa
     spans = _spans(event, issued_utc_s)
     units = {**_units(program.payloadDescriptors or ()), **_units(event.payloadDescriptors or ())}
     steps: dict[tuple[Kind, str], list[Step]] = {}
+    _check_count(event)
     for interval, span in zip(event.intervals, spans, strict=True):
         for key, values_w in _values(event, interval, units, reactive):
             steps.setdefault(key, []).extend(_split(span, values_w))
@@ -123,6 +126,13 @@ def _check_total(event: Event, spans: Sequence[_Span]) -> None:
         raise Malformed(
             f"duration {event.duration} is not that of the intervals, {total_s:g} s: repeating is not spoken"
         )
+
+
+def _check_count(event: Event) -> None:
+    asked = sum(len(payload.values) for interval in event.intervals for payload in interval.payloads)
+    count = asked * max(len(event.targets or ()), 1)
+    if count > STEPS_MAX:
+        raise Malformed(f"{count} values for all its resources; expected at most {STEPS_MAX}")
 
 
 def _values(

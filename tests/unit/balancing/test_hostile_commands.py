@@ -20,7 +20,7 @@ import pytest
 
 from controller.balancing.admission import Now
 from controller.balancing.command import Command, Kind, Part, Step
-from controller.balancing.desk import CommandDesk, Unreadable
+from controller.balancing.desk import JUDGED_PER_HOUR, CommandDesk, Unreadable
 from controller.balancing.ledger import FILE, Ledger
 from controller.balancing.openadr.events import to_command
 from controller.balancing.openadr.models import Event, Program, parse
@@ -158,6 +158,20 @@ def test_bytes_from_anywhere_become_a_command_or_a_reason(tmp_path: Path) -> Non
     assert len(verdicts) == len(asked)
     assert sum(1 for _ in ledger.entries()) == len(verdicts)
     check_orders(desk, kit.NOW)
+    ledger.close()
+
+
+def test_a_flood_of_nonsense_fills_no_disk_and_delays_no_command(tmp_path: Path) -> None:
+    """A verdict stays for good, so there is so much room for them in an hour; who still asks is heard later."""
+    ledger = Ledger(tmp_path)
+    desk = CommandDesk(kit.SITE, ledger, kit.NOW)
+    nonsense = [Unreadable(f"m{k}", kit.DSO, "malformed", f"{k}") for k in range(int(JUDGED_PER_HOUR.most) + 500)]
+    verdicts = desk.judge([*nonsense, kit.limit()], kit.NOW)
+    assert len(verdicts) == JUDGED_PER_HOUR.most
+    assert [v.command for v in verdicts if v.accepted] == ["e1"]
+    assert desk.judge(nonsense, kit.NOW) == []
+    assert len(desk.judge(nonsense, Now(kit.UTC_S + 3600.0, kit.NOW.now_s + 3600.0))) == 501
+    assert sum(1 for _ in ledger.entries()) == len(nonsense) + 1
     ledger.close()
 
 

@@ -124,6 +124,16 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"programID": "../etc"}, "programID"),
     ({"export_limit": 5}, "export_limit"),
     ({"id": None}, "id"),
+    ({"modificationDateTime": "2027-01-15T07:59:60Z"}, "no instant"),
+    ({"modificationDateTime": "\u0662\u0660\u0662\u0667-01-15T07:59:00Z"}, "no instant"),
+    (
+        {
+            "intervals": payload("DISPATCH_SETPOINT", *[1] * 101),
+            "payloadDescriptors": in_kw("DISPATCH_SETPOINT"),
+            "targets": [f"BAT{k}" for k in range(200)],
+        },
+        "20200 values for all its resources; expected at most 20000",
+    ),
 ]
 
 
@@ -135,7 +145,18 @@ def test_what_is_not_said_exactly_is_refused_whole(changes: dict[str, Any], why:
 
 @pytest.mark.parametrize(
     "text",
-    ['{"a": NaN}', '{"a": 1e999}', '{"a": -Infinity}', '{"a": 1, "a": 2}', '{"a": [1', "\xff", "[" * 100_000, ""],
+    [
+        '{"a": NaN}',
+        '{"a": 1e999}',
+        '{"a": -Infinity}',
+        '{"a": 1, "a": 2}',
+        '{"a": [1',
+        "\xff",
+        "[" * 100_000,
+        "[" * 34 + "]" * 34,
+        "9" * 20,
+        "",
+    ],
 )
 def test_json_that_readers_read_differently_is_no_json(text: str) -> None:
     with pytest.raises(Malformed):
@@ -152,7 +173,9 @@ def test_durations_are_those_of_iso_8601(text: str, seconds: float) -> None:
     assert duration_s(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "P", "PT", "P1DT", "30M", "PT-5M", "P1Y", "PT1.5H", "pt5m", "PT5M "])
+@pytest.mark.parametrize(
+    "text", ["", "P", "PT", "P1DT", "30M", "PT-5M", "P1Y", "PT1.5H", "pt5m", "PT5M ", "PT\u0663M", "-PT1H", "P0D"]
+)
 def test_what_is_no_duration_of_a_fixed_length_is_refused(text: str) -> None:
     with pytest.raises(Malformed):
         duration_s(text)
