@@ -17,6 +17,8 @@ from simulators.faults import FaultKind
 from simulators.platform.isps import ISP_S
 
 _ORDER = ("t_s", "offer", "participant", "unit", "power_w", "price_eur")
+_SOLD = {"market.activated": "activated", "market.taken": "taken", "market.delivered": "delivered"}
+"""What became of the bid for the national market, in words, by the line that tells it."""
 
 
 class Counterparts:
@@ -50,6 +52,8 @@ class Counterparts:
             self._refusals.append(line["text"])
         if line["name"] == "market.sale":
             self._sale = line["sale"]
+        if line["name"] in _SOLD and self._sale is not None:
+            self._sale = self._sale | {_SOLD[line["name"]]: line["text"]}
         self._day.journal.market(float(line["t_s"]), line["name"], line["text"])
 
     def report(self) -> dict[str, Any]:

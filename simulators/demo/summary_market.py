@@ -66,6 +66,12 @@ def _sale(sale: Mapping[str, Any]) -> Text:
     verdict = "accepted" if sale["accepted"] else f"refused: {sale['reason']}"
     return Text(
         f"Offered to the national market: {power(bid['up_w'])} up, {power(bid['down_w'])} down at "
-        f"{bid['price_eur_per_mwh']:.0f} EUR/MWh by {', '.join(bid['units'])}, {verdict}.",
+        f"{bid['price_eur_per_mwh']:.0f} EUR/MWh by {', '.join(bid['units'])}, {verdict}.{_became(sale)}",
         style=PLAIN,
     )
+
+
+def _became(sale: Mapping[str, Any]) -> str:
+    """What was activated of an accepted bid, taken and delivered, a sentence each."""
+    told = (sale[key] for key in ("activated", "taken", "delivered") if key in sale)
+    return "".join(f" {words[0].upper()}{words[1:]}." for words in told)

@@ -72,10 +72,21 @@ class ReactiveRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class Call:
+    """At ``at`` the national market activates ``share_frac`` of a bid from ``start`` to ``end``, whole quarter hours."""
+
+    at: ClockTime
+    start: ClockTime
+    end: ClockTime
+    share_frac: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
 class Sale:
     """At ``at`` what is left of ``units`` from ``start`` to ``end`` is offered to the national market.
 
     At the highest price that was accepted of them plus ``margin_eur_per_mwh``; a unit without one is not offered.
+    ``call`` is what the market makes of an accepted bid, if anything.
     """
 
     at: ClockTime
@@ -83,6 +94,7 @@ class Sale:
     end: ClockTime
     units: tuple[str, ...]
     margin_eur_per_mwh: float = 5.0
+    call: Call | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -207,6 +207,8 @@ class PlayedDay:
             if not out:
                 self._tell_joined(now_s)
                 self.desk.look(now_s, self._task.trades)
+                if self.national is not None:
+                    self.national.look()
             await asyncio.sleep(LOOK_S)
 
     async def _beat(self) -> None:

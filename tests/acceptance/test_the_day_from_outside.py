@@ -9,9 +9,12 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from contextlib import closing
+from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from outside_kit import LATE_S, Seen, play
@@ -30,10 +33,12 @@ CONTRACT_W = 4.4e6
 PLAYS: dict[str, Callable[[Path], Seen]] = {
     "noon": lambda folder: play(folder, "11:40", 1.0),
     "support": lambda folder: play(folder, "16:44", 0.75),
+    "evening": lambda folder: play(folder, "15:15", 4.3),
     "day": lambda folder: play(folder, "20:00", 24.0),
     "day without a market": lambda folder: play(folder, "20:00", 24.0, "--no-market"),
 }
 WHOLE = pytest.param("day", marks=pytest.mark.day)
+EVENING = pytest.param("evening", marks=pytest.mark.day)
 
 
 @pytest.fixture(scope="module")
@@ -163,6 +168,49 @@ def test_at_25_past_three_one_bid_for_the_evening_lies_in_the_area_and_is_accept
     assert max(bid["up_w"], bid["down_w"]) >= 1e6
     assert bid["now"][0] == pytest.approx(seen.at_s("interface_p_w", line["t_s"]), abs=1e6)
     assert bid["now"][1] == pytest.approx(seen.at_s("interface_q_var", line["t_s"]), abs=0.5e6)
+
+
+@pytest.mark.parametrize("seen", [EVENING, WHOLE], indirect=True)
+def test_in_the_evening_half_of_the_bid_is_activated_delivered_and_settled(seen: Seen) -> None:
+    (called,) = seen.told("market.activated")
+    assert seen.t_s("17:50") <= called["t_s"] <= seen.t_s("17:50") + LATE_S
+    assert (called["from_utc_s"], called["until_utc_s"]) == (seen.utc_s("18:15"), seen.utc_s("19:00"))
+    (taken,) = seen.told("market.taken")
+    assert taken["t_s"] < seen.t_s("18:15")
+    assert taken["said"]["taken"], taken["text"]
+    assert taken["said"]["reason"] == "", "all of it"
+    sign = -1.0 if called["direction"] == "up" else 1.0
+    sold = [f"{unit}.p_w" for unit in seen.told("market.sale")[0]["sale"]["bid"]["units"]]
+    before_w, then_w, after_w = (
+        sum(float(np.mean(seen.over(unit, begins, ends))) for unit in sold)
+        for begins, ends in (("17:40", "17:50"), ("18:17", "18:58"), ("19:06", "19:20"))
+    )
+    assert sign * (then_w - before_w) == pytest.approx(called["w"], rel=0.05)
+    assert after_w == pytest.approx(before_w, abs=0.1 * called["w"])
+    (delivered,) = seen.told("market.delivered")
+    periods = delivered["said"]["periods"]
+    assert [period["from_utc_s"] for period in periods] == [seen.utc_s(at) for at in ("18:15", "18:30", "18:45")]
+    assert sum(abs(p["delivered_w"]) for p in periods) > 0.9 * 3.0 * called["w"]
+    assert delivered["said"]["paid_eur"] > 0.0
+
+
+@pytest.mark.parametrize("seen", [EVENING, WHOLE], indirect=True)
+def test_the_next_morning_s_page_has_what_the_national_market_bought(seen: Seen, tmp_path: Path) -> None:
+    (called,), (delivered,) = seen.told("market.activated"), seen.told("market.delivered")
+    page = tmp_path / "evening.html"
+    span = (datetime.fromtimestamp(seen.utc_s(at), ZoneInfo(seen.site.timezone)) for at in ("15:20", "19:30"))
+    evening = [
+        word for name, at in zip(("--from", "--to"), span, strict=True) for word in (name, f"{at:%Y-%m-%dT%H:%M}")
+    ]
+    asked = ["--data", str(seen.folder / "data"), *evening, "--html", str(page), "--json"]
+    done = CliRunner().invoke(report_command, asked, catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    (sale,) = json.loads(done.output)["sales"]
+    (one,) = sale["activations"]
+    assert sale["fate"] == "accepted"
+    assert one["asked_wh"] == pytest.approx(0.75 * called["w"])
+    assert one["delivered_wh"] == pytest.approx(0.25 * sum(abs(p["delivered_w"]) for p in delivered["said"]["periods"]))
+    assert "National market" in page.read_text("utf-8")
 
 
 @pytest.mark.parametrize("seen", ["support", WHOLE], indirect=True)
