@@ -73,7 +73,7 @@ class ReactiveRequest:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """At ``at`` the national market activates ``share_frac`` of a bid from ``start`` to ``end``, whole quarter hours."""
+    """At ``at`` the national market activates ``share_frac`` of a bid from ``start`` to ``end`` (quarter hours)."""
 
     at: ClockTime
     start: ClockTime

@@ -199,10 +199,8 @@ def test_the_next_morning_s_page_has_what_the_national_market_bought(seen: Seen,
     (called,), (delivered,) = seen.told("market.activated"), seen.told("market.delivered")
     page = tmp_path / "evening.html"
     span = (datetime.fromtimestamp(seen.utc_s(at), ZoneInfo(seen.site.timezone)) for at in ("15:20", "19:30"))
-    evening = [
-        word for name, at in zip(("--from", "--to"), span, strict=True) for word in (name, f"{at:%Y-%m-%dT%H:%M}")
-    ]
-    asked = ["--data", str(seen.folder / "data"), *evening, "--html", str(page), "--json"]
+    begins, ends = (f"{at:%Y-%m-%dT%H:%M}" for at in span)
+    asked = ["--data", str(seen.folder / "data"), "--from", begins, "--to", ends, "--html", str(page), "--json"]
     done = CliRunner().invoke(report_command, asked, catch_exceptions=False)
     assert done.exit_code == 0, done.output
     (sale,) = json.loads(done.output)["sales"]
