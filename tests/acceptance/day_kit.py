@@ -65,7 +65,8 @@ def _asking(scenario: Scenario, q_var: float | None) -> Scenario:
 class DayLoop:
     """The day from ``start`` (HH:MM) on; ``market`` False: nobody buys. ``store`` takes the history, if given.
 
-    ``outages`` (pairs of HH:MM) and ``q_var`` (of the request for voltage support) take the place of the scenario's.
+    ``outages`` (pairs of HH:MM), ``q_var`` (of the request for voltage support) and ``margin_w`` (bought beyond the
+    forecast) take the place of the scenario's.
     """
 
     def __init__(
@@ -76,8 +77,11 @@ class DayLoop:
         store: Store | None = None,
         outages: Sequence[tuple[str, str]] | None = None,
         q_var: float | None = None,
+        margin_w: float | None = None,
     ) -> None:
         scenario = _asking(_scenario(outages, market), q_var).starting_at(parse_clock(start))
+        if margin_w is not None:
+            scenario = replace(scenario, market=replace(scenario.market, margin_w=margin_w))
         stretched = stretch(site(), SPEED, CYCLE_MS)
         self.world = World(site(), scenario, seed)
         self.desk = MarketDesk(site(), scenario, seed, market)

@@ -29,6 +29,8 @@ CYCLES_MAX = 3.0  # an excursion is seen in one stretched cycle, answered in the
 SCHEME = "Community energy scheme"
 OUTAGES = (("02:40", "06:10"), ("08:30", "11:10"))
 CONTRACT_W = 4.4e6
+DECIDED_S = 1200.0
+"""After so long an offer is ordered or not: it is asked for eight minutes, and looked at every five."""
 
 PLAYS: dict[str, Callable[[Path], Seen]] = {
     "noon": lambda folder: play(folder, "11:40", 1.0),
@@ -140,6 +142,28 @@ def test_at_noon_the_need_is_published_and_the_scheme_that_joined_this_morning_s
     assert [o for o in ordered(seen, "CESB") if at_noon(seen, o)], "an order for the scheme"
     assert seen.curtailed_wh("12:05", "12:40") < 0.05 * seen.generated_wh("12:05", "12:40")
     assert max(seen.over("BAT1.p_w", "12:00", "12:40")) > 0.1e6, "what was bought is used"
+
+
+@pytest.mark.parametrize("seen", ["noon", WHOLE], indirect=True)
+def test_the_scheme_is_known_to_the_running_station_and_sells_at_noon_or_it_is_on_record_why_not(seen: Seen) -> None:
+    """On the whole day most of noon is bought at night; the operator is asked hourly, and is back at 11:10."""
+    (joined,) = seen.told("market.joined")
+    assert joined["participant"] == SCHEME
+    if seen.t_s("08:10") < seen.t_s("12:15"):
+        assert seen.t_s("08:10") <= joined["t_s"] <= seen.t_s("08:10") + LATE_S
+    assert all(m["t_s"] >= joined["t_s"] for m in seen.parties if m.get("party") == SCHEME)
+    wanted = [m for m in seen.messages("FlexRequest") if at_noon(seen, m["wanted_w"])]
+    asked = {m["conversation"] for m in wanted if m["party"] == SCHEME}
+    late = {m["conversation"] for m in wanted if m["t_s"] > seen.t_s("12:15")}
+    assert late <= asked, "by then it is asked whenever anybody is"
+    offers = [m for m in seen.messages("FlexOffer", SCHEME) if at_noon(seen, m["options"][0]["power_w"])]
+    assert offers or not asked or sold_out(seen, "CESB"), "it offers what it has"
+    with closing(Memory(seen.folder / "data" / "market")) as memory:
+        why = {option.partition("/")[0]: reason for _, option, _, reason in memory.choices()}
+    taken = {m["about"] for m in seen.messages("FlexOrder", SCHEME)}
+    for offer in (m for m in offers if m["t_s"] < seen.plant["t_s"][-1] - DECIDED_S):
+        assert offer["id"] in taken or why[offer["id"]], f"{offer} was neither ordered nor refused with a reason"
+    print(f"{SCHEME}: asked {len(asked)} times about noon, {len(offers)} offers, {len(taken)} orders; {why}")
 
 
 @pytest.mark.parametrize("seen", ["noon", WHOLE], indirect=True)
@@ -287,6 +311,15 @@ def test_the_same_day_without_a_market_shows_what_it_is_worth(played: Callable[.
 def ordered(seen: Seen, unit: str) -> list[dict[str, float]]:
     """Orders that the owner of a unit has taken: W by the beginning of the quarter hour."""
     return [order["power_w"] for order in seen.told("market.ordered") if order["unit"] == unit]
+
+
+def sold_out(seen: Seen, unit: str) -> bool:
+    """Whether orders for some quarter hour are as large as all that the unit's owner offers."""
+    most_w = max(offer.power_w for offer in seen.market.offers if offer.asset == unit)
+    sold_w: Counter[str] = Counter()
+    for order in ordered(seen, unit):
+        sold_w.update(order)
+    return max(sold_w.values(), default=0.0) > most_w - 10.0
 
 
 def at_noon(seen: Seen, powers_w: dict[str, float]) -> bool:

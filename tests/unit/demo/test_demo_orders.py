@@ -91,6 +91,12 @@ def test_voltage_support_and_the_national_bid_are_told_in_a_sentence_each() -> N
 
 def test_what_became_of_the_national_bid_is_told_behind_it() -> None:
     bid = {"up_w": 1.2e6, "down_w": 4e6, "price_eur_per_mwh": 17.0, "units": ["BAT1"]}
-    sale = {"bid": bid, "accepted": True, "reason": "", "activated": "the market calls", "taken": "the station takes it"}
+    sale = {
+        "bid": bid,
+        "accepted": True,
+        "reason": "",
+        "activated": "the market calls",
+        "taken": "the station takes it",
+    }
     text = text_of(market(sale=sale))
     assert "at 17 EUR/MWh by BAT1, accepted. The market calls. The station takes it." in text
