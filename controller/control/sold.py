@@ -66,7 +66,9 @@ class Apart:
         if not len(self.sold):
             return plan
         output_w, up_w, down_w = (_together(x, self.sold) for x in (plan.output_w, plan.up_w, plan.down_w))
-        return replace(plan, output_w=output_w, up_w=up_w, down_w=down_w)
+        n, parts = len(output_w), len(plan.output_w)
+        ends = np.concatenate([plan.ends[:n], plan.ends[parts : parts + n], plan.ends[2 * parts :]])
+        return replace(plan, output_w=output_w, up_w=up_w, down_w=down_w, ends=ends)
 
 
 def apart(problem: Problem, r: Resources, above_w: Array, price: float) -> Apart:
@@ -127,6 +129,7 @@ def _apart(problem: Problem, above_w: Array, price: float, sold: IndexArray) -> 
         marginal_price=np.concatenate([problem.marginal_price, none + price]),
         curvature=np.concatenate([problem.curvature, none]),
         lent_share=problem.lent_share[take],
+        ends=None if problem.ends is None else problem.ends[columns],
         wishes=None if wished is None else Wishes(wished.a[:, columns], wished.b, wished.penalty),
     )
 
