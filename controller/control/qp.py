@@ -26,13 +26,12 @@ def solve(
     """Solve once; never raises for data, says ``ok=False`` instead.
 
     Rows of one ``family`` (a number per row) are alike, such as the tangents of one limit; ``ends`` is where each
-    variable is expected to end, as the solution of a similar programme says it. Both only matter to the time that a
-    large programme takes.
+    variable is expected to end, as the solution of a similar programme says it, and of no use when that had another
+    number of them. Both only matter to the time that a large programme takes.
     """
     n, m = len(f), len(b)
     shapes = h.shape == low.shape == high.shape == (n,) and a.shape == (m, n) and penalty.shape == (m,)
-    hints = (family is None or family.shape == (m,)) and (ends is None or ends.shape == (n,))
-    if not (shapes and hints):
+    if not shapes or (family is not None and family.shape != (m,)):
         raise ValueError(
             f"QP shapes do not fit: f {f.shape}, h {h.shape}, box {low.shape} {high.shape}, A {a.shape}, b {b.shape}"
         )
@@ -41,5 +40,8 @@ def solve(
     if n == 0:
         return Solution(np.zeros(0), np.maximum(-b, 0.0), np.zeros(m), True)
     programme = Programme(h, f, low, high, a, b, penalty)
-    solution = sift(programme, np.arange(m) if family is None else family, ends) if n > LARGE else None
+    if n <= LARGE:
+        return solve_whole(programme)
+    fitting = ends if ends is not None and len(ends) == n else None
+    solution = sift(programme, np.arange(m) if family is None else family, fitting)
     return solve_whole(programme) if solution is None else solution

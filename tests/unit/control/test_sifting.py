@@ -118,7 +118,10 @@ def test_the_ends_of_the_answer_itself_need_one_round(monkeypatch: pytest.Monkey
     assert again.x == pytest.approx(plain.x, abs=1e-9)
 
 
-def test_ends_of_another_number_than_the_moves_are_a_fault_of_the_programmer() -> None:
-    p = programme(10, 5, 1)
-    with pytest.raises(ValueError, match="do not fit"):
-        qp.solve(p.h, p.f, p.low, p.high, p.a, p.b, p.penalty, None, np.zeros(9, np.int32))
+def test_the_ends_of_a_programme_with_other_moves_are_left_aside() -> None:
+    """As when an order adds resources from one cycle to the next."""
+    p = programme(140, 60, 1)
+    data = (p.h, p.f, p.low, p.high, p.a, p.b, p.penalty, None)
+    plain = qp.solve(*data)
+    assert plain.ok
+    assert qp.solve(*data, np.ones(139, np.int32)).x == pytest.approx(plain.x, abs=1e-12)
