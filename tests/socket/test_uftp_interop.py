@@ -215,6 +215,23 @@ async def test_the_endpoint_takes_signed_messages_and_nothing_else(tmp_path: Pat
         assert ours.verdicts == []
 
 
+async def test_nonsense_is_answered_at_a_walk_and_an_end_in_the_middle_leaves_no_traceback(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Anybody who reaches the port may send it, and each costs a line in the log."""
+    loop = asyncio.get_running_loop()
+    async with bench(tmp_path, free_port()) as ours:
+        began_s = loop.time()
+        assert (await said_to(ours.endpoint.port, http(b"<a/>", path="/"))).split()[1] == b"404"
+        assert loop.time() - began_s >= 0.1
+        _, half = await asyncio.open_connection("127.0.0.1", ours.endpoint.port)
+        half.write(b"POST ")
+        await half.drain()
+        await asyncio.sleep(0.05)
+    half.close()
+    assert "Exception in callback" not in caplog.text
+
+
 def test_plain_http_is_not_spoken_beyond_this_machine() -> None:
     sender = Sender(None, None, None, dict, SystemClock(), ssl.create_default_context())
     with pytest.raises(Exception, match="expected https"):

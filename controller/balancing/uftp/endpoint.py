@@ -20,6 +20,8 @@ BYTES_MAX = 1 << 18
 HEAD_BYTES_MAX = 8192
 HEAD_S, BODY_S = 5.0, 10.0
 CONNECTIONS_MAX = 16
+NONSENSE_S = 0.1
+"""What is refused here waits so long for its answer: it comes from anybody, and each costs a line in the log."""
 
 Receive = Callable[[bytes], Awaitable[int]]
 """Takes the body of a message; the status to answer with."""
@@ -44,8 +46,14 @@ class Endpoint:
 
     async def open(self) -> None:
         """Listen; ``port`` is the real one afterwards. Raises OSError."""
+        handshake_s = None if self._tls is None else HEAD_S
         self._server = await asyncio.start_server(
-            self._serve, self._host, self.port, ssl=self._tls, limit=HEAD_BYTES_MAX
+            self._accept,
+            self._host,
+            self.port,
+            ssl=self._tls,
+            limit=HEAD_BYTES_MAX,
+            ssl_handshake_timeout=handshake_s,
         )
         self.port = self._server.sockets[0].getsockname()[1]
 
@@ -55,19 +63,26 @@ class Endpoint:
         if server is None:
             return
         server.close()
-        for task in self._open:
+        tasks = list(self._open)
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._open, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         await server.wait_closed()
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        if task is None or len(self._open) >= CONNECTIONS_MAX:
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """A task of our own for every peer: asyncio's would complain in the log when it is cancelled at the end."""
+        if len(self._open) >= CONNECTIONS_MAX:
             writer.close()
             return
+        task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
         self._open.add(task)
+        task.add_done_callback(self._open.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             status = await self._answered(reader)
+            if status >= HTTPStatus.BAD_REQUEST:
+                await asyncio.sleep(NONSENSE_S)
             text = f"HTTP/1.1 {status} {_phrase(status)}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
             writer.write(text.encode())
             async with asyncio.timeout(BODY_S):
@@ -75,7 +90,6 @@ class Endpoint:
         except (TimeoutError, OSError, asyncio.IncompleteReadError) as error:
             _log.warning("market.cut_off", reason=str(error) or type(error).__name__)
         finally:
-            self._open.discard(task)
             writer.close()
 
     async def _answered(self, reader: asyncio.StreamReader) -> int:
