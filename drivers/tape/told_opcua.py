@@ -150,7 +150,7 @@ class ToldPoints(Points):
         waiting = self._answers.get(READ.request, deque())
         while waiting and waiting[0].parameters == _LOOKS_FOR_NODES:
             await self.resolve()
-        return await self._believed()
+        return await self._fitting(self._believed)
 
     def _check_is_due(self) -> bool:
         """As it was when the answers were recorded."""

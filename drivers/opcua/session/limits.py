@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from asyncua.ua.object_ids import ObjectIds
 
 from drivers.opcua.session.binary import Reader, numeric_id
+from drivers.opcua.session.protocol import RefusedError
 from drivers.opcua.session.services import READ, Service, read_answer, read_request, read_value_id
 from drivers.opcua.values import NodeValue
 
@@ -38,11 +39,19 @@ class ServerLimits:
     items: int = ITEMS_MAX
     sampling_s_min: float = 0.0
 
+    def halved(self) -> ServerLimits:
+        """For a server that takes less in a call than it tells."""
+        return replace(self, reads=max(1, self.reads // 2), paths=max(1, self.paths // 2))
+
 
 async def server_limits(ask: Ask) -> ServerLimits:
     """Ask the server; what it does not tell, or gives as 0, is no limit of its own."""
     items = [read_value_id(numeric_id(int(node))) for node in _NODES]
-    reads, writes, paths, monitored, rate = await read_answer(await ask(READ, read_request(items)), len(items))
+    try:
+        told = await read_answer(await ask(READ, read_request(items)), len(items))
+    except RefusedError:  # it may take less in a call than this
+        told = [(await read_answer(await ask(READ, read_request([item])), 1))[0] for item in items]
+    reads, writes, paths, monitored, rate = told
     return ServerLimits(
         _smaller(reads, READS_MAX),
         _smaller(writes, ITEMS_MAX),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from asyncua.ua.attribute_ids import AttributeIds
 from asyncua.ua.status_codes import StatusCodes
@@ -14,7 +15,7 @@ from drivers.opcua.delivery import INTERVAL_S_MAX, INTERVAL_S_MIN, wants_subscri
 from drivers.opcua.session.facts import CHECK_S, Facts
 from drivers.opcua.session.guard import field_faults
 from drivers.opcua.session.limits import Ask, ServerLimits, batches, server_limits
-from drivers.opcua.session.nodes import Resolver
+from drivers.opcua.session.nodes import Found, Resolver
 from drivers.opcua.session.protocol import LinkError, Note, RefusedError, unrecorded
 from drivers.opcua.session.services import (
     READ,
@@ -36,6 +37,9 @@ RESOLVE_AGAIN_S = 10.0
 _VALUE_AND_NAME = (int(AttributeIds.Value), int(AttributeIds.BrowseName))
 """Read together: a node that was given to something else is noticed in the very answer that brings its value."""
 _NODE_IS_GONE = (StatusCodes.BadNodeIdUnknown, StatusCodes.BadNodeIdInvalid)
+
+
+_T = TypeVar("_T")
 
 
 class UnresolvedError(Exception):
@@ -77,6 +81,7 @@ class Points:
         self._names: list[tuple[int, str]] = []
         self._requests: list[tuple[int, bytes]] = []
         self._flagged: set[str] = set()
+        self._found = Found({}, {}, {})
         self._facts = Facts((), self._limits)
         self._check_at_s = 0.0
         self._messages: Messages | None = None
@@ -87,7 +92,7 @@ class Points:
         """Learn what the server takes, find the points, subscribe."""
         with field_faults("browse", None):
             self._limits = await server_limits(self._ask)
-        await self.resolve()
+        await self._fitting(self.resolve)
         if not self._nodes or not self._wants_subscription():
             return
         try:
@@ -109,18 +114,36 @@ class Points:
             raise LinkError("the server's nodes have changed; subscribing anew")
         self._nodes, self.problems = found.nodes, found.problems
         self._names = [found.names[name] for name in found.nodes]
-        items = [read_value_id(node, attribute) for node in found.nodes.values() for attribute in _VALUE_AND_NAME]
-        self._requests = [(len(batch), read_request(batch)) for batch in batches(items, self._limits.reads)]
         self._flagged.clear()
-        self._facts = Facts(found.facts, self._limits)
+        self._found = found
+        self._cut_requests()
         self._check_at_s = self._loop_s() + CHECK_S
         self._resolve_at_s = self._loop_s() + RESOLVE_AGAIN_S if self.problems else math.inf
+
+    def _cut_requests(self) -> None:
+        """As much in a call as the server takes."""
+        nodes = self._found.nodes.values()
+        items = [read_value_id(node, attribute) for node in nodes for attribute in _VALUE_AND_NAME]
+        self._requests = [(len(batch), read_request(batch)) for batch in batches(items, self._limits.reads)]
+        self._facts = Facts(self._found.facts, self._limits)
+
+    async def _fitting(self, work: Callable[[], Awaitable[_T]]) -> _T:
+        """What ``work`` returns, with less in a call each time that the server says it was too much."""
+        while True:
+            try:
+                return await work()
+            except RefusedError as refusal:
+                smaller = self._limits.halved()
+                if refusal.status & 0xFFFF_0000 != StatusCodes.BadTooManyOperations or smaller == self._limits:
+                    raise
+                self._limits = smaller
+                self._cut_requests()
 
     async def read(self) -> Heard:
         """The value of every point that was found; looking again for those that were not comes first, when due."""
         if self._loop_s() > self._resolve_at_s:
             await self.resolve()
-        heard = await self._believed()
+        heard = await self._fitting(self._believed)
         if any(value.status & 0xFFFF_0000 in _NODE_IS_GONE for value in heard.values.values() if value.status):
             self._resolve_at_s = min(self._resolve_at_s, self._loop_s() + RESOLVE_AGAIN_S)
         self._terms.note(Kind.LOOKED, b"")

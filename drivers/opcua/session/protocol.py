@@ -36,7 +36,11 @@ class LinkError(UaError):
 
 
 class RefusedError(LinkError):
-    """The server turned a request down; the connection itself is well."""
+    """The server turned a request down, with that ``status``; the connection itself is well."""
+
+    def __init__(self, text: str, status: int = 0) -> None:
+        super().__init__(text)
+        self.status = status
 
 
 Note = Callable[[Kind, bytes], None]
@@ -223,7 +227,7 @@ def checked(service: Service, handle: int, answer: bytes) -> Reader:
     """
     type_id, told, result, reader = answer_head(answer)
     if result >> 30 or type_id == FAULT:
-        raise RefusedError(f"{service.name}: server says {status_name(result)}")
+        raise RefusedError(f"{service.name}: server says {status_name(result)}", result)
     if type_id != service.answer or told != handle:
         raise LinkError(f"{service.name}: server sent the answer to another request")
     return reader

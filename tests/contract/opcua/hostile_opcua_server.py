@@ -85,6 +85,7 @@ class HostileServer:
         self.types = dict.fromkeys(TRUE, 11)  # Double
         self.numbers = {name: FIRST_NODE + at for at, name in enumerate(TRUE)}
         self.values = {name: shown(value) for name, value in TRUE.items()}
+        self.most = 1000
         self.namespaces = ["http://opcfoundation.org/UA/", "urn:maker:a", URI]
 
     @property
@@ -176,7 +177,11 @@ class _Connection:
         name = ua.ObjectIdNames[identifier].removesuffix("Request_Encoding_DefaultBinary")
         request = struct_from_binary(getattr(ua, f"{name}Request"), body)
         answer = getattr(ua, f"{name}Response")()
-        await getattr(self, f"_{name.lower()}")(request, answer)
+        wanted = getattr(getattr(request, "Parameters", None), {"Read": "NodesToRead"}.get(name, "BrowsePaths"), ())
+        if len(wanted) > self._server.most:
+            answer.ResponseHeader.ServiceResult = ua.StatusCode(ua.StatusCodes.BadTooManyOperations)
+        else:
+            await getattr(self, f"_{name.lower()}")(request, answer)
         token = struct.pack("<I", 6)
         await self._answer(name, b"MSGF", token, request, sequence, answer)
 

@@ -177,3 +177,21 @@ async def test_a_value_that_is_said_to_have_changed_in_meaning_is_not_good_befor
         server.reset()
         await good(device)
         await device.aclose()
+
+
+@pytest.mark.parametrize("most", [1, 3, 5])
+@pytest.mark.parametrize("delivery", DELIVERIES)
+async def test_a_server_that_takes_less_in_a_call_than_it_tells_is_asked_for_less(
+    server: HostileServer, delivery: str, most: int
+) -> None:
+    server.most = most
+    device = opcua_device(server.port, delivery, TIMEOUT_S)
+    await good(device)
+    for _ in range(3):
+        await good(device)
+    assert device.counts()["connects"] == 1
+    await device.aclose()
+    server.most = 0
+    insisting = opcua_device(server.port, delivery, TIMEOUT_S)
+    await reasons(insisting, "BadTooManyOperations")
+    await insisting.aclose()
