@@ -45,11 +45,16 @@ class InterfaceLimits:
         return out
 
     def evaluate(self, estimate: Estimate, in_force: InForce) -> Rows:
-        """One row per limit, in per unit of the limit."""
+        """One row per limit, in per unit of the limit.
+
+        Active power alone is a lever: of an exchange reactive power moves the network's losses, kilowatts for megavars,
+        and every voltage with them. A limit that nothing else could keep would call for all of it.
+        """
         grid = estimate.grid
         if not len(self.index):
             return no_rows(grid.jacobian.shape[1])
-        j = grid.jacobian[grid.rows_interface()][0]
+        j = grid.jacobian[grid.rows_interface()][0].copy()
+        j[len(j) // 2 :] = 0.0
         limit_w, scale_w = self._in_force(in_force)
         room = (limit_w - self.margin_w(estimate) - self.sign * estimate.interface_p_w) / scale_w
         sensitivity = self.sign[:, None] * j[None, :] / scale_w[:, None]

@@ -85,6 +85,9 @@ class HttpServer:
             while (request := await asyncio.wait_for(_read(reader), _LINE_S)) is not None:
                 if not await _send(writer, self._handle(request), request.method):
                     break
+        except asyncio.CancelledError:
+            if self._server is not None:  # else hung up by aclose: a talk that ends as cancelled is logged as a fault
+                raise
         except (OSError, TimeoutError, ValueError, asyncio.IncompleteReadError):
             pass  # whoever breaks off here has nothing to be told
         finally:

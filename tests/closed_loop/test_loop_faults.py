@@ -112,3 +112,20 @@ def test_on_a_day_without_faults_nobody_is_accused(name: str, start_h: float) ->
     accused = {(e.name, e.subject) for r in run.records for e in r.events if e.name.startswith("meter.")}
     accused |= {(e.name, e.subject) for r in run.records for e in r.events if e.name in ("unit.deaf", "unit.behind")}
     assert not accused, f"seed {run.seed}"
+
+
+def test_an_export_that_nobody_can_reduce_takes_no_reactive_power_and_no_voltage_with_it() -> None:
+    """Wind that hears nothing, vehicles that are gone, batteries that rest: what is left are the losses.
+
+    Megavars would change the export by kilowatts and take the far voltages to their edge.
+    """
+    run = ClosedLoop("a_day_in_the_life", 22.5, 1, with_faults=False).run(180.0)
+    before_var = run.world.truth().interface_q_var
+    run.inject(FaultKind.DEAF, "WIND1")
+    run.inject(FaultKind.SILENT, "EVH1")
+    asked_var: list[float] = []
+    run.run(180.0, lambda: asked_var.append(run.world.truth().interface_q_var - before_var))
+    assert run.observer.highest_frac["export"] > 1.02, "an export that is kept proves nothing"
+    assert not run.records[-1].feasible
+    assert max(asked_var) < 0.5e6
+    assert run.observer.highest_frac["N3.voltage"] < 0.5

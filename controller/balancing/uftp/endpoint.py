@@ -87,6 +87,9 @@ class Endpoint:
             writer.write(text.encode())
             async with asyncio.timeout(BODY_S):
                 await writer.drain()
+        except asyncio.CancelledError:
+            if self._server is not None:  # else hung up by aclose: a talk that ends as cancelled is logged as a fault
+                raise
         except (TimeoutError, OSError, asyncio.IncompleteReadError) as error:
             _log.warning("market.cut_off", reason=str(error) or type(error).__name__)
         finally:

@@ -189,6 +189,15 @@ def test_export_limits_what_leaves_and_import_what_enters() -> None:
     assert more_export > 0.0 > more_import
 
 
+def test_reactive_power_is_no_lever_on_an_exchange_of_active_power() -> None:
+    """It moves the losses: a limit that nothing else can keep would call for all of it, for next to nothing."""
+    rows, n = INTERFACE.evaluate(with_interface(-10e6), RATED), ENGINE.layout.n_w
+    assert rows.room[0] < 0.0
+    assert not rows.sensitivity[:, n:].any()
+    assert rows.sensitivity[:, :n].any()
+    assert BASE.grid.jacobian[BASE.grid.rows_interface()][0][n:].any(), "the network has losses, and its model knows"
+
+
 def test_readings_of_the_interface_count_in_the_direction_of_their_limit() -> None:
     readings = INTERFACE.readings(with_interface(-8e6), RATED)
     assert readings.limit.tolist() == [2, 3]
