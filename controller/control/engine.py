@@ -56,7 +56,7 @@ class Engine:
         self.resources = Resources.of(site, self.units)
         self.bands = Bands.of(self.resources, self.units, tuning)
         self.lease_s = [min(u.fail_safe.lease_s, LEASE_S_MAX) for u in site.units]
-        self.paces = Paces(site, self.resources)
+        self.paces = Paces(site, self.resources, self.layout.incidence)
         self.estimator = Estimator(self.layout, self.units)
         self.limits = (ThermalLimits(site), VoltageLimits(site), InterfaceLimits(site))
         self.reasons, self.arbiter = reasons_of(site), Arbiter(site.limits, [u.id for u in site.units])

@@ -35,31 +35,35 @@ RELIEF_FRAC = 0.01  # of a limit per power base: less is no relief
 class Pace:
     """References (W): output that each resource may rise to, export that may be risen and fallen to; and the past.
 
-    ``past_s`` and ``past_p_w``/``past_q_var`` (samples, units) are what the units did in the last minute.
+    ``moved_frac`` is what the units have moved each watched bus by since the start, with the slopes of each moment;
+    ``past_s`` and ``past_frac`` (samples, buses) the same in the last minute. ``p_w``, ``q_var``: units, one cycle ago.
     """
 
     rise_to_w: Array
     export_high_w: float
     export_low_w: float
     past_s: Array
-    past_p_w: Array
-    past_q_var: Array
+    past_frac: Array
+    moved_frac: Array
+    p_w: Array
+    q_var: Array
 
 
 def initial_pace(resources: Resources, n_unit: int) -> Pace:
     """Nothing is known of the past: references begin at the first measurement."""
-    none = np.empty((0, n_unit))
-    return Pace(np.full(len(resources.unit), np.inf), np.inf, -np.inf, np.empty(0), none, none)
+    unknown, none = np.full(n_unit, np.nan), np.empty(0)
+    rise_to_w = np.full(len(resources.unit), np.inf)
+    return Pace(rise_to_w, np.inf, -np.inf, none, np.empty((0, 0)), none, unknown, unknown)
 
 
 class Paces:
     """Constants of one site; ``asked`` is False when its file limits no move."""
 
-    def __init__(self, site: Site, resources: Resources) -> None:
+    def __init__(self, site: Site, resources: Resources, incidence: Array) -> None:
         moves: MoveLimits = site.connection.moves
         by_unit = dict(moves.unit_w_per_s)
         ramp = np.array([by_unit.get(u.id, np.inf) for u in site.units])
-        self.moves, self.r, self.cycle_s = moves, resources, site.cycle.cycle_s
+        self.moves, self.r, self.cycle_s, self.incidence = moves, resources, site.cycle.cycle_s, incidence
         self.ramp_w_per_s = ramp[resources.unit] if len(ramp) else np.empty(0)
         lag_s = resources.latency_s + LAGS * resources.tau_s + 2.0 * self.cycle_s
         ramped = np.isfinite(self.ramp_w_per_s)
@@ -86,15 +90,25 @@ class Paces:
         return self._with_past(replace(pace, rise_to_w=rise, export_high_w=high, export_low_w=low), estimate, now_s)
 
     def _with_past(self, pace: Pace, estimate: Estimate, now_s: float) -> Pace:
-        if not self.steps or (len(pace.past_s) and now_s - pace.past_s[-1] < SAMPLE_S):
+        """What the units have moved voltages by: every cycle's part by its own slopes, which bend on a long way."""
+        if not self.steps:
+            return pace
+        by_p, by_q = self._slopes(estimate)
+        begins = len(pace.past_s) == 0
+        step = by_p @ (estimate.unit_p_w - pace.p_w) + by_q @ (estimate.unit_q_var - pace.q_var)
+        moved = np.zeros(len(self.bus)) if begins else pace.moved_frac + step
+        pace = replace(pace, moved_frac=moved, p_w=estimate.unit_p_w, q_var=estimate.unit_q_var)
+        if not begins and now_s - pace.past_s[-1] < SAMPLE_S:
             return pace
         kept = now_s - pace.past_s <= STEP_WINDOW_S
-        return replace(
-            pace,
-            past_s=np.append(pace.past_s[kept], now_s),
-            past_p_w=np.vstack([pace.past_p_w[kept], estimate.unit_p_w]),
-            past_q_var=np.vstack([pace.past_q_var[kept], estimate.unit_q_var]),
-        )
+        past = np.vstack([pace.past_frac[kept], moved]) if kept.any() else moved[None, :]
+        return replace(pace, past_s=np.append(pace.past_s[kept], now_s), past_frac=past)
+
+    def _slopes(self, estimate: Estimate) -> tuple[Array, Array]:
+        """Of the watched buses' voltages, per unit, by the power of each unit: per W and per var."""
+        n_w = self.incidence.shape[0]
+        j = estimate.grid.jacobian[estimate.grid.rows_u()][self.bus] / self.rated_v[:, None]
+        return j[:, :n_w] @ self.incidence, j[:, n_w:] @ self.incidence
 
     def slowed(
         self, bounds: Bounds, pace: Pace, estimate: Estimate, rows: Rows, effect: Effects, incidence: Array
@@ -107,7 +121,7 @@ class Paces:
         up = np.where(free, bounds.up_w, np.minimum(bounds.up_w, room))
         up = np.where(free, up, up * self._export_share(np.where(free, 0.0, up), pace, estimate, incidence))
         if self.steps:
-            share = self._step_share(np.where(free, 0.0, up), pace, estimate, incidence)
+            share = self._step_share(np.where(free, 0.0, up), pace, estimate)
             up = np.where(free, up, up * share)
         return replace(bounds, up_w=up)
 
@@ -121,14 +135,11 @@ class Paces:
             effect > 0.0, _share(pace.export_high_w - export, rises), _share(export - pace.export_low_w, falls)
         )
 
-    def _step_share(self, up_w: Array, pace: Pace, estimate: Estimate, incidence: Array) -> float:
+    def _step_share(self, up_w: Array, pace: Pace, estimate: Estimate) -> float:
         """Share of all rises that keeps every bus within its step of the last minute."""
-        n_w = incidence.shape[0]
-        j = estimate.grid.jacobian[estimate.grid.rows_u()][self.bus] / self.rated_v[:, None]
-        by_p, by_q = j[:, :n_w] @ incidence, j[:, n_w:] @ incidence
-        then = pace.past_p_w @ by_p.T + pace.past_q_var @ by_q.T
-        now = by_p @ estimate.unit_p_w + by_q @ estimate.unit_q_var
-        risen, fallen = now - then.min(axis=0, initial=np.inf), then.max(axis=0, initial=-np.inf) - now
+        by_p, _ = self._slopes(estimate)
+        risen = pace.moved_frac - pace.past_frac.min(axis=0, initial=np.inf)
+        fallen = pace.past_frac.max(axis=0, initial=-np.inf) - pace.moved_frac
         moves = by_p[:, self.r.unit] * self.r.sign
         most = self.moves.voltage_step_frac
         rises, falls = np.maximum(moves, 0.0) @ up_w, np.maximum(-moves, 0.0) @ up_w
