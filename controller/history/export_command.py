@@ -5,11 +5,11 @@ from __future__ import annotations
 import csv
 import sqlite3
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from types import ModuleType
-from typing import TextIO
+from typing import Protocol, TextIO
 
 import click
 
@@ -63,6 +63,16 @@ def verify_command(file: str, *, head: str | None) -> None:
     click.echo(f"{verdict.entries} entries, {verdict.shown} shown in full, unbroken; head {verdict.head}")
 
 
+class CsvReader(Protocol):
+    """What :func:`csv.reader` makes."""
+
+    line_num: int
+
+    def __iter__(self) -> Iterator[list[str]]:
+        """Line by line."""
+        ...
+
+
 class _Watched:
     """Entries as they pass by; ``met`` once the one with that fingerprint has."""
 
@@ -80,7 +90,7 @@ class _Watched:
 def _opened(file: str) -> Iterator[tuple[tuple[str, ...], Iterable[Mapping[str, str]]]]:
     """Columns and entries of an export, whichever it is. Raises OSError or ValueError."""
     if file == STANDARD_INPUT:
-        yield _csv(sys.stdin)
+        yield _csv(sys.stdin, file)
         return
     with Path(file).open("rb") as start:
         is_parquet = start.read(len(PARQUET_MAGIC)) == PARQUET_MAGIC
@@ -88,13 +98,30 @@ def _opened(file: str) -> Iterator[tuple[tuple[str, ...], Iterable[Mapping[str, 
         parquet = _parquet(file)
         yield parquet.columns_of(Path(file)), parquet.read(Path(file))
         return
-    with Path(file).open(encoding="utf-8", newline="") as text:
-        yield _csv(text)
+    with Path(file).open(encoding="utf-8", newline="\n") as text:
+        yield _csv(text, file)
 
 
-def _csv(text: TextIO) -> tuple[tuple[str, ...], Iterable[Mapping[str, str]]]:
-    reader = csv.DictReader(text, restval="")
-    return tuple(reader.fieldnames or ()), reader
+def _csv(text: TextIO, name: str) -> tuple[tuple[str, ...], Iterable[Mapping[str, str]]]:
+    reader = csv.reader(text)
+    try:
+        columns = tuple(next(reader, ()))
+    except csv.Error as error:
+        raise ValueError(f"{name}: line 1: {error}; expected CSV") from error
+    return columns, _rows(reader, columns, name)
+
+
+def _rows(lines: CsvReader, columns: Sequence[str], name: str) -> Iterator[Mapping[str, str]]:
+    """Entries of as many fields as there are columns: one that runs on into the next would hide it."""
+    try:
+        for fields in lines:
+            if not fields:
+                continue
+            if len(fields) != len(columns):
+                raise ValueError(f"{name}: line {lines.line_num} has {len(fields)} fields; expected {len(columns)}")
+            yield dict(zip(columns, fields, strict=True))
+    except csv.Error as error:
+        raise ValueError(f"{name}: line {lines.line_num}: {error}; expected CSV") from error
 
 
 def _parquet(what: str) -> ModuleType:

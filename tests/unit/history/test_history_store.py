@@ -178,6 +178,29 @@ def test_a_cut_off_end_shows_by_the_head_that_somebody_kept(year: Path) -> None:
     assert "unbroken" in verified(rows, "--head", rows[30]["chain"])
 
 
+def test_every_byte_of_an_export_counts(year: Path, tmp_path: Path) -> None:
+    """A comma in place of a line's end once hid the entry after it."""
+    file, exports = tmp_path / "export.csv", CliRunner().invoke(ledger, ["--data", str(year)]).output.encode()
+    ends = [i for i, byte in enumerate(exports) if byte == ord("\n")]
+    changes = [(i, byte) for i in ends[-4:-1] for byte in b',\r" x'] + [(i, exports[i] ^ 1) for i in range(0, 3000, 11)]
+    for i, byte in changes:
+        file.write_bytes(exports[:i] + bytes([byte]) + exports[i + 1 :])
+        result = CliRunner().invoke(verify_command, [str(file)])
+        assert (result.exit_code, type(result.exception)) == (1, SystemExit), (i, byte, result.output)
+
+
+@pytest.mark.parametrize(
+    ("added", "expected"),
+    [(b"61,x\n", "line 82 has 2 fields; expected 15"), (b'"' + b"x" * 200_000, "field larger than field limit")],
+)
+def test_what_is_added_to_an_export_is_refused_in_one_line(
+    year: Path, tmp_path: Path, added: bytes, expected: str
+) -> None:
+    file, exports = tmp_path / "export.csv", CliRunner().invoke(ledger, ["--data", str(year)]).output.encode()
+    file.write_bytes(exports + added)
+    assert expected in CliRunner().invoke(verify_command, [str(file)]).output
+
+
 def test_an_owner_sees_his_own_entries_and_still_proves_the_whole(year: Path) -> None:
     rows = exported(year, "--unit", "PVA")
     assert {row["unit"] for row in rows} == {"PVA", ""}
