@@ -6,6 +6,7 @@ of the loop: what the client itself holds it for, whatever else the machine does
 the sleeper woke, by the clock: on a shared machine that is everybody's work.
 
     python benchmarks/opcua_many.py               our read and subscription, asyncua's read and subscription
+    python benchmarks/opcua_many.py --fifo        the same with the client under SCHED_FIFO on a core of its own
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 NODE_MODULES = ROOT / "build" / "node" / "node_modules"
 SERVER = ROOT / "tests" / "interop" / "node_opcua_server.js"
-COUNT, PERIOD_S = 1000, 0.1
+COUNT, PERIOD_S, PRIORITY = 1000, 0.1, 40
 CLIENTS = ("ours read", "ours subscription", "asyncua read", "asyncua subscription")
 NAMES = [f"v{at:04}" for at in range(COUNT)]
 
@@ -143,6 +144,7 @@ async def measure(client: str, port: int, seconds: float) -> None:
 def main() -> None:
     """Start the server and measure the clients one after the other."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--fifo", action="store_true", help="SCHED_FIFO for the client")
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--client", choices=CLIENTS)
     parser.add_argument("--port", type=int)
@@ -154,7 +156,10 @@ def main() -> None:
         print("opcua_many: skipped, node-opcua-server is not installed; make interop does it")
         return
     with tempfile.TemporaryDirectory() as pki:
-        command = ["node", str(SERVER), pki, str(COUNT), str(int(PERIOD_S * 1000))]
+        fifo = ["taskset", "-c", "1", "chrt", "--fifo", str(PRIORITY)] if options.fifo else []
+        print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
+        aside = ["taskset", "-c", "0"] if options.fifo else []
+        command = [*aside, "node", str(SERVER), pki, str(COUNT), str(int(PERIOD_S * 1000))]
         environment = os.environ | {"NODE_PATH": str(NODE_MODULES), "PYTHONPATH": str(ROOT)}
         with subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment
@@ -164,7 +169,9 @@ def main() -> None:
                 port = next(line.split()[1] for line in server.stdout if line.startswith("port "))
                 for client in CLIENTS:
                     arguments = ["--client", client, "--port", port, "--seconds", str(options.seconds)]
-                    subprocess.run([sys.executable, __file__, *arguments], env=environment, check=True, timeout=120)
+                    subprocess.run(
+                        [*fifo, sys.executable, __file__, *arguments], env=environment, check=True, timeout=120
+                    )
             finally:
                 server.kill()
 
