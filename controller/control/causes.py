@@ -47,12 +47,16 @@ def verdicts(
     by_weight = _limits_by_weight(engine, decision)
     moved = np.abs(decision.plan.q_var) > engine.bands.q_reason_var
     sold = bought(engine, decision)
+    nobody_asks = not len(decision.in_force.units.by) and decision.support is None
     out: list[Verdict] = []
     for k, (p_w, is_safe, shaped) in enumerate(as_lists(set_p_w, safe, held | moved)):
         if is_safe:
             out.append(Verdict(Owner.FAIL_SAFE, ("unit.lost",) if lost[k] else (f"mode.{mode.value}",)))
             continue
         names = tuple(by_weight[k])[:LIMITS_MAX] if shaped else ()
+        if nobody_asks and not names:
+            out.append(FREE)
+            continue
         verdict = _verdict(engine, decision, k, p_w, names)
         if names and k in sold:
             verdict = _with_sold(verdict, sold[k], p_w)

@@ -61,7 +61,7 @@ def effects(rows: Rows, unit_bus: IndexArray, resources: Resources) -> Effects:
     """
     n_w, n_unit = rows.sensitivity.shape[1] // 2, len(unit_bus)
     columns = np.concatenate([unit_bus, np.where(unit_bus < 0, -1, n_w + unit_bus)])
-    both: Array = rows.sensitivity[:, columns] if n_w else np.zeros((len(rows.room), len(columns)))
+    both: Array = rows.sensitivity.take(columns, axis=1) if n_w else np.zeros((len(rows.room), len(columns)))
     both[:, columns < 0] = 0.0
     by_unit = both.reshape(len(both), 2, n_unit)  # of P, of Q
     size = np.abs(by_unit)

@@ -34,7 +34,9 @@ def uncovered(
         together = np.maximum(g * rest_w, -g * output_w[stray]).sum(axis=1) - all_shed
     falls_w = np.where(reverts & ~astray, safe_p_w - p_w, 0.0)
     # Of a unit with two directions either says the same of one more W (load convention).
-    link_dies = np.maximum(effect.by_resource[:, r.first] * (r.sign[r.first] * falls_w), 0.0)
-    single = (link_dies + r.by_unit(shed)).max(axis=1, initial=0.0) - all_shed
-    out: Array = np.maximum(np.maximum(single, together), 0.0)
+    single = effect.by_resource.take(r.first, axis=1)
+    single *= r.sign[r.first] * falls_w  # in place: a large array
+    np.maximum(single, 0.0, out=single)
+    single += r.by_unit(shed)
+    out: Array = np.maximum(np.maximum(single.max(axis=1, initial=0.0) - all_shed, together), 0.0)
     return out

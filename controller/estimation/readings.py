@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, repeat
 
 import numpy as np
 from numpy.typing import NDArray
 
 from controller.domain import points
-from controller.domain.measurement import Quality
+from controller.domain.measurement import Quality, missing
 from controller.domain.site import Site
 from controller.domain.snapshot import Snapshot
 from controller.estimation.plausibility import FreezeWatch, initial_watch, watch
@@ -22,6 +22,7 @@ IndexArray = NDArray[np.intp]
 
 POSSIBLE_FACTOR = 5.0  # of the rating: beyond it a meter is wrong, not the network
 U_POSSIBLE_PU = (0.3, 1.7)
+NEVER = missing(-math.inf, "never received")
 NOBODY = ""  # a point that nothing feeds, at the last place: what an element does not have is read there
 
 
@@ -55,9 +56,9 @@ class Sample:
 def sample(names: Sequence[str], snapshot: Snapshot) -> Sample:
     """Look every point up, once per cycle; only GOOD finite values are usable."""
     good = Quality.GOOD
-    found = list(map(snapshot.points.get, names))
-    value = np.array([m.value if m is not None and m.quality is good else math.nan for m in found])
-    at_s = np.array([m.measured_at_s if m is not None else -math.inf for m in found])
+    found = list(map(snapshot.points.get, names, repeat(NEVER)))
+    value = np.array([m.value if m.quality is good else math.nan for m in found])
+    at_s = np.array([m.measured_at_s for m in found])
     value[~np.isfinite(value)] = np.nan
     return Sample(value, at_s)
 

@@ -172,14 +172,11 @@ class Arbiter:
             if lower is not None and lower > low[k]:
                 low[k] = lower
                 causes[k]["low"] = p.cause
-        spelt = {k: _spell(x) for k, x in causes.items()}
-        every = range(len(high))
-        return InForce(
-            np.array(high),
-            np.array(low),
-            tuple([spelt.get(k, RATING) for k in every]),
-            tuple([facts.get(k, NO_FACTS) for k in every]),
-        )
+        by_limit: list[str] = [RATING] * len(high)
+        facts_of: list[Mapping[str, float]] = [NO_FACTS] * len(high)
+        for k, named in causes.items():
+            by_limit[k], facts_of[k] = _spell(named), facts[k]
+        return InForce(np.array(high), np.array(low), tuple(by_limit), tuple(facts_of))
 
     def _finite_high(self, p: Proposal) -> float | None:
         """The proposed upper edge; the rating for what is no number, 0 for a magnitude below 0."""

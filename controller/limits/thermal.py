@@ -84,8 +84,8 @@ class ThermalLimits:
         p_w, q_var = estimate.unit_p_w[self._unit], estimate.unit_q_var[self._unit]
         span_w = np.maximum(np.abs(self._p_max_w - p_w), np.abs(self._p_min_w - p_w))
         span_var = self._q_max_var + np.abs(q_var)
-        length = np.hypot(jp, jq)
-        at_p, at_q = length[:, self._unit_bus], length[:, self._unit_bus + length.shape[1] // 2]
+        length = np.sqrt(jp**2 + jq**2)
+        at_p, at_q = (length.take(self._unit_bus + first, axis=1) for first in (0, length.shape[1] // 2))
         out: Array = at_p @ span_w + at_q @ span_var
         return out
 

@@ -38,6 +38,10 @@ class Conduct:
         return now_s < self.isolated_until_s
 
 
+CLEAN = Conduct()
+"""Of a unit that was never deaf."""
+
+
 def observe(previous: Conduct, deaf: bool, now_s: float) -> Conduct:
     """The conduct after one more look."""
     if not deaf and not previous.deaf and not previous.turned_deaf_s:
@@ -55,4 +59,6 @@ def observe(previous: Conduct, deaf: bool, now_s: float) -> Conduct:
 
 def settle_all(previous: Sequence[Conduct], deaf: Sequence[bool], now_s: float) -> tuple[Conduct, ...]:
     """Every unit's conduct."""
+    if not any(deaf) and all(was is CLEAN for was in previous):
+        return tuple(previous)
     return tuple(observe(was, bool(d), now_s) for was, d in zip(previous, deaf, strict=True))

@@ -19,7 +19,7 @@ from controller.domain.record import Event
 from controller.domain.site import Site
 from controller.limits.escalation import offenders
 from controller.limits.escalation.ladder import CALM_FRAC, Watch, due, next_to_trip, trimmed, watch
-from controller.limits.escalation.offenders import Conduct
+from controller.limits.escalation.offenders import CLEAN, Conduct
 from controller.limits.escalation.pushers import excess_w, loading_frac, pushing_w, watched_limits
 from controller.limits.in_force import Proposal, Situation
 from controller.limits.unit_ranges import UnitRange
@@ -63,7 +63,7 @@ class EscalationReason:
         """Nothing seen yet."""
         n = len(self.units)
         none = (math.inf,) * n
-        return Memory(now_s, (Watch(),) * len(self.limits), none, (), False, math.inf, -math.inf, (Conduct(),) * n)
+        return Memory(now_s, (Watch(),) * len(self.limits), none, (), False, math.inf, -math.inf, (CLEAN,) * n)
 
     def propose(
         self, memory: Memory, situation: Situation
@@ -163,7 +163,7 @@ class EscalationReason:
     ) -> list[Event]:
         out = []
         for unit, was, now in zip(self.units, before, after, strict=True):
-            if now is was and not was.ever_isolated:
+            if now is CLEAN or (now is was and not was.ever_isolated):
                 continue
             if now.isolated(now_s) and not was.isolated(then_s):
                 out.append(Event("unit.isolated", unit.id, f"turned deaf {offenders.OFFENCES} times within the hour"))
@@ -173,7 +173,7 @@ class EscalationReason:
 
     def _ranges(self, memory: Memory) -> list[UnitRange]:
         out: list[UnitRange] = []
-        if memory.idle and not any(c.ever_isolated for c in memory.conduct):
+        if memory.idle and not any(c is not CLEAN and c.ever_isolated for c in memory.conduct):
             return out
         for k, unit in enumerate(self.units):
             if k in memory.tripped:
@@ -207,7 +207,7 @@ class EscalationReason:
             raise documents.DocumentError(f"tripped is {tripped!r}; expected ids of units of this site")
         left = documents.block(document, "isolated_s")
         passed_s = gap_s if math.isfinite(gap_s) else 0.0
-        conduct = [Conduct()] * len(self.units)
+        conduct = [CLEAN] * len(self.units)
         for unit_id in left:
             if unit_id not in ids:
                 raise documents.DocumentError(f"isolated_s.{unit_id}: the site has no such unit")
