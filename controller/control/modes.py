@@ -14,6 +14,7 @@ from controller.estimation.estimate import Estimate
 from controller.limits.base import QUALITIES
 
 SEEN_SIGMA_FRAC = 0.03
+WAITING_CYCLES = 2.5  # readings that wait to be confirmed are no silence, however long a cycle is
 WORST_CASE = QUALITIES.index("worst_case")
 
 
@@ -36,7 +37,7 @@ def lost_units(site: Site, estimate: Estimate) -> NDArray[np.bool_]:
     A unit that reverts by itself is lost at once: it is, or soon will be, at its fail-safe set point. One that holds
     its last set point for ever stays in use as long as the grid's meters tell what it does.
     """
-    silent: NDArray[np.bool_] = estimate.unit_age_s > stale_s(site)
+    silent: NDArray[np.bool_] = estimate.unit_age_s > max(stale_s(site), WAITING_CYCLES * site.cycle.cycle_s)
     if not silent.any():
         return silent
     rated = np.array([u.p_rated_w for u in site.units])

@@ -104,6 +104,14 @@ def test_a_unit_is_lost_when_it_was_not_heard_for_the_stale_time() -> None:
     assert lost_units(SITE, replace(ESTIMATE, unit_age_s=ages)).tolist() == [False, False, True, True]
 
 
+def test_a_reading_that_waits_to_be_confirmed_is_no_silence_at_a_long_cycle() -> None:
+    slow = replace(SITE, cycle=replace(SITE.cycle, cycle_s=4.0))
+    assert stale_s(slow) < 2.0 * slow.cycle.cycle_s
+    waits = replace(ESTIMATE, unit_age_s=np.full_like(ESTIMATE.unit_age_s, 2.0 * slow.cycle.cycle_s + 0.5))
+    assert not lost_units(slow, waits).any()
+    assert lost_units(slow, replace(waits, unit_age_s=waits.unit_age_s + 2.0)).any()
+
+
 def test_metered_are_the_elements_that_a_device_feeds_whichever_way_it_counts() -> None:
     turned = replace(SITE.devices[0], feeds={"p_w": "-branch.L2.p_w", "q_var": "interface.q_var", "u_v": "bus.N1.u_v"})
     found = metered_elements(replace(SITE, devices=(turned,)))
