@@ -29,6 +29,8 @@ from controller.grid.model import PowerFlowError
 from controller.recording.format import Cycle
 from controller.recording.writer import Writer
 
+REPEAT_S = 2.0  # the exchange has no leases: what did not arrive is sent again
+NEVER = math.nan, math.nan, -math.inf
 FLIPPED = ("p_w", "q_var", "p_avail_w")
 
 
@@ -44,7 +46,7 @@ class Session:
         self._site: Site | None = None
         self._state: ControlState | None = None
         self._planning: CosimPlanning | None = None
-        self._sent: dict[str, tuple[float, float]] = {}
+        self._sent: dict[str, tuple[float, float, float]] = {}
 
     def handle(self, message: Mapping[str, Any]) -> dict[str, Any] | None:
         """Answer to one message; None when the exchange has no answer to it."""
@@ -71,14 +73,16 @@ class Session:
         self._state, record = step(self._site, before, snapshot)
         if self._writer is not None:
             self._writer.write(Cycle(before, snapshot, record))
-        return {"setpoints": self._changed(record)}
+        return {"setpoints": self._due(record, snapshot.now_s)}
 
-    def _changed(self, record: CycleRecord) -> dict[str, dict[str, float]]:
+    def _due(self, record: CycleRecord, now_s: float) -> dict[str, dict[str, float]]:
+        """Set points that changed, and those that were last sent too long ago: nobody says whether one arrived."""
         out: dict[str, dict[str, float]] = {}
         for s in record.setpoints:
-            if self._sent.get(s.unit) != (s.p_w, s.q_var):
+            p_w, q_var, at_s = self._sent.get(s.unit, NEVER)
+            if (p_w, q_var) != (s.p_w, s.q_var) or not at_s <= now_s < at_s + REPEAT_S:
                 out[s.unit] = {"p_w": 0.0 - s.p_w, "q_var": 0.0 - s.q_var}
-                self._sent[s.unit] = (s.p_w, s.q_var)
+                self._sent[s.unit] = s.p_w, s.q_var, now_s
         return out
 
 

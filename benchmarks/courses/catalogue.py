@@ -8,6 +8,7 @@ from .course import Course
 from .days import import_export, mv_day, rural_week
 from .ev_evening import ev_evening
 from .lv_clouds import lv_clouds, lv_taps
+from .ring import ring
 from .step_courses import step_faults, step_wrong
 from .tso_voltage import tso_voltage
 
@@ -23,6 +24,8 @@ CATALOGUE: dict[str, Callable[[str], Course]] = {
     "lv-taps-1": lambda n: lv_taps(n, 31),
     "ev-evening-1": lambda n: ev_evening(n, 41),
     "ev-evening-2": lambda n: ev_evening(n, 42, hours=2.0, metered=False),
+    "ring-1": lambda n: ring(n, 91),
+    "ring-2": lambda n: ring(n, 92, deaf=True),
     "tso-voltage-1": lambda n: tso_voltage(n, 51),
     "tso-voltage-2": lambda n: tso_voltage(n, 52, hv_v=33e3, mv_v=11e3, minutes=20.0),
     "mv-day-1": lambda n: mv_day(n, 61),

@@ -14,7 +14,7 @@ from controller.control.bounds import Reach, reach
 from controller.control.caps import share_room
 from controller.control.dispatch import Effects, Plan, Problem, Target, dispatch, effects, lead
 from controller.control.engine import Engine
-from controller.control.headroom import uncovered
+from controller.control.headroom import kept_free, uncovered
 from controller.control.reactive_orders import without_sudden_q
 from controller.control.resources import Resources
 from controller.control.sold import apart, sold_above_w, sold_price, unsold_withheld_w
@@ -90,17 +90,17 @@ def decide(
     if engine.paces.asked:
         slowed = engine.paces.slowed(bound.bounds, state.pace, estimate, rows, effect, incidence)
         bound = replace(bound, bounds=slowed)
-    voltage, room = engine.is_voltage[rows.limit], rows.room.copy()
-    room[~voltage] -= uncovered(
+    voltage, keep = engine.is_voltage[rows.limit], np.zeros(len(rows.room))
+    keep[~voltage] = uncovered(
         effect.of(~voltage), r, bound.output_w, estimate.unit_p_w, engine.safe_p_w, engine.reverts, estimate.deaf
     )
-    rows = replace(rows, room=room)
+    rows = replace(rows, room=kept_free(rows.room, keep))
     worth = _worth(engine, state, estimate, snapshot)
     gain, curvature = _prices(engine, bound, worth, above_w)
     problem = Problem(
         rows=rows,
         effects=effect,
-        row_penalty=np.where(voltage, t.voltage_penalty, t.thermal_penalty),
+        row_penalty=engine.limit_penalty[rows.limit],
         row_pool=np.where(voltage, VOLTAGE_POOL_PU, t.pool(site.cycle.cycle_s)),
         output_w=bound.output_w,
         q_var=estimate.unit_q_var,
@@ -181,17 +181,14 @@ def _prices(engine: Engine, bound: Reach, worth: Worth, above_w: Array) -> tuple
 def _without_trust_in_lost(
     rows: Rows, effect: Effects, output_w: Array, set_p_w: Array, lost: BoolArray, r: Resources
 ) -> Rows:
-    """Room less what units without telemetry may do behind our back: anything between zero and their cap.
-
-    It forbids others to move closer; it does not cut them for what has not happened.
-    """
+    """Room less what units without telemetry may do behind our back: anything between zero and their cap."""
     blind = lost[r.unit]
     if not blind.any():
         return rows
     cap = np.maximum(np.where(r.is_storage, r.rated_w, set_p_w[r.unit] * r.sign), 0.0)
     g = effect.by_resource[:, blind]
     jump = np.maximum(np.maximum(g * (cap - output_w)[blind], -g * output_w[blind]), 0.0)
-    return replace(rows, room=np.maximum(rows.room - jump.sum(axis=1), np.minimum(rows.room, 0.0)))
+    return replace(rows, room=kept_free(rows.room, jump.sum(axis=1)))
 
 
 def _reactive_target(site: Site, estimate: Estimate, now_s: float) -> Target | None:

@@ -68,6 +68,8 @@ class Engine:
         self.metered = np.array([x.element in metered for x in site.limits], dtype=bool)
         self.extra_scale = np.array([_extra_scale(site, x) for x in site.limits])
         self.is_voltage = np.array([x.kind is LimitKind.VOLTAGE for x in site.limits], dtype=bool)
+        self.limit_penalty = np.where(self.is_voltage, tuning.voltage_penalty, tuning.thermal_penalty)
+        self.limit_penalty[self.is_voltage & ~self.metered] *= tuning.unseen_penalty_frac
         self.open_p_w = np.array([_open_p_w(u) for u in site.units])
         self.p_low_w, self.p_high_w = (np.array([getattr(u, k) for u in site.units]) for k in ("p_min_w", "p_max_w"))
         self.safe_p_w = np.array([u.fail_safe.p_w for u in site.units])

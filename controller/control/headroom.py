@@ -40,3 +40,12 @@ def uncovered(
     single += r.by_unit(shed)
     out: Array = np.maximum(np.maximum(single.max(axis=1, initial=0.0) - all_shed, together), 0.0)
     return out
+
+
+def kept_free(room: Array, keep: Array) -> Array:
+    """Room less what is kept for misfortunes, W or per unit: it forbids moves closer to a limit, and cuts nobody.
+
+    Who gives way in advance cannot give way again when it happens, so cutting him would make nothing safer.
+    """
+    out: Array = np.maximum(room - keep, np.minimum(room, 0.0))
+    return out

@@ -13,6 +13,8 @@ class Tuning:
     of clouds, less energy); it grows by ``pool_per_s`` for every second that a cycle is longer than one, because demand
     moves meanwhile, up to ``pool_max_frac``. ``lead_horizon_s`` and ``lead_min_frac``: how soon an overload must be
     gone, and the least share of a slow unit's move that is counted on by then (below 0.4 the loop's gain margin goes).
+    ``unseen_penalty_frac``: what breaking the margin of a voltage that has no meter costs beside one that has; where
+    not all can be kept, what may be gives way to what is.
     ``quiet_*``: while the nearest limit is used this closely, moves smaller than these shares of the rating wait.
     """
 
@@ -21,6 +23,7 @@ class Tuning:
     pool_max_frac: float = 0.01
     thermal_penalty: float = 60.0
     voltage_penalty: float = 400.0
+    unseen_penalty_frac: float = 0.3
     transient_penalty: float = 12.0
     lead_horizon_s: float = 3.0
     lead_min_frac: float = 0.4

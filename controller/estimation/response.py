@@ -3,9 +3,10 @@
 Every unit is followed by an envelope: the most and the least that an obeying unit could still be doing, however slow
 it is. A first-order lag with a ramp limit is monotone in its set point and in its pace (comparison principle), so a
 unit that obeys at two thirds of the slowest credible pace stays inside whatever its targets do; no false alarm comes
-from targets that move. Outside the envelope a unit is deaf until it has moved as told. A unit that stays below both
-its cap and what it says it could give is *behind*: it may hold an older, lower cap and would jump when it hears again,
-so its word on what it has is not believed until it rises.
+from targets that move. Outside the envelope a unit is deaf until it has moved as told, and not as the sky did: while it
+gives all that it says it has, or is below its cap without saying what it has, it has proven nothing. A unit that stays
+below both its cap and what it says it could give is *behind*: it may hold an older, lower cap and would jump when it
+hears again, so its word on what it has is not believed until it rises.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ LARGE = 2.0  # a gap this many tolerances wide is no noise and is not smoothed
 LAG_ALLOWANCE = 1.6  # units are slower than their data sheet by up to this factor
 PACE_MIN_FRAC = 0.65  # of the slowest credible pace: slower than this is not obeying
 PROGRESS_FRAC = 0.5  # of what it owes: a deaf unit that has done this much hears again
+AT_CAP = 3.0  # tolerances below its cap: farther down it is not the cap that decides
 BACK_FRAC = 0.6  # of the tolerance: so near its set point it hears again too
 LIMITED_S = 120.0
 BEHIND_FRAC = 0.06  # of rated power below cap and reported availability, which is a model's word, not a meter's
@@ -97,7 +99,8 @@ def observe(previous: Response, look: Look, units: UnitArrays) -> Response:
     high, low = _envelope(previous, told_low, told_high, look.dt_s, units)
     known = np.isfinite(measured)
     smooth = np.where(known, previous.smooth_w + SMOOTHING * (measured - previous.smooth_w), previous.smooth_w)
-    gap, deaf, then, owed = _obedience(previous, measured, smooth, (told_low, told_high), (high, low), units)
+    spare = np.where(units.is_battery, np.inf, look.avail_w - measured)
+    gap, deaf, then, owed = _obedience(previous, measured, smooth, (told_low, told_high), (high, low), spare, units)
     until_s, sign, short = previous.limited_until_s, previous.limited_sign, deaf & units.is_battery
     if short.any():
         short &= (measured <= np.maximum(told_high, 0.0)) & (measured >= np.minimum(told_low, 0.0))
@@ -143,6 +146,7 @@ def _obedience(
     smooth: Array,
     told: tuple[Array, Array],
     envelope: tuple[Array, Array],
+    spare: Array,
     units: UnitArrays,
 ) -> tuple[Array, BoolArray, Array, Array]:
     """How far each unit is outside its envelope, whether it is deaf, what it did when found and what it owed then."""
@@ -163,17 +167,28 @@ def _obedience(
         owed = np.where(found, np.where(measured > told_high, told_high, told_low) - measured, owed)
     if not previous.deaf.any():
         return gap, found, then, owed
-    hears = known & _hears(previous, smooth, told, BACK_FRAC * tolerance, units)
+    # What has no more to give is held by nature; what does not say so (NaN) may be.
+    hears = known & ~(spare <= tolerance) & _hears(previous, smooth, told, tolerance, units)
+    hears &= np.isfinite(spare) | units.is_battery | _stays(previous, measured, smooth, told_high, tolerance)
     return np.where(previous.deaf & hears, -late, gap), found | (previous.deaf & ~hears), then, owed
 
 
-def _hears(previous: Response, smooth: Array, told: tuple[Array, Array], near: Array, units: UnitArrays) -> BoolArray:
-    """Who is ``near`` enough to what it was told, or has done the better part of what it owed when it was found."""
+def _hears(
+    previous: Response, smooth: Array, told: tuple[Array, Array], tolerance: Array, units: UnitArrays
+) -> BoolArray:
+    """Who is near enough to what it was told, or has done the better part of what it owed when it was found."""
     told_low, told_high = told
     beyond = np.where(units.is_battery, np.maximum(smooth - told_high, told_low - smooth), smooth - told_high)
     with np.errstate(divide="ignore", invalid="ignore"):
         done = np.where(previous.owed_w != 0.0, (smooth - previous.then_w) / previous.owed_w, 0.0)
-    out: BoolArray = (beyond <= near) | (done > PROGRESS_FRAC)
+    out: BoolArray = (beyond <= BACK_FRAC * tolerance) | (done > PROGRESS_FRAC)
+    return out
+
+
+def _stays(previous: Response, measured: Array, smooth: Array, cap_w: Array, tolerance: Array) -> BoolArray:
+    """Who sits at its cap: to be below it proves nothing, for the sun may have gone."""
+    still, below = np.abs(measured - previous.last_w) <= tolerance, cap_w - smooth
+    out: BoolArray = still & (below <= AT_CAP * tolerance) & (below >= -BACK_FRAC * tolerance)
     return out
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from controller.control.dispatch import Effects
-from controller.control.headroom import uncovered
+from controller.control.headroom import kept_free, uncovered
 from controller.control.resources import Resources
 from controller.estimation.actuator import UnitArrays
 
@@ -43,3 +43,9 @@ def test_the_deaf_are_counted_at_their_rating_as_far_as_the_others_cannot_make_u
     assert covered == 0.0  # PV could add 2 MW, WIND could give back 6 MW
     alone = missing_w([-0.5, -4.0, 0.0, 0.0], [0.0] * 4, [False] * 4, [False, True, False, False])
     assert alone == pytest.approx(2e6 - 0.5e6)
+
+
+def test_nobody_is_cut_for_what_the_deaf_have_not_done() -> None:
+    """Cutting those who obey would leave the worst case as it is: they could not be cut again when it comes."""
+    kept = kept_free(np.array([0.3, 0.1, -0.02]), np.array([0.2, 0.2, 0.2]))
+    assert kept.tolist() == pytest.approx([0.1, 0.0, -0.02])

@@ -32,10 +32,12 @@ def test_reset_and_end_have_no_answer_and_every_measurement_has_one() -> None:
     assert all(set(a) == {"setpoints"} for a in answers)
 
 
-def test_the_first_answer_names_every_unit_and_later_ones_only_what_changed() -> None:
-    first, *rest = spoken(kit.reset(), *(kit.measurement(float(t)) for t in range(6)))
+def test_the_first_answer_names_every_unit_and_later_ones_what_changed_or_was_sent_two_seconds_ago() -> None:
+    first, *rest = spoken(kit.reset(), *(kit.measurement(float(t)) for t in range(20)))
     assert set(first["setpoints"]) == {"W", "S"}
-    assert rest[-1]["setpoints"] == {}
+    said = [sorted(a["setpoints"]) for a in rest[-4:]]
+    assert sorted(said[0] + said[1]) == sorted(said[2] + said[3]) == ["S", "W"]
+    assert rest[-1]["setpoints"] | rest[-2]["setpoints"] == rest[-3]["setpoints"] | rest[-4]["setpoints"]
 
 
 def test_set_points_leave_in_generator_convention_and_inside_the_range() -> None:

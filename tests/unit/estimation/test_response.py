@@ -110,6 +110,45 @@ def test_credit_returns_when_the_unit_obeys_again() -> None:
     assert max(run.doubted_at["PV"]) < obeys_again_s + 6.0
 
 
+def deaf_pv(reports: bool) -> Told:
+    """PV gives 6 MW, was told to give 2 MW at most, and is known not to hear."""
+    site = kit.site(kit.four_units(PV={"actuator": QUICK, "reports_available": reports}))
+    run = Told(site, kit.Plant(site, {"WIND": 8e6, "PV": 6e6, "HUB": 1e6}))
+    run.plant.deaf.add("PV")
+    run.tell({"PV": -2e6})
+    for _ in range(15):
+        run.cycle()
+    assert run.doubted_at["PV"]
+    return run
+
+
+@pytest.mark.parametrize("reports", [True, False])
+def test_a_deaf_unit_that_falls_below_its_cap_under_a_cloud_has_not_proven_that_it_hears(reports: bool) -> None:
+    run = deaf_pv(reports)
+    for below_w in (3e6, 1.2e6, 1.0e6):
+        run.plant.available_w["PV"] = below_w
+        for _ in range(8):
+            run.cycle()
+    assert run.doubted_at["PV"][-1] == pytest.approx(run.plant.now_s - 1.0)
+
+
+@pytest.mark.parametrize("reports", [True, False])
+def test_a_unit_that_hears_again_under_a_cloud_gets_its_credit_when_it_stays_at_its_cap_in_the_sun(
+    reports: bool,
+) -> None:
+    run = deaf_pv(reports)
+    run.plant.deaf.clear()
+    run.tell({"PV": -2e6})
+    run.plant.available_w["PV"] = 1e6
+    for _ in range(8):
+        run.cycle()
+    run.plant.available_w["PV"] = 6e6
+    sun_s = run.plant.now_s
+    for _ in range(12):
+        run.cycle()
+    assert max(run.doubted_at["PV"]) < sun_s + 6.0
+
+
 def test_a_free_unit_below_its_cap_owes_nobody_an_answer() -> None:
     run = told(QUICK)
     run.plant.available_w.update(PV=1e6, WIND=0.5e6, HUB=0.1e6)
