@@ -15,7 +15,7 @@ from drivers.modbus.endpoint import Endpoint
 from drivers.modbus.link import Link, LinkError
 from drivers.modbus.serial_port import GAP_S, open_port
 from drivers.modbus.sockets import AT_ONCE, SocketTransport
-from drivers.modbus.tls import EXPIRES_SOON, TlsError, explain, load_tls
+from drivers.modbus.tls import CURVES, EXPIRES_SOON, Tls, TlsError, explain, load_tls
 from drivers.names import addresses
 
 _log = structlog.get_logger()
@@ -47,6 +47,7 @@ class Connector:
         self._make_link = make_link
         self._user_timeout_s = user_timeout_s
         self._warned: dict[str, datetime] = {}
+        self._curve = 0
 
     async def connect(self, deadline: float, outstanding_max: int = 1) -> Link:
         """A connection before ``deadline`` (loop time); :class:`LinkError` says why there is none."""
@@ -82,17 +83,27 @@ class Connector:
     async def _open_tls(self, link: Link) -> None:
         if self._utc is None:
             raise TlsError("nobody says what time it is")
-        tls = load_tls(self._options, self._utc())
+        tls = load_tls(self._options, self._utc(), CURVES[self._curve])
         self._warn("ours", tls.own_expiry, self._utc())
-        sock = await _connected(self._endpoint, self._user_timeout_s)
-        transport, _ = await asyncio.get_running_loop().create_connection(
-            lambda: link, sock=sock, ssl=tls.context, server_hostname=tls.server_name or self._endpoint.host
-        )
+        transport = await self._shake_hands(link, tls)
         shown = transport.get_extra_info("ssl_object").getpeercert(binary_form=True)
         peer_expiry = tls.check_peer(shown)
         self._warn("the device's", peer_expiry, self._utc())
         _end_at(link, "our", tls.own_expiry - self._utc())
         _end_at(link, "the device's", peer_expiry - self._utc())
+
+    async def _shake_hands(self, link: Link, tls: Tls) -> asyncio.Transport:
+        sock = await _connected(self._endpoint, self._user_timeout_s)
+        try:
+            transport, _ = await asyncio.get_running_loop().create_connection(
+                lambda: link, sock=sock, ssl=tls.context, server_hostname=tls.server_name or self._endpoint.host
+            )
+        except ssl.SSLCertVerificationError:
+            raise
+        except (ssl.SSLError, ConnectionError):
+            self._curve = (self._curve + 1) % len(CURVES)
+            raise
+        return transport
 
     def _warn(self, whose: str, expiry: datetime, now: datetime) -> None:
         """Say once a day that a certificate expires soon."""

@@ -17,6 +17,17 @@ from cryptography import x509
 
 EXPIRES_SOON = timedelta(days=30)
 
+CURVES = ("prime256v1", "", "secp384r1", "X25519")
+"""For the exchange of keys, offered one at a time; ``""`` is all of them, in TLS 1.2.
+
+Left alone, OpenSSL 3 also offers finite fields of up to 8192 bits in TLS 1.3, and whoever answers can choose one before
+it has proved who it is: 110 ms of computing at every attempt, in which nothing else of the process runs. Python cannot
+say "these three": whoever does not speak the first is offered the next at the next attempt. In TLS 1.2 certificates on
+both sides have to be on a curve that was offered, and fields can be left out.
+"""
+_CIPHERS = "@SECLEVEL=2:ECDH+AESGCM:ECDH+CHACHA20:ECDH+AES:!aNULL:!eNULL:!aDSS:!SHA1:!AESCCM"
+"""Of TLS 1.2: those of Python without DHE, where the device chooses the field too."""
+
 
 class TlsError(Exception):
     """The connection cannot be secured as the site file wants it."""
@@ -40,8 +51,10 @@ class Tls:
         return x509.load_der_x509_certificate(certificate_der).not_valid_after_utc
 
 
-def load_tls(options: Mapping[str, str], utc: datetime) -> Tls:
-    """From the ``options`` of a device; files are read anew for every connection, so that they can be renewed.
+def load_tls(options: Mapping[str, str], utc: datetime, curve: str = CURVES[0]) -> Tls:
+    """From the ``options`` of a device, with the ``curve`` of :data:`CURVES` that is offered.
+
+    Files are read anew for every connection, so that they can be renewed.
 
     Raises :class:`TlsError`, also when our own certificate has expired at ``utc``.
     """
@@ -50,6 +63,11 @@ def load_tls(options: Mapping[str, str], utc: datetime) -> Tls:
         raise TlsError(f"our certificate expired on {own.not_valid_after_utc:%Y-%m-%d %H:%M} UTC")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers(_CIPHERS)
+    if curve:
+        context.set_ecdh_curve(curve)
+    else:
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_RENEGOTIATION  # whoever proved who it is may not become somebody else later
     pinned = None
     try:

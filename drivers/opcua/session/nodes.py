@@ -80,8 +80,11 @@ class Resolver:
             browse_path(index, (*self._profile.root, *spec.path), units) for units in (False, True) for spec in specs
         ]
         targets = await self._follow(paths)
+        under = [spec.path[:-1] for spec in specs] + [()] * len(specs)
         self._paths = [
-            Fact(TRANSLATE, path, target.node) for path, target in zip(paths, targets, strict=True) if target.node
+            Fact(TRANSLATE, path, target.node, parent)
+            for path, target, parent in zip(paths, targets, under, strict=True)
+            if target.node
         ]
         found: dict[str, bytes] = {}
         for spec, target in zip(specs, targets, strict=False):

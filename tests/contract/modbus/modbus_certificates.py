@@ -24,9 +24,17 @@ class Authority:
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         self.ca_file = self._write(name, self._sign(self._name, self._key, days=3650, ca=True))
 
-    def issue(self, name: str, *, days: float = 365.0, host: str = "127.0.0.1", role: bytes = b"") -> tuple[str, str]:
+    def issue(
+        self,
+        name: str,
+        *,
+        days: float = 365.0,
+        host: str = "127.0.0.1",
+        role: bytes = b"",
+        curve: type[ec.EllipticCurve] = ec.SECP256R1,
+    ) -> tuple[str, str]:
         """Paths of a certificate for ``host`` that expires in ``days``, and of its key."""
-        key = ec.generate_private_key(ec.SECP256R1())
+        key = ec.generate_private_key(curve())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         certificate = self._sign(subject, key, days=days, ca=False, host=host, role=role)
         key_file = self.folder / f"{name}.key"
@@ -37,10 +45,17 @@ class Authority:
         )
         return self._write(name, certificate), str(key_file)
 
-    def server_context(self, name: str, *, days: float = 365.0, host: str = "127.0.0.1") -> ssl.SSLContext:
+    def server_context(
+        self,
+        name: str,
+        *,
+        days: float = 365.0,
+        host: str = "127.0.0.1",
+        curve: type[ec.EllipticCurve] = ec.SECP256R1,
+    ) -> ssl.SSLContext:
         """A server that lets in only whom this authority has signed."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(*self.issue(name, days=days, host=host))
+        context.load_cert_chain(*self.issue(name, days=days, host=host, curve=curve))
         context.load_verify_locations(self.ca_file)
         context.verify_mode = ssl.CERT_REQUIRED
         return context

@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 import random
 import ssl
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
 from hostile_peer import on_socket
 from hostile_table import registers
 from modbus_certificates import ROLE_OID, Authority
@@ -21,6 +25,7 @@ from drivers.modbus.connect import Connector
 from drivers.modbus.endpoint import Endpoint
 from drivers.modbus.link import LinkError
 from drivers.modbus.session import Session
+from drivers.modbus.tls import CURVES
 from drivers.modbus.unit_health import Backoff
 
 pytestmark = pytest.mark.socket
@@ -38,7 +43,8 @@ def impostors(tmp_path: Path) -> Authority:
     return Authority(folder, "impostors")
 
 
-async def read(endpoint: str, options: dict[str, str]) -> bytes:
+@asynccontextmanager
+async def session_to(endpoint: str, options: dict[str, str]) -> AsyncIterator[Session]:
     where, clock = Endpoint.parse(endpoint), SystemClock()
     session = Session(
         where,
@@ -48,9 +54,36 @@ async def read(endpoint: str, options: dict[str, str]) -> bytes:
         connector=Connector(where, 1.0, options, clock.utc),
     )
     try:
-        return (await session.request(read_registers(1, 3, 100, 2), asyncio.get_running_loop().time() + 2.0)).data
+        yield session
     finally:
         await session.aclose()
+
+
+async def read(endpoint: str, options: dict[str, str]) -> bytes:
+    async with session_to(endpoint, options) as session:
+        return (await session.request(read_registers(1, 3, 100, 2), asyncio.get_running_loop().time() + 2.0)).data
+
+
+@asynccontextmanager
+async def openssl_server(authority: Authority, *wish: str) -> AsyncIterator[tuple[str, asyncio.StreamWriter]]:
+    """Endpoint of a server that does as the command line tool is told, and where it takes commands."""
+    certificate, key = authority.issue("device")
+    server = await asyncio.create_subprocess_exec(
+        *("openssl", "s_server", "-accept", "127.0.0.1:0", "-cert", certificate, "-key", key, *wish),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    assert server.stdin is not None
+    assert server.stdout is not None
+    try:
+        line = b""
+        while not line.startswith(b"ACCEPT"):
+            line = await asyncio.wait_for(server.stdout.readline(), 5.0)
+        yield f"modbus+tls://127.0.0.1:{int(line.rpartition(b':')[2])}", server.stdin
+    finally:
+        server.kill()
+        await server.communicate()
 
 
 async def test_a_device_that_both_sides_trust_is_read_and_learns_our_role(authority: Authority) -> None:
@@ -177,29 +210,66 @@ async def test_a_connection_ends_with_the_certificate_that_it_began_with(whose: 
         assert str(link.fault) == f"{whose} certificate expired while the connection stood"
 
 
+def of_one_curve(authority: Authority, curve: str) -> ssl.SSLContext:
+    context = authority.server_context("device")
+    context.set_ecdh_curve(curve)
+    return context
+
+
+def of_a_large_certificate(authority: Authority) -> ssl.SSLContext:
+    """In TLS 1.2 the curve of a certificate has to be one that we offer."""
+    context = authority.server_context("device", curve=ec.SECP384R1)
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
+ONE_CURVE: dict[str, Callable[[Authority], ssl.SSLContext]] = {
+    **{curve: partial(of_one_curve, curve=curve) for curve in CURVES if curve},
+    "a certificate on secp384r1": of_a_large_certificate,
+}
+
+
+@pytest.mark.parametrize("what", ONE_CURVE)
+async def test_a_device_that_speaks_one_curve_only_is_read_after_some_attempts(what: str, authority: Authority) -> None:
+    async with (
+        on_socket([], ONE_CURVE[what](authority)) as peer,
+        session_to(peer.endpoint, authority.options()) as session,
+    ):
+        for attempt in range(len(CURVES)):
+            try:
+                await session.request(read_registers(1, 3, 100, 2), asyncio.get_running_loop().time() + 2.0)
+            except LinkError:
+                assert attempt < len(CURVES) - 1
+                await asyncio.sleep(0.005)
+        assert session.up
+        session.drop("once more", 1)
+        await asyncio.sleep(0.005)
+        await session.request(read_registers(1, 3, 200, 2), asyncio.get_running_loop().time() + 2.0)
+        assert session.generation == 2, "it is remembered which one"
+
+
+@pytest.mark.parametrize(
+    "wish",
+    [("-groups", "ffdhe8192"), ("-tls1_2", "-cipher", "DHE")],
+    ids=["TLS 1.3, before it proves who it is", "TLS 1.2"],
+)
+async def test_whoever_answers_cannot_choose_a_field_that_takes_long_to_compute_with(
+    wish: tuple[str, ...], authority: Authority
+) -> None:
+    async with openssl_server(authority, *wish) as (endpoint, _), session_to(endpoint, authority.options()) as session:
+        for _ in range(len(CURVES)):
+            with pytest.raises(LinkError, match="HANDSHAKE_FAILURE"):
+                await session.request(read_registers(1, 3, 100, 2), asyncio.get_running_loop().time() + 2.0)
+            await asyncio.sleep(0.005)
+
+
 async def test_a_device_cannot_become_somebody_else_on_a_standing_connection(authority: Authority) -> None:
-    certificate, key = authority.issue("device")
-    server = await asyncio.create_subprocess_exec(
-        *("openssl", "s_server", "-accept", "127.0.0.1:0", "-tls1_2", "-cert", certificate, "-key", key),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    assert server.stdin is not None
-    assert server.stdout is not None
-    try:
-        line = b""
-        while not line.startswith(b"ACCEPT"):
-            line = await asyncio.wait_for(server.stdout.readline(), 5.0)
-        endpoint = Endpoint.parse(f"modbus+tls://127.0.0.1:{int(line.rpartition(b':')[2])}")
+    async with openssl_server(authority, "-tls1_2") as (text, commands):
         clock = SystemClock()
-        connector = Connector(endpoint, 1.0, authority.options(), clock.utc)
+        connector = Connector(Endpoint.parse(text), 1.0, authority.options(), clock.utc)
         link = await connector.connect(asyncio.get_running_loop().time() + 2.0)
-        server.stdin.write(b"r\n")  # asks for a new handshake inside the old connection
-        await server.stdin.drain()
+        commands.write(b"r\n")  # asks for a new handshake inside the old connection
+        await commands.drain()
         async with asyncio.timeout(5.0):
             await link.closed
         assert not link.usable
-    finally:
-        server.kill()
-        await server.communicate()

@@ -86,6 +86,8 @@ class HostileServer:
         self.numbers = {name: FIRST_NODE + at for at, name in enumerate(TRUE)}
         self.values = {name: shown(value) for name, value in TRUE.items()}
         self.most = 1000
+        self.token = 6
+        self.token_made_utc: datetime | None = None
         self.namespaces = ["http://opcfoundation.org/UA/", "urn:maker:a", URI]
 
     @property
@@ -166,7 +168,8 @@ class _Connection:
         request = struct_from_binary(ua.OpenSecureChannelRequest, body)
         assert request.Parameters.RequestType in SecurityTokenRequestType
         answer = ua.OpenSecureChannelResponse()
-        answer.Parameters.SecurityToken = ua.ChannelSecurityToken(5, 6, datetime.now(UTC), 3_600_000)
+        made_utc = self._server.token_made_utc or datetime.now(UTC)
+        answer.Parameters.SecurityToken = ua.ChannelSecurityToken(5, self._server.token, made_utc, 3_600_000)
         answer.Parameters.ServerNonce = b""
         await self._answer("OpenSecureChannel", b"OPNF", struct_to_binary(security), request, sequence, answer)
 
@@ -182,7 +185,7 @@ class _Connection:
             answer.ResponseHeader.ServiceResult = ua.StatusCode(ua.StatusCodes.BadTooManyOperations)
         else:
             await getattr(self, f"_{name.lower()}")(request, answer)
-        token = struct.pack("<I", 6)
+        token = struct.pack("<I", self._server.token)
         await self._answer(name, b"MSGF", token, request, sequence, answer)
 
     async def _answer(self, name: str, kind: bytes, security: bytes, request: Any, asked: Any, answer: Any) -> None:

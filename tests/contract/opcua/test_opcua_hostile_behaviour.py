@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import struct
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import pytest
 from asyncua import ua
@@ -75,6 +77,37 @@ async def test_a_channel_that_is_not_renewed_is_made_anew(server: HostileServer)
         server.reset()
         await good(device)
         await device.aclose()
+
+
+@pytest.mark.parametrize("delivery", DELIVERIES)
+async def test_a_channel_is_renewed_with_a_server_whose_clock_stands_at_1970(
+    server: HostileServer, delivery: str
+) -> None:
+    server.token_made_utc = datetime(1970, 1, 2, tzinfo=UTC)
+    device = opcua_device(server.port, delivery, TIMEOUT_S)
+    await good(device)
+    session = device._link._session
+    assert session is not None
+    by_the_old_token = [True, True]  # until the channel is renewed, and what was on its way then
+
+    def secured(service: str, chunk: bytes) -> bytes:
+        if service == "OpenSecureChannel":
+            by_the_old_token.pop()
+        elif by_the_old_token:
+            if service in ("Read", "Publish") and len(by_the_old_token) == 1:
+                by_the_old_token.pop()
+            return put(chunk, 12, struct.pack("<I", 6))
+        return chunk
+
+    server.token, server.tamper = 7, secured
+    session._renew_at_s = 0.0
+    for _ in range(10):
+        points = await poll(device)
+        assert all(point.usable for point in points.values()), points["p_w"].reason
+        await asyncio.sleep(0.02)
+    assert not by_the_old_token
+    assert device.counts()["connects"] == 1
+    await device.aclose()
 
 
 async def test_a_point_that_comes_back_as_another_type_is_bad_and_says_so(server: HostileServer) -> None:
