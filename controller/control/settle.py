@@ -13,12 +13,14 @@ from controller.control.causes import Verdict, verdicts
 from controller.control.decision import VOLTAGE_POOL_PU, Decision
 from controller.control.engine import Engine
 from controller.control.reactive_orders import standing_q
+from controller.control.resources import Resources
 from controller.control.state import ControlState
 from controller.domain.record import Mode
 from controller.estimation.estimate import Estimate
 
 Array = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
+DEAF_STEP_FRAC = 0.1  # of rated power: what deaf storage is told to come down by where a limit needs what it does
 P_MARGIN_FRAC = 0.02  # of rated power: what P may rise by before Q has to give way
 
 
@@ -47,7 +49,9 @@ def settle(
     cap = np.where(cap > bands.full_w, r.rated_w, cap)
     keep = np.where(decision.held, _keep_held(previous, cap, bands), _keep_free(previous, cap, output, bands))
     value = np.where((keep | decision.reach.fixed) & ~r.is_storage, previous, cap)
-    value[r.is_storage & decision.reach.fixed] = 0.0
+    fixed_storage = r.is_storage & decision.reach.fixed
+    if fixed_storage.any():
+        value[fixed_storage] = _told_if_deaf(decision, r)[fixed_storage]
     quiet, storage_quiet = _quiet(engine, decision)
     if quiet or storage_quiet:
         waits = decision.held & np.where(r.is_storage, storage_quiet, quiet)
@@ -74,6 +78,18 @@ def settle(
         set_p, set_q = np.where(safe, capped_safe, set_p), np.where(safe, engine.safe_q_var, set_q)
         held_unit = held_unit | safe
     return set_p, set_q, held_unit, verdicts(engine, decision, set_p, held_unit, safe, mode, lost)
+
+
+def _told_if_deaf(decision: Decision, r: Resources) -> Array:
+    """What deaf storage stands told: nothing, or, where stopping would break a limit, a step less than it does, W.
+
+    It may hear again in any instant and then does what it is told at once; a step shows that it hears just as well.
+    """
+    does = decision.reach.output_w
+    lost = (decision.effects.worse - decision.effects.by_resource) * does  # of each row's room, by each that stops
+    breaks = ((lost > 0.0) & (lost > decision.rows.room[:, None])).any(axis=0)
+    out: Array = np.where(breaks, np.maximum(does - DEAF_STEP_FRAC * r.rated_w, 0.0), 0.0)
+    return out
 
 
 def _keep_free(previous: Array, cap: Array, output: Array, bands: Bands) -> BoolArray:
