@@ -87,7 +87,8 @@ def build_record(
     sacrificed = tuple(engine.limit_ids[k] for k in np.flatnonzero(violation > INFEASIBLE_PU))
     bound_at_s = np.where(shadow > BINDING, now_s, state.bound_at_s)
     conflicts = contested(engine, decision, setpoints)
-    flags = _flags(engine, readings, estimate, lost, sacrificed, bound_at_s, now_s)
+    unkept = () if mode is Mode.BOOT else sacrificed  # before everything was read no limit can be said to be kept
+    flags = _flags(engine, readings, estimate, lost, unkept, bound_at_s, now_s)
     flags |= {("unit.contested", unit_id) for unit_id in conflicts} | estimate.meters.keys()
     words = {**{("unit.contested", k): text for k, text in conflicts.items()}, **estimate.meters}
     attained, short = attained_in(decision, mode), ("support.short", INTERFACE)

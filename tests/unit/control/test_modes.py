@@ -130,3 +130,11 @@ def test_boot_ends_with_the_first_complete_picture_and_not_before() -> None:
     loop = kit.Loop(kit.Plant(kit.site(), {"WIND": 1e6, "PV": 1e6, "HUB": 0.1e6}))
     assert loop.run(5, without=lambda name: name.startswith("branch.T1")).mode is Mode.BOOT
     assert loop.run(1).mode is Mode.NORMAL
+
+
+def test_before_everything_was_read_once_it_is_not_said_that_limits_cannot_be_kept() -> None:
+    loop = kit.Loop(kit.Plant(kit.site(), {"WIND": 8e6, "PV": 6e6, "HUB": 0.0}))
+    record = loop.run(1, without=lambda _: True)
+    assert record.mode is Mode.BOOT
+    assert record.sacrificed  # nobody knows that they are kept, either
+    assert "site.infeasible" not in {e.name for e in record.events}
