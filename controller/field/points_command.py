@@ -31,7 +31,7 @@ PAGE_WIDTH = 160
 @click.command()
 @click.argument("site")
 @click.argument("devices", nargs=-1, metavar="[DEVICE]...")
-@click.option("--once", is_flag=True, help="Ask every device once, print, and end.")
+@click.option("--once", is_flag=True, help="Ask every device, print, and end.")
 @click.option("--json", "as_lines", is_flag=True, help="Print JSON: one object with --once, else one line per second.")
 @click.option("--device", "wanted", multiple=True, metavar="ID", help="The same as DEVICE; may be repeated.")
 @click.option("--port-offset", type=int, default=0, help="Add this to the TCP port of every device.")
@@ -52,7 +52,8 @@ def points(
     Reads only, never writes. A terminal that does not hold all points gets a line for each device.
 
     Opens the same drivers as the controller. Many devices take one connection only: stop the controller first, or
-    expect one of the two to be refused. With --once the exit status is 1 when a device had nothing good to say.
+    expect one of the two to be refused. With --once a device that says nothing good is asked again for three of its
+    time-outs (3 s at least), and the exit status is 1 when it still has nothing good to say.
     """
     with readable_errors():
         shown = chosen(load_site(find_site(site)).devices, (*devices, *wanted))
@@ -77,7 +78,7 @@ def chosen(devices: tuple[Device, ...], wanted: tuple[str, ...]) -> tuple[Device
 
 async def _once(watch: Watch, clock: SystemClock, as_lines: bool) -> int:
     try:
-        await watch.poll_once()
+        await watch.poll_once(patiently=True)
         found = watch.lines()
     finally:
         await watch.aclose()

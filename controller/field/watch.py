@@ -25,6 +25,12 @@ _UNITS = {
 }
 
 
+PATIENCE_S_MIN, PATIENCE_TIMEOUTS = 3.0, 3.0
+"""A new connection may take more than one poll: an RTU line is listened to for a time-out before it is used, SunSpec
+models are walked over, a secured session is made. Machine seconds, and time-outs of the device."""
+AGAIN_S = 0.1
+
+
 @dataclass(frozen=True, slots=True)
 class PointLine:
     """One point as an engineer wants to see it.
@@ -71,11 +77,14 @@ class Watch:
         self._watched = [_Watched(device, links[device.id]) for device in devices]
         self._clock = clock
 
-    async def poll_once(self) -> None:
-        """Ask every device once, all at the same time; bounded by the longest time-out among them."""
+    async def poll_once(self, *, patiently: bool = False) -> None:
+        """Ask every device once, all at the same time; bounded by the longest time-out among them.
+
+        ``patiently``: who has nothing good to say is asked again, for three of its time-outs and 3 s at least.
+        """
         async with asyncio.TaskGroup() as group:
             for watched in self._watched:
-                group.create_task(self._poll(watched))
+                group.create_task(self._poll_patiently(watched) if patiently else self._poll(watched))
 
     async def run(self) -> None:
         """Poll every device at its own period until cancelled."""
@@ -89,12 +98,22 @@ class Watch:
         return tuple(_device_lines(watched, now_s) for watched in self._watched)
 
     async def aclose(self) -> None:
-        """Close every connection."""
-        for watched in self._watched:
-            await watched.link.aclose()
+        """Close every connection, all at the same time: a server that does not let go holds up no other."""
+        async with asyncio.TaskGroup() as group:
+            for watched in self._watched:
+                group.create_task(watched.link.aclose())
 
     async def _poll(self, watched: _Watched) -> None:
         watched.answers = await watched.link.poll()
+
+    async def _poll_patiently(self, watched: _Watched) -> None:
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + max(PATIENCE_S_MIN, PATIENCE_TIMEOUTS * self._clock.real_s(watched.device.timeout_s))
+        while True:
+            await self._poll(watched)
+            if any(answer.quality is Quality.GOOD for answer in watched.answers.values()) or loop.time() > until_s:
+                return
+            await asyncio.sleep(AGAIN_S)
 
     async def _poll_for_ever(self, watched: _Watched) -> None:
         while True:
