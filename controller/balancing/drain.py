@@ -7,6 +7,7 @@ first. The backlog may use a share of the link, so that live data stays fresh ho
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -48,7 +49,7 @@ class Waiting(Protocol):
         ...
 
     async def acknowledged(self, ids: Sequence[int]) -> None:
-        """Others have these."""
+        """Others have these. Raises sqlite3.Error when the disk refuses to keep that."""
         ...
 
     async def more(self, timeout_s: float) -> None:
@@ -79,13 +80,17 @@ class Drain:
         self._up = False
 
     async def run(self) -> None:
-        """Go on for ever; a link that fails is tried again after a while, and what waits by then is backlog."""
+        """Go on for ever; a link that fails is tried again after a while, and what waits by then is backlog.
+
+        So is a disk that does not keep what was acknowledged: that goes out again when it does.
+        """
         while True:
             try:
                 await self._serve(await self._waiting.newest_id())
-            except OSError as error:
+            except (OSError, sqlite3.Error) as error:
                 if self._up:
-                    _log.warning("link.lost", to=self._link.name, reason=str(error))
+                    of_disk = "the outbox: " if isinstance(error, sqlite3.Error) else ""
+                    _log.warning("link.lost", to=self._link.name, reason=f"{of_disk}{error}")
                 self._up = False
                 await asyncio.sleep(self._clock.real_s(self._policy.retry_s))
 

@@ -19,7 +19,7 @@ from controller.balancing.command import FOREVER
 from controller.balancing.ledger import Entry, Ledger
 from controller.balancing.orders import Desks, Key, Order, Told, Use, due, next_counter
 from controller.documents import DocumentError
-from controller.domain.instruction import Action, Instruction
+from controller.domain.instruction import Action, Instruction, last_counter
 
 FORGOTTEN = "what an earlier life may have ordered"
 """In place of a command, where no record says which."""
@@ -72,7 +72,12 @@ class OrderBook:
         self._write([])
 
     def answered(self, order: Order, said: Instruction, accepted: bool | None, text: str, now: Now) -> None:
-        """How the control process took it; None when nobody knows."""
+        """How the control process took it; None when nobody knows.
+
+        Where it knows of a higher counter than this record (whose disk was lost, say), the next one is above that.
+        """
+        used = None if accepted else last_counter(text)
+        self._counter = max(self._counter, used or 0)
         if said.action is not Action.RELEASE:
             self._told[order.key] = replace(self._told[order.key], accepted=accepted)
         elif accepted:

@@ -19,7 +19,7 @@ from controller.balancing.lookout import Blind, Lookout
 from controller.balancing.order_port import OrderPort
 from controller.clock import utc_s
 from controller.control.storage import RULE
-from controller.domain.instruction import Action, Instruction
+from controller.domain.instruction import Action, Instruction, last_counter
 from controller.domain.owner import Owner
 from controller.domain.plan import StoredEnergyPrice
 from controller.domain.planning import Planning
@@ -114,11 +114,16 @@ class PlanLink:
         lasts_s = began_s + self._planning.lasts_s - self._clock.now_s()
         if lasts_s <= LEFT_S_MIN:
             return f"{price.unit}: the plan was too late"
-        # The instant of issue is that of receipt: both processes are on one machine, their clocks need not agree.
-        self._counter = max(self._counter + 1, int(utc_s(self._clock) * 1e6))
-        said = worth_of(price, self._planning, self._counter, utc_s(self._clock), lasts_s)
-        accepted, text = await self._port.say(said)
+        accepted, text = await self._port.say(self._said(price, lasts_s))
+        if not accepted and (used := last_counter(text)) is not None:  # in an earlier life the clock was ahead
+            self._counter = max(self._counter, used)
+            accepted, text = await self._port.say(self._said(price, lasts_s))
         return "" if accepted else f"{price.unit}: {text}"
+
+    def _said(self, price: StoredEnergyPrice, lasts_s: float) -> Instruction:
+        """Under the next counter, issued now: both processes are on one machine, their clocks need not agree."""
+        self._counter = max(self._counter + 1, int(utc_s(self._clock) * 1e6))
+        return worth_of(price, self._planning, self._counter, utc_s(self._clock), lasts_s)
 
     def _tell(self, trouble: str) -> bool:
         """To the log, when it is something new; True without a trouble."""

@@ -33,6 +33,7 @@ COLLECTION_BYTES_MAX = 4 << 20
 """All pages of a collection together."""
 _TOKEN_S_MAX = 86_400.0  # whatever it says: a secret that was changed must not be kept for years
 _TOKEN_EARLY_S = 60.0
+_TOKEN_YOUNG_S = 30.0  # one that is younger and turned down was not revoked: asking again would not help
 _TOKEN_S = 3600.0  # when the platform does not say
 
 
@@ -49,7 +50,7 @@ class VtnClient:
         self._request_s = request_s
         self._http: httpx2.AsyncClient | None = None
         self._token = ""
-        self._token_until_s = -1.0
+        self._token_at_s = self._token_until_s = -1.0
         self._pages: dict[str, tuple[str, bytes]] = {}
 
     async def __aenter__(self) -> VtnClient:
@@ -111,12 +112,21 @@ class VtnClient:
             self._pages[key] = (answer["etag"], body)
         return body
 
-    async def _authorised(self, method: str, path: str, **more: Any) -> tuple[int, Mapping[str, str], bytes]:
-        headers = {**more.pop("headers", {}), "Authorization": f"Bearer {await self._valid_token()}"}
-        answer = await self._exchange(method, self._link.url + path, headers=headers, **more)
-        if answer[0] == 401:
-            self._token_until_s = -1.0
-        return answer
+    async def _authorised(
+        self, method: str, path: str, headers: Mapping[str, str] | None = None, **more: Any
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        """The answer; where a token that was good is turned down it was revoked: then once more with a new one."""
+        url, given = self._link.url + path, headers or {}
+        began_s = self._clock.now_s()
+        bearer = {"Authorization": f"Bearer {await self._valid_token()}"}
+        answer = await self._exchange(method, url, headers={**given, **bearer}, **more)
+        if answer[0] not in (401, 403):
+            return answer
+        self._token_until_s = -1.0
+        if self._token_at_s >= began_s - _TOKEN_YOUNG_S:
+            return answer
+        bearer = {"Authorization": f"Bearer {await self._valid_token()}"}
+        return await self._exchange(method, url, headers={**given, **bearer}, **more)
 
     async def _valid_token(self) -> str:
         if self._clock.now_s() < self._token_until_s:
@@ -130,7 +140,7 @@ class VtnClient:
         _check(status, urlsplit(url).path, (200,))
         token = parse(Token, read_json(body, BODY_BYTES_MAX))
         lasts_s = min(float(token.expires_in or _TOKEN_S), _TOKEN_S_MAX)
-        self._token = token.access_token
+        self._token, self._token_at_s = token.access_token, self._clock.now_s()
         self._token_until_s = self._clock.now_s() + max(lasts_s - _TOKEN_EARLY_S, lasts_s / 2.0)
         return self._token
 

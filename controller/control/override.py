@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from controller.control.authority import beyond_authority, pay
 from controller.control.support import Attained, Judge, before_var, beyond_interface, hopeless, in_charge
 from controller.domain.budget import Spent
-from controller.domain.instruction import EVERYTHING, INTERFACE, Action, Instruction, Standing
+from controller.domain.instruction import EVERYTHING, INTERFACE, Action, Instruction, Standing, replayed
 from controller.domain.limit import Limit, LimitKind
 from controller.domain.owner import Owner
 from controller.domain.record import Event
@@ -193,7 +193,7 @@ def _bad_form(asked: Instruction, longest_s: float) -> str:
 def _bad_time(book: Book, asked: Instruction, utc_s: float) -> str:
     last = book.counters.get(asked.issuer)
     if last is not None and asked.counter <= last:
-        return f"replayed: counter {asked.counter} of {asked.issuer} is not above {last}"
+        return replayed(asked, last)
     if any(s.instruction.id == asked.id for s in book.standing):
         return f"replayed: {asked.id} is in force already"
     if not math.isfinite(utc_s):

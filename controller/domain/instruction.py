@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from enum import Enum
 
@@ -13,6 +14,9 @@ EVERYTHING = "all"
 """Subject of a hold or a release that means the whole site; no element of a site may have this name."""
 INTERFACE = "interface"
 """Subject of a reactive instruction: where the site meets the upstream network, as in the names of points."""
+
+
+_REPLAYED = re.compile(r"replayed: counter \d+ of .* is not above (\d+)", re.ASCII | re.DOTALL)
 
 
 class Action(Enum):
@@ -81,3 +85,18 @@ class Standing:
     def cause(self) -> str:
         """How limits and set points name it: ``operator:<id>``."""
         return f"{self.instruction.owner.value}:{self.instruction.id}"
+
+
+def replayed(asked: Instruction, last: int) -> str:
+    """Why an instruction is refused whose counter is not above the highest that its issuer has used."""
+    return f"replayed: counter {asked.counter} of {asked.issuer} is not above {last}"
+
+
+def last_counter(refusal: str) -> int | None:
+    """The highest counter that an issuer has used, from :func:`replayed`; None for any other refusal.
+
+    Who means it says it again with a higher one. Counters are often made of the time of day: one that was far ahead
+    once would else shut its issuer out until that time has come.
+    """
+    found = _REPLAYED.fullmatch(refusal)
+    return None if found is None else int(found[1])

@@ -82,7 +82,10 @@ class Market:
 
 @dataclass(frozen=True, slots=True)
 class Wire:
-    """Where messages come in, and the files that prove who we are; they are read when the station starts."""
+    """Where messages come in, and the files that prove who we are.
+
+    The signing key is read when the station starts, certificates whenever they are renewed.
+    """
 
     host: str
     port: int

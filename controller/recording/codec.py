@@ -188,7 +188,12 @@ def _float(tree: Tree, where: str) -> float:
     if isinstance(tree, str) and tree in _NOT_FINITE:
         return _NOT_FINITE[tree]
     number = isinstance(tree, int | float) and not isinstance(tree, bool)
-    return float(_checked(number, tree, tree, "a number", where))
+    try:
+        return float(_checked(number, tree, tree, "a number", where))
+    except OverflowError as error:
+        raise CodecError(
+            f"{where or 'value'} is {_shortened(tree)}; expected a number that a float can hold"
+        ) from error
 
 
 def _list(tree: Tree, where: str) -> list[Any]:

@@ -18,6 +18,7 @@ from typing import Any
 from controller.control.engine import Engine
 from controller.control.state import ControlState
 from controller.control.tuning import Tuning
+from controller.documents import shown
 from controller.domain.measurement import Measurement, Quality
 from controller.domain.record import CycleRecord
 from controller.domain.site import Site
@@ -108,8 +109,10 @@ def state_from_tree(tree: Tree, engine: Engine) -> ControlState:
     """The memory again, on ``engine``. Raises CodecError when this version's memory holds something else."""
     made: ControlState = from_tree(ControlState, {**tree, "reasons": {}}, given={Engine: engine}, where="state")
     kinds = {reason.key: reason.memory_type for reason in engine.reasons}
-    recorded = tree.get("reasons", {}).items()
-    memories = {k: from_tree(kinds[k], x, where=f"state.reasons.{k}") for k, x in recorded if k in kinds}
+    recorded = tree.get("reasons", {})
+    if not isinstance(recorded, dict):
+        raise CodecError(f"state.reasons is {shown(recorded)}; expected an object")
+    memories = {k: from_tree(kinds[k], x, where=f"state.reasons.{k}") for k, x in recorded.items() if k in kinds}
     return replace(made, reasons=memories)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from controller.documents import shown
 from controller.recording.codec import CodecError, Tree
 
 Patch = list[Any] | dict[str, Any]
@@ -38,6 +39,8 @@ def patched(before: Tree, patch: Patch | None) -> Tree:
         if len(patch) != 1:
             raise CodecError(f"a patch lists {len(patch)} values; expected one")
         return patch[0]
+    if not isinstance(patch, dict):
+        raise CodecError(f"a patch is {shown(patch)}; expected a list of one value, or an object")
     try:
         if isinstance(before, dict):
             return before | {key: patched(before[key], inner) for key, inner in patch.items()}
@@ -48,4 +51,4 @@ def patched(before: Tree, patch: Patch | None) -> Tree:
             return out
     except (KeyError, IndexError, ValueError) as error:
         raise CodecError(f"a patch does not fit what was before it: {error}") from error
-    raise CodecError(f"a patch leads below {before!r}; expected an object or a list there")
+    raise CodecError(f"a patch leads below {shown(before)}; expected an object or a list there")

@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import json
+import math
 import mmap
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from controller.documents import shown
 from controller.recording.codec import CodecError, Tree
 from controller.recording.format import CYCLE, GAP, HEADER, STATE, Header, header_from_tree
 from controller.recording.patch import patched
 from controller.recording.writer import SUFFIX, is_file_target
 
+if TYPE_CHECKING:
+    from zlib import _Decompress as _Unpacker
+
 _MEMBER = b"\x1f\x8b\x08"
-_CHUNK = 4096  # what is lost in front of a damaged place is at most what this much holds
+_CHUNK = 4096
+_WHOLE_MAX = 1 << 63
+LINE_BYTES_MAX = 32 << 20
+"""A longer line is damage: a few kilobytes can be made to unpack to gigabytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,23 +110,41 @@ class _Assembler:
         content = line.get(kind)
         if kind == HEADER and isinstance(content, dict):
             return header_from_tree(content)
-        if kind == STATE:
+        if kind == STATE and isinstance(content, dict):
             self._snapshot, self._record, self._lost = None, None, False
             return Checkpoint(content)
         if kind == GAP and isinstance(content, dict):
-            return Gap(int(content["lost"]))
+            return Gap(_lost_of(content))
         if kind != CYCLE or not isinstance(content, dict):
-            raise CodecError(f"{self._name} holds a line {kind!r}; this version knows header, state, cycle and gap")
+            known = "this version knows header, state, cycle and gap, each an object"
+            raise CodecError(f"{self._name} holds a line {shown(kind)} with {shown(content)}; {known}")
         return None if self._lost else self._cycle(content)
 
     def _cycle(self, content: dict[str, Any]) -> RecordedCycle | Damage:
         try:
             self._snapshot = patched(self._snapshot, content["s"])
             self._record = patched(self._record, content["r"])
+            check_cycle(self._snapshot, self._record)
         except (CodecError, KeyError) as error:
             self._lost = True
-            return Damage(f"{self._name}: {error}")
+            return Damage(f"{self._name}: a cycle cannot be read: {error}")
         return RecordedCycle(self._snapshot, self._record)
+
+
+def _lost_of(content: dict[str, Any]) -> int:
+    lost = content.get("lost")
+    if type(lost) is not int or lost < 0:
+        raise CodecError(f"a gap has lost {shown(lost)} cycles; expected a whole number from 0")
+    return lost
+
+
+def check_cycle(snapshot: Tree, record: Tree) -> None:
+    """Raise CodecError where what every reader of a cycle counts on is not there."""
+    if not isinstance(snapshot, dict) or not isinstance(snapshot.get("rest"), dict):
+        raise CodecError(f"its snapshot is {shown(snapshot)}; expected an object with times, points and rest")
+    now_s = record.get("now_s") if isinstance(record, dict) else None
+    if isinstance(now_s, bool) or not isinstance(now_s, int | float) or not math.isfinite(now_s):
+        raise CodecError(f"its record is of {shown(now_s)} s; expected an object whose now_s is a finite number")
 
 
 def _lines(file: Path) -> Iterator[dict[str, Any] | Damage]:
@@ -149,29 +176,60 @@ class _Member:
         self._data = data
 
     def lines(self) -> Iterator[dict[str, Any]]:
-        unpacker, rest = zlib.decompressobj(31), b""
-        while not unpacker.eof and self.end < len(self._data):
+        unpacker, begun = zlib.decompressobj(31), bytearray()
+        while not unpacker.eof and self.end < len(self._data) and not self.trouble:
             chunk = self._data[self.end : self.end + _CHUNK]
-            try:
-                whole = (rest + unpacker.decompress(chunk)).split(b"\n")
-            except zlib.error as error:
-                self.trouble = f"damaged ({error})"
-                return
+            plain, unpacker = self._unpacked(unpacker, chunk)
             self.end += len(chunk) - len(unpacker.unused_data)
-            rest = whole.pop()
-            for line in whole:
-                parsed = _parsed(line)
+            first, *more = plain.split(b"\n")
+            begun += first
+            for line in more:
+                parsed = _parsed(begun)
                 if parsed is None:
                     self.trouble = "damaged (a line is not JSON)"
                     return
                 yield parsed
-        if not unpacker.eof:
+                begun = bytearray(line)
+            if len(begun) > LINE_BYTES_MAX:
+                self.trouble = f"damaged (a line of more than {LINE_BYTES_MAX} bytes)"
+        if not unpacker.eof and not self.trouble:
             self.trouble = "torn (the writer was cut off)"
 
+    def _unpacked(self, unpacker: _Unpacker, chunk: bytes) -> tuple[bytes, _Unpacker]:
+        """What a chunk holds, up to where it is damaged, and the unpacker behind it."""
+        before = unpacker.copy()
+        try:
+            return unpacker.decompress(chunk), unpacker
+        except zlib.error as error:
+            self.trouble = f"damaged ({error})"
+            return _up_to_the_damage(before, chunk), before
 
-def _parsed(line: bytes) -> dict[str, Any] | None:
+
+def _up_to_the_damage(unpacker: _Unpacker, chunk: bytes) -> bytes:
+    """What was written before the disk was full, or before the writer was cut off, is behind no later byte."""
+    plain = bytearray()
+    with suppress(zlib.error):
+        for k in range(len(chunk)):
+            plain += unpacker.decompress(chunk[k : k + 1])
+    return bytes(plain)
+
+
+def _parsed(line: bytes | bytearray) -> dict[str, Any] | None:
     try:
-        out = json.loads(line)
-    except ValueError:
+        out = json.loads(line, parse_int=_whole, parse_constant=_no_number)
+    except (ValueError, RecursionError):
         return None
     return out if isinstance(out, dict) and "is" in out else None
+
+
+def _whole(text: str) -> int:
+    """Nothing that a controller counts is larger. Raises ValueError."""
+    number = int(text)
+    if not -_WHOLE_MAX <= number < _WHOLE_MAX:
+        raise ValueError(f"{text[:40]} is more than 64 bits hold")
+    return number
+
+
+def _no_number(text: str) -> float:
+    """The writer spells them out (see :mod:`controller.recording.codec`). Raises ValueError."""
+    raise ValueError(f"{text} is no JSON")

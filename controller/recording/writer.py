@@ -6,10 +6,11 @@ import json
 import math
 import os
 import zlib
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from controller.control.state import ControlState
 from controller.domain.snapshot import Snapshot
@@ -44,7 +45,8 @@ class Writer:
     Not for the loop: every method may wait for the disk and raise OSError. A cycle that carries a state may begin a
     file, follow a gap or become a checkpoint; one without is left out where it cannot follow what was written before.
     ``wants_state`` is True while only a cycle with a state is of use. After an error the next one begins a new file,
-    or a new section of the one file.
+    or a new section of the one file; one that the disk took nothing of is gone again, so that a disk that stays full
+    does not fill up with empty files.
     """
 
     def __init__(self, target: Path, policy: Policy = Policy()) -> None:
@@ -96,12 +98,13 @@ class Writer:
     def _begin(self, state: ControlState, first: Snapshot) -> _Section:
         utc = datetime.fromtimestamp(first.utc_s, UTC) if math.isfinite(first.utc_s) else None
         path = self.target if is_file_target(self.target) else self._new_file(state.engine.site.name, utc)
-        stream = path.open("ab")
+        section = _Section(path, state, first.now_s, self.policy)
         try:
-            return _Section(stream, state, first.now_s, "" if utc is None else utc.isoformat(), self.policy)
+            section.head("" if utc is None else utc.isoformat())
         except OSError:
-            stream.close()
+            section.abandon()
             raise
+        return section
 
     def _new_file(self, site: str, utc: datetime | None) -> Path:
         """A name that sorts by time and is not taken, after room was made for it."""
@@ -133,17 +136,24 @@ def is_file_target(target: Path) -> bool:
 class _Section:
     """One file, or one section of it, from its header on."""
 
-    def __init__(self, stream: BinaryIO, state: ControlState, now_s: float, utc: str, policy: Policy) -> None:
+    def __init__(self, path: Path, state: ControlState, now_s: float, policy: Policy) -> None:
         self.began_at_s = now_s
         self.written_bytes = 0
-        self._stream = stream
+        self._path = path
+        self._stream = path.open("ab")
+        self._before_bytes = self._stream.tell()
+        self._taken = False  # by the disk: anything that can be read
+        self._engine = state.engine
         self._policy = policy
         self._packer = zlib.compressobj(_LEVEL, zlib.DEFLATED, _GZIP)
         self._next_seq = state.seq
         self._since_state = policy.checkpoint_cycles
         self._snapshot: Tree = None
         self._record: Tree = None
-        self._line(HEADER, to_tree(header_of(state.engine, now_s, utc)))
+
+    def head(self, utc: str) -> None:
+        """Say what follows; ``utc`` is the label of the first cycle."""
+        self._line(HEADER, to_tree(header_of(self._engine, self.began_at_s, utc)))
 
     def write(self, cycle: Cycle) -> bool:
         """False when the cycle does not follow the last one and carries no state to go on from."""
@@ -161,6 +171,7 @@ class _Section:
         if self._since_state % self._policy.flush_cycles == 0:
             self._put(self._packer.flush(zlib.Z_SYNC_FLUSH))
             self._stream.flush()
+            self._taken = True
         self._since_state += 1
         return True
 
@@ -171,11 +182,16 @@ class _Section:
             self._stream.close()
 
     def abandon(self) -> None:
-        """Close the file without another word; the disk may refuse that too."""
-        try:
+        """Close the file without another word, and leave nothing of what cannot be read; the disk may refuse that."""
+        with suppress(OSError):
             self._stream.close()
-        except OSError:
+        if self._taken:
             return
+        with suppress(OSError):
+            if self._before_bytes:
+                os.truncate(self._path, self._before_bytes)
+            else:
+                self._path.unlink()
 
     def _checkpoint(self, state: ControlState) -> None:
         """Begin a gzip member with a state: whatever happens to those before, replay can begin here."""

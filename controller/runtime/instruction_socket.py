@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import pwd
 import socket
 import struct
+from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
@@ -26,16 +29,27 @@ _LINE_S = 10.0
 _ANSWER_S = 30.0
 _NONSENSE_S = 0.1
 """What cannot be read waits so long for its answer: a flood of it must not take the processor of the fast loop."""
+_QUIET_S = 10.0
 _PEER = struct.Struct("3i")
+
+
+@dataclass(eq=False, slots=True)
+class _Talk:
+    """One connection: whose, and whether a line of it is being judged."""
+
+    uid: int
+    writer: asyncio.StreamWriter
+    judged: bool = False
 
 
 class InstructionSocket:
     """Reads lines and answers each, one after the other per connection.
 
     A line is at most 4 kB and comes within ten seconds; the ninth connection is turned away. Whoever breaks that is cut
-    off, and told why where he can still hear it. Lines say what is asked, the kernel who asks: the issuer is the
-    account of the peer. A socket with ``desks`` is the platform's: whoever may write there speaks for one of these, and
-    for no operator.
+    off, and told why where he can still hear it. No account can keep another out: while all places are taken, one that
+    has fewer of them takes one of the account that has most, one that says nothing first. Lines say what is asked, the
+    kernel who asks: the issuer is the account of the peer. A socket with ``desks`` is the platform's: whoever may write
+    there speaks for one of these, and for no operator.
     """
 
     def __init__(
@@ -46,7 +60,8 @@ class InstructionSocket:
         self._desk = desk
         self._desks = desks
         self._server: asyncio.Server | None = None
-        self._talks: set[asyncio.Task[None]] = set()
+        self._talks: dict[_Talk, asyncio.Task[None]] = {}
+        self._told_at_s = -math.inf
 
     async def open(self) -> None:
         """Listen, for the owner and the group; OSError when another process listens there or the path is bad."""
@@ -66,7 +81,7 @@ class InstructionSocket:
         if server is None:
             return
         server.close()
-        talks = list(self._talks)
+        talks = list(self._talks.values())
         for talk in talks:
             talk.cancel()
         await asyncio.gather(*talks, return_exceptions=True)
@@ -75,19 +90,44 @@ class InstructionSocket:
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """A task of our own for every peer: asyncio's would complain in the log when it is cancelled at the end."""
-        if len(self._talks) >= _CONNECTIONS_MAX:
+        talk = _Talk(uid_of(writer.get_extra_info("socket")), writer)
+        if len(self._talks) >= _CONNECTIONS_MAX and not self._make_room(talk.uid):
             writer.write(write_answer("", False, f"{_CONNECTIONS_MAX} peers talk already; say it again in a while"))
             writer.close()
             return
-        talk = asyncio.get_running_loop().create_task(self._talk(reader, writer))
-        self._talks.add(talk)
-        talk.add_done_callback(self._talks.discard)
+        task = asyncio.get_running_loop().create_task(self._talk(talk, reader))
+        self._talks[talk] = task
+        task.add_done_callback(lambda _: self._talks.pop(talk, None))
 
-    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _make_room(self, uid: int) -> bool:
+        """Cut off one of the account that has most places, if that has more than the one that asks."""
+        places = Counter(talk.uid for talk in self._talks)
+        greedy, most = places.most_common(1)[0]
+        if most <= places[uid]:
+            return False
+        # In the order of arrival, those first that say nothing: a line that is judged is answered within a cycle.
+        talk = min((t for t in self._talks if t.uid == greedy), key=lambda t: t.judged)
+        self._tell_cut_off(f"all {_CONNECTIONS_MAX} places were taken, {most} of them by {_account_number(greedy)}")
+        talk.writer.write(write_answer("", False, f"another account needs the place; yours had {most}"))
+        _hang_up(talk.writer)
+        self._talks.pop(talk).cancel()
+        return True
+
+    def _tell_cut_off(self, reason: str) -> None:
+        """Whoever comes again and again must not fill the log."""
+        now_s = self._clock.real_s(self._clock.now_s())
+        if now_s - self._told_at_s >= _QUIET_S:
+            self._told_at_s = now_s
+            _log.warning("instruction.cut_off", reason=reason)
+
+    async def _talk(self, talk: _Talk, reader: asyncio.StreamReader) -> None:
+        writer = talk.writer
         try:
-            issuer = await asyncio.to_thread(_account_of, writer.get_extra_info("socket"))
+            issuer = await asyncio.to_thread(_account_of, talk.uid)
             while line := await asyncio.wait_for(reader.readline(), _LINE_S):
+                talk.judged = True
                 writer.write(await self._judged(line, issuer))
+                talk.judged = False
                 await asyncio.wait_for(writer.drain(), _LINE_S)
         except ValueError:
             _log.warning("instruction.cut_off", reason=f"a line is longer than {LINE_BYTES_MAX} bytes")
@@ -96,7 +136,7 @@ class InstructionSocket:
         except (TimeoutError, OSError) as error:
             _log.warning("instruction.cut_off", reason=str(error) or type(error).__name__)
         finally:
-            writer.close()
+            _hang_up(writer)
 
     async def _judged(self, line: bytes, issuer: str) -> bytes:
         """The answer to one line; what cannot be read is refused here, everything else by the next cycle."""
@@ -117,10 +157,26 @@ class InstructionSocket:
         return write_answer(asked.id, accepted, text)
 
 
-def _account_of(peer: socket.socket) -> str:
-    """Name of the account that the kernel says the peer runs under."""
+def uid_of(peer: socket.socket) -> int:
+    """Number of the account that the kernel says the peer runs under."""
     _, uid, _ = _PEER.unpack(peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size))
+    return int(uid)
+
+
+def _account_of(uid: int) -> str:
+    """Name of that account; looking it up may take as long as a directory service does."""
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
-        return f"uid{uid}"
+        return _account_number(uid)
+
+
+def _account_number(uid: int) -> str:
+    return f"uid{uid}"
+
+
+def _hang_up(writer: asyncio.StreamWriter) -> None:
+    """Who does not read what it is told is cut off at once: the connection would stay for as long as it likes."""
+    if writer.transport.get_write_buffer_size():
+        writer.transport.abort()
+    writer.close()

@@ -6,12 +6,13 @@ import json
 import math
 import re
 import socket
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from controller.clock import SystemClock
-from controller.domain.instruction import EVERYTHING, INTERFACE, Action, Instruction
+from controller.domain.instruction import EVERYTHING, INTERFACE, Action, Instruction, last_counter
 from controller.runtime.instruction_wire import LINE_BYTES_MAX, write_instruction
 
 RUN_FOLDER = Path("/run/gridedge")
@@ -175,6 +176,9 @@ def _say(
     number = math.nan if value is None else value
     asked = Instruction(f"{action.value}-{counter}", "", counter, now_s, for_s, action, subject, number, q_var, reason)
     accepted, text = exchange(path, asked)
+    if not accepted and (used := last_counter(text)) is not None:  # the machine's clock was ahead, and is back
+        asked = replace(asked, id=f"{action.value}-{used + 1}", counter=used + 1)
+        accepted, text = exchange(path, asked)
     click.echo(f"{asked.id}: {'accepted' if accepted else 'refused'}: {text}", err=not accepted)
     raise SystemExit(0 if accepted else 1)
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import math
 import sqlite3
+import ssl
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -17,14 +19,18 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "balancing"))
 
 import market_kit as made
 import uftp_kit as kit
+from full_disk import full_disk
 from shapeshifter_uftp import uftp
+from structlog.testing import capture_logs
 
 from controller.balancing.ledger import Ledger
 from controller.balancing.order_port import OrderPort
 from controller.balancing.uftp.link import MarketLink
 from controller.balancing.uftp.memory import Memory
 from controller.clock import ManualClock
+from controller.domain.instruction import Action, Instruction
 from controller.domain.market import Wire
+from simulators.platform.certificates import Authority
 
 pytestmark = pytest.mark.socket
 
@@ -34,11 +40,11 @@ UNSET = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @contextlib.asynccontextmanager
-async def link(folder: Path, at: datetime = NOON) -> AsyncIterator[MarketLink]:
+async def link(folder: Path, at: datetime = NOON, **files: str) -> AsyncIterator[MarketLink]:
     key = folder / "market.key"
     key.write_text(kit.KEYS[kit.DSO][1], "ascii")
     assert SITE.market is not None
-    place = replace(SITE.market, wire=Wire("127.0.0.1", 0, str(key)))
+    place = replace(SITE.market, wire=Wire("127.0.0.1", 0, str(key), **files))
     opened = MarketLink(SITE, place, ManualClock(0.0, at), folder, OrderPort(folder / "nobody"))
     await opened.open()
     try:
@@ -96,3 +102,67 @@ def test_a_signing_key_that_is_none_is_refused_at_the_start(tmp_path: Path, text
     place = replace(SITE.market, wire=Wire("127.0.0.1", 0, str(tmp_path / "market.key")))
     with pytest.raises(ValueError, match=r"market\.signing_key .*: .* expected the 64 of a signing key"):
         MarketLink(SITE, place, ManualClock(0.0, NOON), tmp_path, None)
+
+
+async def test_orders_go_to_the_control_process_while_the_disk_refuses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was ordered is paid for: it must not wait for a disk."""
+    heard: list[Instruction] = []
+
+    async def say(_: OrderPort, asked: Instruction) -> tuple[bool, str]:
+        heard.append(asked)
+        return True, "accepted"
+
+    monkeypatch.setattr(OrderPort, "say", say)
+    async with link(tmp_path) as ours:
+        with full_disk(), capture_logs() as logs:
+            with pytest.raises(sqlite3.Error):
+                await ours.order()
+            assert await ours._receive(hello()) == 503
+        assert [asked.action for asked in heard] == [Action.RELEASE]
+        assert [(log["event"], log["subject"]) for log in logs] == [("market.stuck", "memory")]
+        await ours.order()
+        assert await ours._receive(hello()) == 200
+
+
+async def test_a_market_that_ends_on_a_full_disk_ends_all_the_same(tmp_path: Path) -> None:
+    with contextlib.ExitStack() as disk, capture_logs() as logs:
+        async with link(tmp_path) as ours:
+            for _ in range(2):
+                assert await ours._receive(b"<nonsense/>") in (400, 401)
+            disk.enter_context(full_disk())
+    assert [log["subject"] for log in logs if log["event"] == "market.stuck"] == ["memory"]
+
+
+async def shown_by(ours: MarketLink, authority: Authority) -> bytes | None:
+    """The certificate that whoever connects to the market's endpoint gets to see."""
+    context = ssl.create_default_context(cafile=str(authority.ca_file))
+    async with asyncio.timeout(10.0):
+        _, writer = await asyncio.open_connection("127.0.0.1", ours.endpoint.port, ssl=context)
+        found: bytes | None = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+        writer.close()
+        return found
+
+
+async def test_a_certificate_that_is_renewed_on_the_disk_is_shown_without_a_restart(tmp_path: Path) -> None:
+    authority = Authority(tmp_path / "ca")
+    first, second = authority.issue("127.0.0.1"), authority.issue("127.0.0.1", also=("second",))  # in the same files
+    assert first == second
+    second_pem, second_key = first.cert_file.read_bytes(), first.key_file.read_bytes()
+    authority.issue("127.0.0.1")
+    files = {"cert_file": str(first.cert_file), "key_file": str(first.key_file)}
+    async with link(tmp_path, **files) as ours:
+        old = await shown_by(ours, authority)
+        first.cert_file.write_bytes(second_pem)  # half of the pair: the old one has to do
+        with capture_logs() as logs:
+            await ours._waiting()
+            assert await shown_by(ours, authority) == old
+            first.key_file.write_bytes(second_key)
+            await ours._waiting()
+        assert await shown_by(ours, authority) == ssl.PEM_cert_to_DER_cert(second_pem.decode()) != old
+        told = [(log["event"], log["subject"]) for log in logs if log["event"] != "market.cut_off"]
+        assert told == [("market.stuck", "certificate"), ("market.unstuck", "certificate")]
+        assert any("expected a PEM certificate and its key" in log["reason"] for log in logs)
+        with pytest.raises(ssl.SSLCertVerificationError):
+            await shown_by(ours, Authority(tmp_path / "other"))

@@ -214,6 +214,18 @@ async def test_a_token_that_was_revoked_is_fetched_anew(tmp_path: Path) -> None:
         assert await client.everything("/programs") == []
 
 
+async def test_a_token_that_is_revoked_in_the_middle_of_the_day_costs_not_even_one_poll(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor a report: a platform that answers 403 to it would else be taken for one that does not want any."""
+    monkeypatch.setattr(vtn_client, "_TOKEN_YOUNG_S", -1.0)
+    async with place(tmp_path) as made, VtnClient(made.platform.link, made.clock) as client:
+        await client.everything("/programs")
+        made.stand_in.vtn.revoke()
+        assert await client.everything("/programs") == []
+        assert [status for _, path, status in made.stand_in.vtn.seen if path.endswith("/programs")] == [200, 401, 304]
+
+
 async def test_pages_are_put_together_and_unchanged_ones_are_not_sent_again(tmp_path: Path) -> None:
     async with place(tmp_path) as made, VtnClient(made.platform.link, made.clock) as client:
         for k in range(120):

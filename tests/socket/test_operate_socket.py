@@ -11,25 +11,36 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from structlog.testing import capture_logs
 
-from controller.clock import SystemClock
+from controller.clock import SystemClock, utc_s
+from controller.config.find import find_site
+from controller.config.loader import load_site
+from controller.control.override import Book, receive, refusal
 from controller.domain.instruction import Action, Instruction
 from controller.domain.record import Event
+from controller.domain.snapshot import Snapshot
+from controller.runtime import instruction_socket
 from controller.runtime.instruction_desk import InstructionDesk
 from controller.runtime.instruction_socket import InstructionSocket
 from controller.runtime.operate_command import operate
 
 pytestmark = pytest.mark.socket
 
+SITE = load_site(find_site("secondary_rooftop"))
+NONE = np.zeros(len(SITE.units))
+
 
 @dataclass
 class Room:
-    """A socket and a loop that accepts everything but blocks."""
+    """A socket and a loop that accepts everything but blocks; with a ``book`` it judges as the core does."""
 
     path: Path
     desk: InstructionDesk
+    book: Book | None = None
     seen: list[Instruction] = field(default_factory=list)
 
     async def cycles(self) -> None:
@@ -37,7 +48,13 @@ class Room:
             await asyncio.sleep(0.01)
             taken = self.desk.take()
             self.seen += taken
-            self.desk.settle([Event(self._verdict(i), i.id, f"{i.action.value} heard") for i in taken])
+            if self.book is None:
+                self.desk.settle([Event(self._verdict(i), i.id, f"{i.action.value} heard") for i in taken])
+            else:
+                clock = SystemClock()
+                judged = receive(SITE, self.book, Snapshot(clock.now_s(), {}, utc_s(clock), instructions=taken), NONE)
+                self.book = judged.book
+                self.desk.settle(judged.events)
 
     @staticmethod
     def _verdict(asked: Instruction) -> str:
@@ -45,9 +62,9 @@ class Room:
 
 
 @contextlib.asynccontextmanager
-async def room(tmp_path: Path) -> AsyncIterator[Room]:
+async def room(tmp_path: Path, book: Book | None = None) -> AsyncIterator[Room]:
     desk = InstructionDesk()
-    made = Room(tmp_path / "operate", desk)
+    made = Room(tmp_path / "operate", desk, book)
     listener = InstructionSocket(made.path, SystemClock(), desk)
     await listener.open()
     cycles = asyncio.create_task(made.cycles())
@@ -181,3 +198,52 @@ async def test_a_flood_of_what_cannot_be_read_is_answered_at_a_walk(tmp_path: Pa
                     answers += 1
         writer.close()
         assert answers <= 6
+
+
+async def test_no_account_keeps_another_out_however_many_places_it_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Eight connections of one account that say nothing: whoever has to act in an emergency gets in."""
+    accounts = iter([1000] * 8 + [2000] * 5)
+    monkeypatch.setattr(instruction_socket, "uid_of", lambda _: next(accounts))
+    async with room(tmp_path) as made, asyncio.timeout(10.0):
+        with capture_logs() as logs:
+            greedy = [await asyncio.open_unix_connection(str(made.path)) for _ in range(8)]
+            answer = await command(made, "hold", "--for", "1m", "--reason", "emergency")
+            assert answer.exit_code == 0, answer.output
+            told = json.loads(await greedy[0][0].read())
+            assert told == {"id": "", "accepted": False, "text": "another account needs the place; yours had 8"}
+            others = [await asyncio.open_unix_connection(str(made.path)) for _ in range(4)]
+            await asyncio.sleep(0.05)
+        assert [log["event"] for log in logs] == ["instruction.cut_off"]
+        assert logs[0]["reason"] == "all 8 places were taken, 8 of them by uid1000"
+        for reader, writer in (*greedy[4:], *others):
+            writer.write(b"{}\n")
+            assert "malformed" in json.loads(await reader.readline())["text"]
+        for _, writer in (*greedy, *others):
+            writer.close()
+
+
+async def test_who_reads_no_answer_keeps_no_connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With words that nobody takes off, its descriptor would stay open for as long as the peer likes."""
+    monkeypatch.setattr(instruction_socket, "_LINE_S", 0.2)
+    monkeypatch.setattr(instruction_socket, "write_answer", lambda *_: b"x" * (1 << 23))
+    async with room(tmp_path) as made, asyncio.timeout(10.0):
+        reader, writer = await asyncio.open_unix_connection(str(made.path))
+        writer.write(b"{}\n")
+        await asyncio.sleep(0.6)
+        with contextlib.suppress(ConnectionResetError):
+            assert len(await reader.read()) < 1 << 23
+        writer.close()
+
+
+async def test_an_operator_is_not_shut_out_by_a_clock_that_was_ahead(tmp_path: Path) -> None:
+    """Counters are made of the time of day; one from the year 2036 was used, and then the clock came back."""
+    book = Book(counters={getpass.getuser(): 2_100_000_000_000_000})
+    async with room(tmp_path, book) as made:
+        for word in ("hold", "release"):
+            answer = await command(made, word, *(("--for", "1m") if word == "hold" else ("all",)), "--reason", "x")
+            assert answer.exit_code == 0, answer.output
+        assert [asked.counter for asked in made.seen][1::2] == [2_100_000_000_000_001, 2_100_000_000_000_002]
+        (early, *_) = made.seen
+        assert refusal(SITE, made.book, early, utc_s(SystemClock())).startswith("replayed")

@@ -233,6 +233,6 @@ async def test_nonsense_is_answered_at_a_walk_and_an_end_in_the_middle_leaves_no
 
 
 def test_plain_http_is_not_spoken_beyond_this_machine() -> None:
-    sender = Sender(None, None, None, dict, SystemClock(), ssl.create_default_context())
+    sender = Sender(None, None, None, dict, SystemClock())
     with pytest.raises(Exception, match="expected https"):
         sender._connection("http://agr.example.com/shapeshifter/api/v3/message")

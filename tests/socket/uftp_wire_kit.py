@@ -85,7 +85,8 @@ async def bench(
     def seal(text: bytes) -> bytes:
         return wire.seal(text, DSO, KEYS[DSO][1])
 
-    sender = Sender(waiting, attempted, seal, lambda: desk.market.participants, clock, tls)
+    outward = ssl.create_default_context if tls is None else lambda: tls
+    sender = Sender(waiting, attempted, seal, lambda: desk.market.participants, clock, outward)
     endpoint = Endpoint("127.0.0.1", 0, receive)
     await endpoint.open()
     running = asyncio.create_task(sender.run())

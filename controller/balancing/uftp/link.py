@@ -8,11 +8,11 @@ from __future__ import annotations
 import asyncio
 import math
 import sqlite3
-import ssl
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -33,6 +33,7 @@ from controller.balancing.uftp.planner import Moved, ask_who_is_active, move, pu
 from controller.balancing.uftp.reminders import KINDS, Reminders
 from controller.balancing.uftp.rounds import Rounds
 from controller.balancing.uftp.sender import Sender
+from controller.balancing.uftp.tls import inward_tls, outward_tls
 from controller.balancing.uftp.values import day_of
 from controller.clock import utc_s
 from controller.domain.instruction import Instruction
@@ -106,9 +107,17 @@ class MarketLink:
         self._thinking = ThreadPoolExecutor(1, thread_name_prefix="lookout")
         self._lookout: Sight = sight or Lookout(site, data, place.rules.time_zone, place.timetable.horizon_s)
         self._sender = Sender(
-            self._waiting, self._attempted, self._seal, lambda: place.rules.participants, clock, _outward(place)
+            self._waiting,
+            self._attempted,
+            self._seal,
+            lambda: place.rules.participants,
+            clock,
+            lambda: outward_tls(place.wire),
         )
-        self.endpoint = Endpoint(place.wire.host, place.wire.port, self._receive, _inward(place))
+        outward_tls(place.wire)  # files that cannot be used are told now, not with the first order
+        self._inward = inward_tls(place.wire)
+        tls = None if self._inward is None else self._inward.context
+        self.endpoint = Endpoint(place.wire.host, place.wire.port, self._receive, tls)
         self._files: tuple[Memory, Ledger] | None = None
         self._desk: Desk | None = None
         self._book: OrderBook | None = None
@@ -132,9 +141,9 @@ class MarketLink:
     async def aclose(self) -> None:
         """Stop listening and let go of the files; what was promised is on the disk already."""
         await self.endpoint.aclose()
-        if self._files is not None:
-            for file in self._files:
-                await self._ask(file.close)
+        for file in self._files or ():
+            if (trouble := await self._refused(file.close)) is not None:
+                self._tell("memory", str(trouble))
         self._thinking.shutdown(wait=True)
         self._thread.shutdown(wait=True)
 
@@ -192,19 +201,32 @@ class MarketLink:
         }
 
     async def order(self) -> None:
-        """Say what is due; an answer that does not come is asked for again later."""
-        now = Now(utc_s(self._clock), self._clock.now_s())
+        """Say what is due; an answer that does not come is asked for again later.
+
+        What was ordered is said also while the disk refuses to keep that it was; that is raised when all is said.
+        """
+        now, troubles = Now(utc_s(self._clock), self._clock.now_s()), []
         if self._port is None or not math.isfinite(now.utc_s):
             return
         delivery = await self._ask(lambda: self._deliveries(now.utc_s))
         for who in self._place.rules.participants:
             self._tell(f"delivery of {who}", delivery.obstacles.get(who, ""))
         for order, said in await self._ask(lambda: self._opened[1].due(self._place, delivery.orders, now)):
-            await self._ask(lambda: self._opened[1].saying(order, said, now))  # noqa: B023
+            troubles.append(await self._refused(partial(self._opened[1].saying, order, said, now)))
             accepted, text = await self._said(self._port, said)
-            await self._ask(lambda: self._opened[1].answered(order, said, accepted, text, now))  # noqa: B023
+            troubles.append(await self._refused(partial(self._opened[1].answered, order, said, accepted, text, now)))
             if not accepted:
                 _log.warning("platform.not_ordered", subject=order.command, issuer=said.issuer, text=text)
+        for trouble in filter(None, troubles):
+            raise trouble
+
+    async def _refused(self, work: Callable[[], object]) -> sqlite3.Error | None:
+        """Why the disk did not keep it."""
+        try:
+            await self._ask(work)
+        except sqlite3.Error as error:
+            return error
+        return None
 
     async def _said(self, port: OrderPort, said: Instruction) -> tuple[bool | None, str]:
         try:
@@ -290,6 +312,8 @@ class MarketLink:
         return HTTPStatus.OK
 
     async def _waiting(self) -> list[Said]:
+        if self._inward is not None:
+            self._tell("certificate", await asyncio.to_thread(self._inward.renew))
         try:
             for said in await self._ask(self._said_again):
                 _log.warning("market.unanswered", to=said.recipient, kind=said.kind, subject=said.message_id)
@@ -360,20 +384,3 @@ def _signing_key(file: Path) -> str:
         return wire.read_secret(file.read_text("ascii"))
     except ValueError as error:
         raise ValueError(f"market.signing_key {file}: {error}") from error
-
-
-def _inward(place: Marketplace) -> ssl.SSLContext | None:
-    """TLS of the endpoint; none on loopback without a certificate. Raises OSError for files that cannot be used."""
-    if place.wire.cert_file is None:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(place.wire.cert_file, place.wire.key_file)
-    return context
-
-
-def _outward(place: Marketplace) -> ssl.SSLContext:
-    """TLS towards participants, with our certificate where we have one."""
-    context = ssl.create_default_context(cafile=place.wire.ca_file)
-    if place.wire.cert_file is not None:
-        context.load_cert_chain(place.wire.cert_file, place.wire.key_file)
-    return context

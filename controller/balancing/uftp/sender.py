@@ -54,8 +54,9 @@ class Sender:
         seal: Callable[[bytes], bytes],
         participants: Callable[[], Mapping[str, Participant]],
         clock: Clock,
-        tls: ssl.SSLContext | None = None,
+        tls: Callable[[], ssl.SSLContext] = ssl.create_default_context,
     ) -> None:
+        """``tls`` is asked for every message. Raises OSError for files that cannot be used."""
         self._waiting, self._attempted, self._seal = waiting, attempted, seal
         self._participants, self._clock, self._tls = participants, clock, tls
         self._more = asyncio.Event()
@@ -118,7 +119,10 @@ class Sender:
         who = self._participants().get(said.recipient)
         if who is None:
             raise Undelivered("no such participant any more", final=True)
-        connection, path = self._connection(who.endpoint)
+        try:
+            connection, path = self._connection(who.endpoint)
+        except OSError as error:
+            raise Undelivered(f"our certificates: {type(error).__name__}: {error}", final=False) from error
         try:
             connection.request(
                 "POST",
@@ -140,8 +144,7 @@ class Sender:
         url = urlsplit(endpoint)
         host = url.hostname or ""
         if url.scheme == "https":
-            tls = self._tls or ssl.create_default_context()
-            return http.client.HTTPSConnection(host, url.port, timeout=ATTEMPT_S, context=tls), url.path
+            return http.client.HTTPSConnection(host, url.port, timeout=ATTEMPT_S, context=self._tls()), url.path
         if url.scheme == "http" and host in LOOPBACK:
             return http.client.HTTPConnection(host, url.port, timeout=ATTEMPT_S), url.path
         raise Undelivered(f"{endpoint}: expected https", final=True)

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 
 import pytest
+from structlog.testing import capture_logs
 from virtual_time import LoopClock, in_virtual_time
 
 from controller.balancing.drain import Drain, DrainPolicy
@@ -164,3 +165,23 @@ def test_an_empty_outbox_costs_a_look_now_and_then(box: Box) -> None:
 
     in_virtual_time(course())
     assert box.outbox.newest_id() == 0
+
+
+def test_an_acknowledgement_that_the_disk_does_not_keep_ends_nothing_and_brings_the_message_again(box: Box) -> None:
+    """The keeper tells of the disk; the platform can tell by the key what it has already."""
+    platform, refusals = Platform(), [sqlite3.OperationalError("database or disk is full")] * 3
+    keeps = box.acknowledged
+
+    async def acknowledged(ids: Sequence[int]) -> None:
+        if refusals:
+            raise refusals.pop()
+        await keeps(ids)
+
+    box.acknowledged = acknowledged  # type: ignore[method-assign]
+    with capture_logs() as logs:
+        in_virtual_time(month(box, platform, 5, 5))
+    assert sorted(numbers(platform.late + platform.live)) == list(range(10))
+    assert platform.twice >= 3
+    assert box.outbox.count() == 0
+    assert [log["event"] for log in logs] == ["link.recovered", "link.lost"] * 3 + ["link.recovered"]
+    assert logs[1]["reason"] == "the outbox: database or disk is full"

@@ -18,7 +18,7 @@ from controller.balancing.ledger import FILE, Ledger
 from controller.balancing.order_book import FORGOTTEN, OrderBook, load_orders
 from controller.balancing.orders import RENEW_S, RETRY_S, Order, Use, wanted
 from controller.documents import DocumentError
-from controller.domain.instruction import Action, Instruction
+from controller.domain.instruction import Action, Instruction, replayed
 
 HOUR_S = 3600.0
 PLATFORM = kit.SITE.platform
@@ -248,3 +248,19 @@ def test_a_withdrawn_command_is_nothing_that_has_begun(tmp_path: Path) -> None:
         told(orders, book_with(), accepted=True)
         book = withdrawn(book_with(), kit.DSO, "e1")
         assert [said.action for _, said in due(orders, book, later(1.0, -HOUR_S))] == [Action.RELEASE]
+
+
+def test_a_station_whose_record_was_lost_goes_on_above_the_counter_that_the_control_process_knows(
+    tmp_path: Path,
+) -> None:
+    """The clock was ten years ahead in an earlier life, and its disk is gone: orders must not wait for 2036."""
+    used = int((kit.NOW.utc_s + 10 * 365 * 86_400.0) * 1e6)
+    with order_book(tmp_path) as orders:
+        ((order, said),) = due(orders, book_with())
+        orders.saying(order, said, kit.NOW)
+        orders.answered(order, said, False, replayed(said, used), kit.NOW)
+        ((_, again),) = due(orders, book_with(), later(RETRY_S))
+        assert again.counter == used + 1
+    with order_book(tmp_path) as orders:
+        ((_, after_a_restart),) = due(orders, book_with(), later(2.0 * RETRY_S))
+        assert after_a_restart.counter > used

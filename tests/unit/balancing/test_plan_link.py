@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 from controller.balancing.order_port import OrderPort
 from controller.balancing.plan_link import PlanLink
 from controller.clock import ManualClock
-from controller.domain.instruction import Action, Instruction
+from controller.domain.instruction import Action, Instruction, replayed
 from controller.domain.owner import Owner
 from controller.domain.planning import planning_for
 from controller.domain.site import Site
@@ -36,10 +36,14 @@ class Port(OrderPort):
         self.clock, self.slow_s = clock, slow_s
         self.heard: list[Instruction] = []
         self.refuses = self.silent = False
+        self.used = 0
 
     async def say(self, asked: Instruction) -> tuple[bool, str]:
         if self.silent:
             raise OSError("no such file")
+        if asked.counter <= self.used:
+            return False, replayed(asked, self.used)
+        self.used = asked.counter
         self.heard.append(asked)
         self.clock.advance(self.slow_s)
         return (False, "too often") if self.refuses else (True, "")
@@ -172,3 +176,14 @@ async def test_a_control_process_that_has_forgotten_its_plan_is_told_again_withi
     ours, _, clock = link(tmp_path)
     ours.take(record("rule"))
     assert await planned_at(ours, clock, 70.0, monkeypatch) == [0.0, 30.0, 60.0]
+
+
+async def test_a_clock_that_was_ahead_in_an_earlier_life_does_not_shut_the_plan_out(tmp_path: Path) -> None:
+    """The control process remembers a counter that was made of the year 2036."""
+    history(tmp_path, kit.NOON_S)
+    ours, port, _ = link(tmp_path)
+    port.used = ahead = 2_100_000_000_000_000
+    assert await ours.plan()
+    assert await ours.plan()
+    await ours.aclose()
+    assert [said.counter for said in port.heard] == [ahead + 1, ahead + 2]

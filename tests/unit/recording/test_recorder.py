@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from full_disk import full_disk
 
 from controller.config.find import find_site
 from controller.config.loader import load_site
@@ -15,7 +16,7 @@ from controller.control.cycle import step
 from controller.control.state import ControlState, initial_state
 from controller.domain.snapshot import Snapshot
 from controller.recording.format import Cycle
-from controller.recording.reader import Checkpoint, Gap, Item, RecordedCycle, read
+from controller.recording.reader import Checkpoint, Damage, Gap, Item, RecordedCycle, read
 from controller.recording.recorder import Recorder
 from controller.recording.writer import Policy, Writer
 
@@ -163,3 +164,28 @@ def test_a_folder_in_no_folder_is_refused_before_anything_is_recorded(tmp_path: 
     for name in ("a.jsonl.gz", "folder"):
         with pytest.raises(OSError, match="No such file"):
             Writer(tmp_path / "nowhere" / name).prepare()
+
+
+@pytest.mark.parametrize("name", ["folder", "one.jsonl.gz"])
+def test_a_disk_that_stays_full_is_not_littered_with_recordings_that_hold_nothing(tmp_path: Path, name: str) -> None:
+    writer = Writer(tmp_path / name, Policy(flush_cycles=1, checkpoint_cycles=5))
+    writer.prepare()
+    state = initial_state(SITE)
+    cycles = []
+    for k in range(30):
+        after, record = step(SITE, state, Snapshot(float(k), {}))
+        cycles.append(Cycle(state, Snapshot(float(k), {}), record))
+        state = after
+    for cycle in cycles[:10]:
+        writer.write(cycle)
+    with full_disk():
+        for cycle in cycles[10:20]:
+            with pytest.raises(OSError, match="File too large"):
+                writer.write(cycle)
+    for cycle in cycles[20:]:
+        writer.write(cycle)
+    writer.close()
+    items = list(read(tmp_path / name))
+    assert [i.record["seq"] for i in items if isinstance(i, RecordedCycle)] == [*range(10), *range(20, 30)]
+    assert len(list(tmp_path.rglob("*.gz"))) == (2 if name == "folder" else 1)
+    assert kinds(items, Damage) == 1  # where the disk was full
