@@ -84,7 +84,7 @@ def step(site: Site, state: ControlState, snapshot: Snapshot) -> tuple[ControlSt
         bound_at_s=bound_at_s,
         limit_high=in_force.high,
         added_var=_added_var(state, decision, mode),
-        ends=decision.plan.ends,
+        expected=decision.plan.came_to,
     )
     return new, record
 

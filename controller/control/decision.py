@@ -113,7 +113,7 @@ def decide(
         target=_reactive_target(site, estimate, snapshot.now_s) if asked is None else None,
         cycle_s=site.cycle.cycle_s,
         wishes=wishes.wishes(span, bound.output_w, estimate.unit_q_var, r) if asks else None,
-        ends=state.ends,
+        expected=state.expected,
     )
     support = None
     alone = problem if asked is None else _as_if_nobody_asked(problem, state.added_var)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 EndArray = NDArray[np.int32]
+IndexArray = NDArray[np.intp]
 
 # DAQP's marks of a constraint: binds, at its lower side, has a slack, the slack is 0 although the constraint binds.
 ACTIVE, LOWER, SOFT, KEPT = 1, 2, 8, 32
@@ -43,6 +44,22 @@ class Solution:
 def ends_of(x: Array, low: Array, high: Array) -> EndArray:
     """Where every move ends: at its lower bound (-1), at its upper one (1), or between them or without a choice (0)."""
     return np.subtract(x >= high, x <= low, dtype=np.int32)
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What a programme came to, as a similar one may be expected to: ``ends`` of its moves (:func:`ends_of`), and the
+    highest price of each family of its rows, by the family's number; 0 where none of them bound."""
+
+    ends: EndArray
+    prices: Array
+
+    @staticmethod
+    def of(solution: Solution, low: Array, high: Array, family: IndexArray) -> Expected:
+        """Of the answer to the programme with these bounds and ``family`` of every row."""
+        prices = np.zeros(family.max(initial=-1) + 1)
+        np.maximum.at(prices, family, solution.multiplier)
+        return Expected(ends_of(solution.x, low, high), prices)
 
 
 def solve_whole(p: Programme, guess: Array | None = None) -> Solution:

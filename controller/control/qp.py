@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.control.programme import EndArray, Programme, Solution, solve_whole
+from controller.control.programme import Expected, Programme, Solution, solve_whole
 from controller.control.sifting import sift
 
 Array = NDArray[np.float64]
@@ -21,13 +21,13 @@ LARGE = 128  # variables from which on a sequence of small programmes takes less
 
 def solve(
     h: Array, f: Array, low: Array, high: Array, a: Array, b: Array, penalty: Array,
-    family: IndexArray | None = None, ends: EndArray | None = None,
+    family: IndexArray | None = None, expected: Expected | None = None,
 ) -> Solution:  # fmt: skip
     """Solve once; never raises for data, says ``ok=False`` instead.
 
-    Rows of one ``family`` (a number per row) are alike, such as the tangents of one limit; ``ends`` is where each
-    variable is expected to end, as the solution of a similar programme says it, and of no use when that had another
-    number of them. Both only matter to the time that a large programme takes.
+    Rows of one ``family`` (a number per row) are alike, such as the tangents of one limit; ``expected`` is what a
+    similar programme came to, of no use when that had another number of variables. Both only matter to the time that
+    a large programme takes.
     """
     n, m = len(f), len(b)
     shapes = h.shape == low.shape == high.shape == (n,) and a.shape == (m, n) and penalty.shape == (m,)
@@ -42,6 +42,6 @@ def solve(
     programme = Programme(h, f, low, high, a, b, penalty)
     if n <= LARGE:
         return solve_whole(programme)
-    fitting = ends if ends is not None and len(ends) == n else None
+    fitting = expected if expected is not None and len(expected.ends) == n else None
     solution = sift(programme, np.arange(m) if family is None else family, fitting)
     return solve_whole(programme) if solution is None else solution

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.control.programme import SLACK_RECIPROCAL, EndArray, Programme, Solution, ends_of, solve_whole
+from controller.control.programme import SLACK_RECIPROCAL, Expected, Programme, Solution, ends_of, solve_whole
 
 Array = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -26,17 +26,24 @@ FEW = 32  # broken rows that may join together: mostly tangents of a few limits,
 NO_MOVE = 1e-6  # effect below which the moves of a round cannot mend a row
 
 
-def sift(p: Programme, family: IndexArray, ends: EndArray | None = None) -> Solution | None:
+def sift(p: Programme, family: IndexArray, expected: Expected | None = None) -> Solution | None:
     """The optimum, or None when the rounds come to no end.
 
     Of every ``family`` the row nearest to its limit is there from the start, and where many break only its worst one
-    joins at a time: with too few rows a round would overshoot and break hundreds of them. ``ends`` is where each move
-    is expected to end, as ``ends_of`` says it of an answer; it costs rounds where it is wrong, and nothing else.
+    joins at a time: with too few rows a round would overshoot and break hundreds of them. With what is ``expected``
+    the moves begin at their ends, and of the rows those that have a price or are broken there, which is enough; it
+    costs rounds where it is wrong, and nothing else.
     """
     x, every, able = np.minimum(np.maximum(0.0, p.low), p.high), np.zeros(len(p.b)), p.high > p.low
-    far, ends = (ROUNDS_FAR, ends_of(x, p.low, p.high)) if ends is None else (1, ends)
+    far, ends = (ROUNDS_FAR, ends_of(x, p.low, p.high)) if expected is None else (0, expected.ends)
     x, inside = np.where(ends < 0, p.low, np.where(ends > 0, p.high, x)), able & (ends == 0)
-    rows = _worst(p.a @ x - p.b, -np.inf, family)
+    over = p.a @ x - p.b
+    rows = _worst(over, -np.inf, family)
+    if expected is not None:
+        price = _price(expected, family[rows])
+        likely = (price > 0.0) | (over[rows] > 0.0)
+        rows = rows[likely]
+        every[rows] = price[likely]
     taken = p.a[rows]
     for number in range(ROUNDS_MAX):
         answer = _round(p, x, inside, rows, taken, every[rows] if number >= far else None)
@@ -84,6 +91,14 @@ def _round(
     multiplier = np.where(over > 0.0, penalty + over / SLACK_RECIPROCAL, 0.0)
     multiplier[live] = small.multiplier
     return moved, multiplier
+
+
+def _price(expected: Expected, family: IndexArray) -> Array:
+    """What is expected of rows of these families; nothing of one that was not there."""
+    known = family < len(expected.prices)
+    out = np.zeros(len(family))
+    out[known] = expected.prices[family[known]]
+    return out
 
 
 def _joining(over: Array, family: IndexArray) -> IndexArray:

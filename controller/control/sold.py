@@ -67,8 +67,11 @@ class Apart:
             return plan
         output_w, up_w, down_w = (_together(x, self.sold) for x in (plan.output_w, plan.up_w, plan.down_w))
         n, parts = len(output_w), len(plan.output_w)
-        ends = np.concatenate([plan.ends[:n], plan.ends[parts : parts + n], plan.ends[2 * parts :]])
-        return replace(plan, output_w=output_w, up_w=up_w, down_w=down_w, ends=ends)
+        came_to = plan.came_to
+        if came_to is not None:
+            ends = came_to.ends
+            came_to = replace(came_to, ends=np.concatenate([ends[:n], ends[parts : parts + n], ends[2 * parts :]]))
+        return replace(plan, output_w=output_w, up_w=up_w, down_w=down_w, came_to=came_to)
 
 
 def apart(problem: Problem, r: Resources, above_w: Array, price: float) -> Apart:
@@ -114,7 +117,7 @@ def _apart(problem: Problem, above_w: Array, price: float, sold: IndexArray) -> 
     sold_down = np.minimum(bounds.down_w, output - kept)
     take = np.concatenate([np.arange(n), sold])
     columns = np.concatenate([take, n + take, 2 * n + np.arange(n_unit)])
-    wished, none = problem.wishes, np.zeros(len(sold))
+    wished, expected, none = problem.wishes, problem.expected, np.zeros(len(sold))
     return replace(
         problem,
         effects=Effects(problem.effects.by_resource[:, take], problem.effects.by_unit_q),
@@ -129,7 +132,7 @@ def _apart(problem: Problem, above_w: Array, price: float, sold: IndexArray) -> 
         marginal_price=np.concatenate([problem.marginal_price, none + price]),
         curvature=np.concatenate([problem.curvature, none]),
         lent_share=problem.lent_share[take],
-        ends=None if problem.ends is None else problem.ends[columns],
+        expected=None if expected is None else replace(expected, ends=expected.ends[columns]),
         wishes=None if wished is None else Wishes(wished.a[:, columns], wished.b, wished.penalty),
     )
 

@@ -14,7 +14,7 @@ from controller.control.engine import Engine
 from controller.control.override import Book
 from controller.control.pace import Pace, initial_pace
 from controller.control.persistence import Persistence, initial_persistence
-from controller.control.programme import EndArray
+from controller.control.programme import Expected
 from controller.control.recovery import Recovery, initial_recovery
 from controller.control.storage import Surplus
 from controller.control.trust import Trust, initial_trust
@@ -33,8 +33,8 @@ class ControlState:
     """Memory of the fast loop between two cycles; replaced whole, never changed.
 
     ``reasons`` holds what each reason to restrict remembers, by its key, ``book`` what operators have in force,
-    ``added_var`` what voltage support has added to each unit's reactive power, ``ends`` where the moves of the last
-    programme ended, at which a large one begins.
+    ``added_var`` what voltage support has added to each unit's reactive power, ``expected`` what the last programme
+    came to, at which a large one begins.
     """
 
     engine: Engine
@@ -60,7 +60,7 @@ class ControlState:
     bound_at_s: Array
     limit_high: Array | None
     added_var: Array
-    ends: EndArray | None = None
+    expected: Expected | None = None
 
 
 def initial_state(site: Site, tuning: Tuning = DEFAULT) -> ControlState:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from controller.control import qp, sifting
-from controller.control.programme import SLACK_RECIPROCAL, Programme, Solution, ends_of, solve_whole
+from controller.control.programme import SLACK_RECIPROCAL, Expected, Programme, Solution, solve_whole
 from controller.control.sifting import sift
 
 
@@ -90,38 +92,57 @@ def test_families_of_another_number_than_the_rows_are_a_fault_of_the_programmer(
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_what_was_expected_of_the_moves_changes_no_answer(seed: int) -> None:
-    """Neither the ends of a similar programme nor nonsense."""
-    p = programme(160, 300, seed)
-    plain = sift(p, np.arange(300) // 9)
+def test_what_was_expected_changes_no_answer(seed: int) -> None:
+    """Neither what a similar programme came to, nor that of one with more or fewer families of rows, nor nonsense."""
+    p, family = programme(160, 300, seed), np.arange(300) // 9
+    plain = sift(p, family)
     assert plain is not None
     before = programme(160, 300, seed + 50)
     of_before = sift(before, np.arange(300))
     assert of_before is not None
     rng = np.random.default_rng(seed)
-    nonsense = rng.integers(-1, 2, 160).astype(np.int32)
-    for expected in (ends_of(plain.x, p.low, p.high), ends_of(of_before.x, before.low, before.high), nonsense):
-        other = sift(p, np.arange(300) // 9, expected)
+    nonsense = rng.integers(-1, 2, 160).astype(np.int32), rng.uniform(0.0, 500.0, 34)
+    wide = Expected.of(of_before, before.low, before.high, np.arange(300))
+    narrow, nothing = replace(wide, prices=wide.prices[:5]), replace(wide, prices=np.zeros(34))
+    for expected in (Expected.of(plain, p.low, p.high, family), wide, narrow, nothing, Expected(*nonsense)):
+        other = sift(p, family, expected)
         assert other is not None
         assert other.x == pytest.approx(plain.x, abs=1e-9), f"seed {seed}"
         assert other.multiplier == pytest.approx(plain.multiplier, abs=1e-6)
 
 
-def test_the_ends_of_the_answer_itself_need_one_round(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_answer_itself_needs_one_round_as_what_is_expected(monkeypatch: pytest.MonkeyPatch) -> None:
     p = programme(160, 60, 4)
     plain = sift(p, np.arange(60))
     assert plain is not None
     monkeypatch.setattr(sifting, "ROUNDS_MAX", 1)
     assert sift(p, np.arange(60)) is None
-    again = sift(p, np.arange(60), ends_of(plain.x, p.low, p.high))
+    again = sift(p, np.arange(60), Expected.of(plain, p.low, p.high, np.arange(60)))
     assert again is not None
     assert again.x == pytest.approx(plain.x, abs=1e-9)
 
 
-def test_the_ends_of_a_programme_with_other_moves_are_left_aside() -> None:
+def test_the_first_round_holds_the_rows_that_are_expected_to_bind_or_broken_and_no_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    p, sizes = programme(160, 300, 2), list[int]()
+    plain = sift(p, np.arange(300))
+    assert plain is not None
+
+    def counted(some: Programme, guess: np.ndarray | None = None) -> Solution:
+        sizes.append(len(some.b))
+        return solve_whole(some, guess)
+
+    monkeypatch.setattr(sifting, "solve_whole", counted)
+    sift(p, np.arange(300), Expected.of(plain, p.low, p.high, np.arange(300)))
+    assert 0 < np.count_nonzero(plain.multiplier) <= sizes[0] < 150
+
+
+def test_what_a_programme_with_other_moves_came_to_is_left_aside() -> None:
     """As when an order adds resources from one cycle to the next."""
     p = programme(140, 60, 1)
     data = (p.h, p.f, p.low, p.high, p.a, p.b, p.penalty, None)
     plain = qp.solve(*data)
     assert plain.ok
-    assert qp.solve(*data, np.ones(139, np.int32)).x == pytest.approx(plain.x, abs=1e-12)
+    other = Expected(np.ones(139, np.int32), np.ones(60))
+    assert qp.solve(*data, other).x == pytest.approx(plain.x, abs=1e-12)
