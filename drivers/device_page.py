@@ -20,6 +20,10 @@ against** is said as it is: "not on a device" means that nobody has, and `grided
 SunSpec devices need no table of their own: their models are found out at every session, and the `sunspec_…` tables bind
 to them by name. Curves (SunSpec 705, 706, 712) are read by `gridedge scan`, and read and changed by `gridedge curves`;
 the controller itself never touches them.
+
+Where a table says where the device keeps its **serial number**, and for every SunSpec device, the number is read at
+every connection and every half minute: units of one model that have changed places are told apart by nothing else. It
+is compared with `serial_number` of the site file, or else with the first that was read after the start.
 """
 
 _FAILS = {
@@ -75,6 +79,7 @@ def _section(profile: Profile) -> str:
             f"- **reads** {reads}",
             f"- **takes** {takes or 'no set point'}",
             f"- **fails** {fails}",
+            *([f"- **serial number** {profile.serial.ref}"] if profile.serial is not None else []),
             f"- **checked against** {profile.verified}",
             f"- **source** {profile.source}",
             "",

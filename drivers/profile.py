@@ -123,7 +123,8 @@ class Profile:
 
     ``when_silent`` says that in a sentence, with what covers a device that fails open or holds its last set point;
     ``verified`` against what the table was checked. A profile whose points are bound to SunSpec models has them
-    unplaced in ``template``, and here the addresses of the standard chain, for a simulated twin.
+    unplaced in ``template``, and here the addresses of the standard chain, for a simulated twin. ``serial`` is where
+    the device keeps its serial number, a text or a whole number.
     """
 
     id: str
@@ -144,6 +145,7 @@ class Profile:
     verified: str = ""
     heartbeat: Heartbeat | None = None
     template: Profile | None = None
+    serial: PointSpec | None = None
 
     def point(self, name: str) -> PointSpec:
         """The point called ``name``; KeyError names the profile when there is none."""

@@ -59,8 +59,20 @@ def check_profile(profile: Profile, origin: str) -> None:
     _check_derived(profile, origin)
     for command in profile.commands:
         _check_command(profile, command, f"{origin}.commands.{command.name}")
+    if profile.serial is not None:
+        _check_serial(profile, profile.serial, f"{origin}.serial_number")
     for name in profile.identity:
         _check_identity(profile, name, f"{origin}.identity.{name}")
+
+
+def _check_serial(profile: Profile, spec: PointSpec, where: str) -> None:
+    if profile.protocol != "modbus" or spec.type not in ("string", "uint16", "uint32", "uint64"):
+        raise ProfileError(
+            f"{where}.type: got {spec.type!r}; expected a text or a whole number without sign, on Modbus"
+        )
+    _check_registers(spec, where)
+    if registers(spec) > profile.read.registers_max:
+        raise ProfileError(f"{where}: has {registers(spec)} registers; expected at most {profile.read.registers_max}")
 
 
 def _check_identity(profile: Profile, name: str, where: str) -> None:

@@ -108,6 +108,7 @@ def _profile(top: Fields) -> Profile:
         when_silent=top.text("when_silent") if top.has("when_silent") else "",
         verified=top.text("verified") if top.has("verified") else "",
         heartbeat=_heartbeat(top),
+        serial=_serial(top, protocol),
     )
 
 
@@ -202,6 +203,13 @@ def _heartbeat(top: Fields) -> Heartbeat | None:
     found = Heartbeat(row.text("write_point"), row.text("watch_point"))
     row.done()
     return found
+
+
+def _serial(top: Fields, protocol: str) -> PointSpec | None:
+    if not top.has("serial_number"):
+        return None
+    row = Fields({**top.table("serial_number"), "unit": "1"}, f"{top.where}.serial_number")
+    return _point("serial_number", row, protocol, sentinels=False)
 
 
 def _read_rules(row: Fields) -> ReadRules:

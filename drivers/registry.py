@@ -98,8 +98,11 @@ class Catalogue:
         return load_profile(profile_id).fails.value if profile_id in profile_ids() else None
 
     def tells_serial(self, profile_id: str) -> bool | None:
-        """True for SunSpec devices, whose common model holds it; None for an unknown profile."""
-        return load_profile(profile_id).template is not None if profile_id in profile_ids() else None
+        """True for a table that says where it is, and for SunSpec (common model); None for an unknown profile."""
+        if profile_id not in profile_ids():
+            return None
+        profile = load_profile(profile_id)
+        return profile.template is not None or profile.serial is not None
 
     def protocol(self, profile_id: str) -> str | None:
         """``modbus`` or ``opcua``; None for an unknown profile."""

@@ -158,9 +158,9 @@ class DeviceModel(Strict):
     serial_number: str | None = text(
         "a serial number",
         r"^[!-~]([ -~]*[!-~])?$",
-        "SunSpec only: the serial number that the device must show, or nothing of it is believed and nothing written "
-        "(gridedge scan tells it); left out: the first that it shows after the start. Two inverters of one model that "
-        "have changed addresses are not told apart by anything else.",
+        "The serial number that the device must show, or nothing of it is believed and nothing written (gridedge scan "
+        "tells it); left out: the first that it shows after the start. Two units of one model that have changed "
+        "addresses are not told apart by anything else. For SunSpec, and where docs/devices.md names its register.",
         None,
         longest=32,
     )

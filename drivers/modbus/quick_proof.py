@@ -9,24 +9,26 @@ import asyncio
 from collections.abc import Callable
 
 from drivers.modbus.codec import ExceptionAnswer
-from drivers.modbus.device import IdentityError, ModbusDevice
+from drivers.modbus.device import ModbusDevice
 from drivers.modbus.link import Link, LinkError
+from drivers.modbus.proof import IdentityError, Proof
+from drivers.modbus.unit_health import PASSING
 
 
 class QuickProof:
-    """Reads every identity block, one after the other; used again and again.
+    """Reads every proof, one after the other; used again and again.
 
     Whatever goes wrong is held against the unit as with any other request, and leaves the old proof to run out.
     """
 
-    __slots__ = ("_begun_s", "_device", "_generation", "_link", "_next", "_proved", "_sent_s", "_started", "_timer")
+    __slots__ = ("_begun_s", "_device", "_generation", "_link", "_next", "_proved", "_started", "_timer")
 
     def __init__(self, device: ModbusDevice, proved: Callable[[float], object]) -> None:
         """``proved`` gets the time (site seconds) at which the identity has been proved again."""
         self._device = device
         self._proved = proved
         self._next = self._generation = 0
-        self._begun_s = self._sent_s = self._started = 0.0
+        self._begun_s = self._started = 0.0
         self._link = Link(rtu=False)  # none yet: it is not usable
         self._timer: asyncio.TimerHandle | None = None
 
@@ -46,37 +48,43 @@ class QuickProof:
 
     def _ask(self) -> None:
         session, link, loop = self._device.session, self._link, asyncio.get_running_loop()
-        request, _ = self._device.identity_reads[self._next]
-        self._started, self._sent_s = loop.time(), session.now_s()
+        request = self._device.proofs[self._next].request
+        self._started = loop.time()
         self._timer = loop.call_later(self._device.timeout_s, link.expire)
         link.begin(request, session.next_transaction(), self._answered)
 
     def _answered(self, found: bytes | Exception) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        session = self._device.session
-        request, reader = self._device.identity_reads[self._next]
+        session, proof = self._device.session, self._device.proofs[self._next]
         if isinstance(found, bytes):
             session.counters.answers += 1
-            try:
-                self._device.check_identity(reader.take(found, self._sent_s, session.now_s()))
-            except IdentityError:
-                session.end_turn()  # the connection is gone, and the next poll says why
-            else:
-                self._go_on()
-            return
-        if isinstance(found, LinkError):
-            session.fail_turn(request, found, self._started)
+            self._check(proof, found)
         elif isinstance(found, ExceptionAnswer):
-            session.refused(request, found, self._started)
-        session.end_turn()
+            session.refused(proof.request, found, self._started)
+            if proof.may_lack and found.code not in PASSING:
+                self._check(proof, b"")
+            else:
+                session.end_turn()
+        elif isinstance(found, LinkError):
+            self._device.unheard(proof, found)
+            session.fail_turn(proof.request, found, self._started)
+            session.end_turn()
+
+    def _check(self, proof: Proof, data: bytes) -> None:
+        try:
+            proof.check(data)
+        except IdentityError:
+            self._device.session.end_turn()  # the next poll says why
+        else:
+            self._go_on()
 
     def _go_on(self) -> None:
         device = self._device
         self._next += 1
-        if self._next < len(device.identity_reads):
+        if self._next < len(device.proofs):
             self._ask_after(device.session.turnaround_s)
             return
-        device.identified = (self._generation, self._begun_s)
+        device.proved(self._generation, self._begun_s)
         device.session.end_turn()
         self._proved(device.session.now_s())

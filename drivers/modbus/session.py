@@ -174,6 +174,22 @@ class Session:
         if self.link is not None:
             self._blame(LinkError(reason, "dropped"), unit)
 
+    def refute(self, reason: str, unit: int, *, renew: bool) -> None:
+        """Something else answers for ``unit`` than what is configured: it rests, longer every time.
+
+        ``renew``: the connection ends too, because the next one may lead elsewhere. Where others use it, it does not:
+        what came was an answer to what was asked, and only one of them is in doubt.
+        """
+        health, fault = self.health(unit), LinkError(reason, "refuted")
+        health.refuted += 1
+        if renew:
+            self._blame(fault, unit)
+        else:
+            self._count(fault)
+            self._suspect(health, fault)
+        rest_s = self._backoff.pause_s(health.refuted)
+        health.not_before = max(health.not_before, asyncio.get_running_loop().time() + rest_s)
+
     async def aclose(self) -> None:
         """Close for good; pending requests fail with :class:`LinkError`."""
         self._closed = True

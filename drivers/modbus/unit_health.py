@@ -47,6 +47,8 @@ class UnitHealth:
     owed: tuple[Request, ...] = ()
     told: tuple[bytes, bytes] = (b"", b"")
     absences: int = 0
+    refuted: int = 0
+    """How often in a row something else answered than what is configured."""
 
     @property
     def healthy(self) -> bool:

@@ -21,7 +21,7 @@ from drivers.sunspec.chain import Chain
 
 SCORE_MIN = 4
 COMMON = (0.0, 1.0)
-_FUNCTIONS = {"holding": READ_HOLDING, "input": READ_INPUT}
+FUNCTIONS = {"holding": READ_HOLDING, "input": READ_INPUT}
 _METERS = (201, 202, 203, 204, 211, 212, 213, 214)
 _INVERTERS = (101, 102, 103, 111, 112, 113)
 
@@ -66,7 +66,7 @@ async def _match(probe: Probe, unit: int, profile: Profile) -> Match | None:
 async def _read(probe: Probe, unit: int, profile: Profile, specs: list[PointSpec]) -> dict[str, Measurement]:
     blocks = []
     for block in plan_blocks(specs, profile.read):
-        data = await probe.registers(unit, _FUNCTIONS[block.table], block.address, block.count)
+        data = await probe.registers(unit, FUNCTIONS[block.table], block.address, block.count)
         blocks.append(BlockReader(block, profile.byte_order).take(data, 0.0, 0.0))
     return measure_blocks(blocks)
 

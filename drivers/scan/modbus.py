@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from drivers.modbus.codec import READ_HOLDING, REGISTERS_MAX, ExceptionAnswer
+from drivers.modbus.proof import serial_text
+from drivers.profile import Profile
+from drivers.profile_checks import registers
+from drivers.profile_loader import load_profile
 from drivers.scan.findings import Match, UnitFound
 from drivers.scan.identification import identification_request, parse_identification, plain
-from drivers.scan.match import matching_profiles, sunspec_profile
+from drivers.scan.match import FUNCTIONS, matching_profiles, sunspec_profile
 from drivers.scan.probe import NoAnswerError, Probe, TimeIsUpError
 from drivers.sunspec.chain import Chain, ChainWalk, ModelAt
 from drivers.sunspec.curves import CURVE_MODELS, Curve, read_curve
@@ -44,7 +48,23 @@ async def _unit(probe: Probe, address: int) -> UnitFound | None:
     if walk.chain is not None:
         texts = {**await _common(probe, address, walk.chain), **texts}
         return _sunspec_unit(address, texts, walk.chain, await _curves(probe, address, walk.chain))
-    return UnitFound(address, texts, matches=await matching_profiles(probe, address), remarks=(walk.fault,))
+    matches = await matching_profiles(probe, address)
+    if matches:
+        texts = {**await _serial(probe, address, load_profile(matches[0].profile)), **texts}
+    return UnitFound(address, texts, matches=matches, remarks=(walk.fault,))
+
+
+async def _serial(probe: Probe, address: int, profile: Profile) -> dict[str, str]:
+    """The serial number where the table says it is; nothing where the device has none there."""
+    spec = profile.serial
+    if spec is None:
+        return {}
+    try:
+        data = await probe.registers(address, FUNCTIONS[spec.table], spec.address, registers(spec))
+    except (ExceptionAnswer, NoAnswerError):
+        return {}
+    found = serial_text(spec, data, profile.byte_order)
+    return {"serial": found} if found else {}
 
 
 async def _identified(probe: Probe, address: int) -> dict[str, str] | None:

@@ -62,7 +62,7 @@ def _block(profile: str, endpoint: str, findings: Findings, unit: UnitFound) -> 
     address = f"unit_address: {unit.address}, profile: {profile}"
     given = ", ".join(f'{key}: "{value}"' for key, value in findings.options.items())
     options = f", options: {{{given}}}" if given else ""
-    serial = unit.texts.get("serial") if profile.startswith("sunspec_") else None
+    serial = unit.texts.get("serial")
     options += f', serial_number: "{serial}"' if serial else ""
     head = f'id: {name}_{unit.address}, protocol: modbus, endpoint: "{endpoint}"'
     return f"  - {{{head}, {address}{options}, {_use(profile)}}}"

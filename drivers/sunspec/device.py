@@ -6,6 +6,7 @@ import asyncio
 import math
 import random
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from controller.domain.command import Outcome, OutcomeState
 from controller.domain.measurement import Measurement, Quality, missing
@@ -13,14 +14,14 @@ from controller.domain.site import Device
 from controller.ports import Clock
 from drivers.modbus.codec import READ_HOLDING, ExceptionAnswer, read_registers, write_registers
 from drivers.modbus.decode import BlockData
-from drivers.modbus.device import BlockRead, IdentityError, ModbusDevice
+from drivers.modbus.device import BlockRead, ModbusDevice
 from drivers.modbus.lines import Lines
 from drivers.modbus.link import LinkError
-from drivers.modbus.unit_health import PASSING
+from drivers.modbus.proof import IdentityError
 from drivers.profile import Profile
 from drivers.sunspec.bind import Bound, bind, lacking_reason
 from drivers.sunspec.chain import Chain, ChainWalk
-from drivers.sunspec.nameplate import serial_of, serial_request
+from drivers.sunspec.nameplate import serial_point
 
 DISCOVER_AGAIN_S = 60.0
 """A device that refuses a block may have moved it; its chain is walked again, this often at most (site seconds)."""
@@ -61,8 +62,6 @@ class SunSpecDevice(ModbusDevice):
         self._beaten_s = -math.inf
         self._beats = 0
         self._heartbeat: tuple[float, float] = (math.nan, -math.inf)
-        self._serial = device.serial_number
-        self._serial_proved = self.identified
 
     @property
     def chain(self) -> Chain | None:
@@ -92,34 +91,7 @@ class SunSpecDevice(ModbusDevice):
             self._walk, self._walked, self._bound = ChainWalk(), self.session.generation, None
         if self._bound is None:
             await self._discover(deadline, urgent)
-        generation = await super()._identify(deadline, urgent=urgent)
-        if self.identified != self._serial_proved:
-            await self._check_serial(generation, deadline, urgent)
-            self._serial_proved = self.identified
-        return generation
-
-    async def _check_serial(self, generation: int, deadline: float, urgent: bool) -> None:
-        """Raises IdentityError for another device of the same kind; one that tells no number may be any."""
-        request = serial_request(self._device.unit_address, self._walk.chain) if self._walk.chain is not None else None
-        found = ""
-        if request is not None:
-            try:
-                reply = await self.session.request(
-                    request, deadline, generation=generation, urgent=urgent, answer_s=self.timeout_s
-                )
-                found = serial_of(reply.data)
-            except ExceptionAnswer as refusal:
-                if refusal.code in PASSING:
-                    raise
-            except LinkError as fault:
-                if fault.reason != "skipped":
-                    raise
-                return  # a recording from before the number was asked for is played
-        if self._serial and found != self._serial:
-            text = f"identity: serial number reads {found!r}; expected {self._serial!r}"
-            self.session.drop(text, self._device.unit_address)
-            raise IdentityError(text)
-        self._serial = found
+        return await super()._identify(deadline, urgent=urgent)
 
     async def _discover(self, deadline: float, urgent: bool) -> None:
         """Go on with the walk; what is not finished by the deadline goes on with the next poll."""
@@ -146,11 +118,10 @@ class SunSpecDevice(ModbusDevice):
             return
         if walk.chain is None:
             self._walk = ChainWalk()
-            self.session.drop(walk.fault, self._device.unit_address)
-            raise IdentityError(walk.fault)
+            raise self.refute(walk.fault)
         self._bound = bind(self._declared, walk.chain)
         self._walked_s = self._clock.now_s()
-        self._use(self._bound.profile)
+        self._use(replace(self._bound.profile, serial=serial_point(walk.chain)))
 
     async def _read(
         self, reads: Iterable[BlockRead], generation: int, deadline: float, *, urgent: bool = False
@@ -159,8 +130,8 @@ class SunSpecDevice(ModbusDevice):
         points = await super()._read(reads, generation, deadline, urgent=urgent)
         fault = self._moved(points)
         if fault:
-            self.session.drop(fault, self._device.unit_address)
-            return self._failed(self._readable, IdentityError(fault))
+            self._walked = -1
+            return self._failed(self._readable, self.refute(fault))
         if self._refused and self._clock.now_s() - self._walked_s > DISCOVER_AGAIN_S:
             self._walked = -1
         return points

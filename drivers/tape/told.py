@@ -112,6 +112,9 @@ class ToldSession(Session):
     def drop(self, reason: str, unit: int | None = None) -> None:
         """The recording tells by itself when a connection ends."""
 
+    def refute(self, reason: str, unit: int, *, renew: bool) -> None:
+        """As :meth:`drop`, and what is asked when."""
+
 
 def _key(exchange: Exchange) -> tuple[int, bytes]:
     return exchange.request.unit, exchange.request.pdu

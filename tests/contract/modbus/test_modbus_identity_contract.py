@@ -166,7 +166,7 @@ async def test_a_device_that_has_become_another_one_is_found_out_while_its_conne
             said = await here.round(group)
             assert not said["D0"]["a"].usable
             assert said["D1"]["a"].usable
-        assert here.devices[0].session.counters.rejected["dropped"] >= 1
+        assert here.devices[0].session.counters.rejected["refuted"] >= 1
         assert set(here.slow) == {"D0"}
 
 

@@ -38,6 +38,7 @@ def placed(*parts: tuple[int, list[int]]) -> dict[int, int]:
 
 
 ABB = placed(
+    (0x8900, words(1234567, "UINT32")),
     (0x8960, words(0x42323320, "UINT32")),
     (0x5B00, words(2310, "UINT32")),
     (0x5B02, words(2320, "UINT32")),
@@ -91,11 +92,12 @@ async def test_a_meter_is_known_by_its_model_code_and_says_its_name() -> None:
     async with serving(device(ABB, ident)) as server:
         found = await scanned(server)
     (unit,) = found.units[server.port]
-    assert unit.texts == {"vendor": "ABB", "product_code": "B23 112", "revision": "1.0"}
+    assert unit.texts == {"vendor": "ABB", "product_code": "B23 112", "revision": "1.0", "serial": "1234567"}
     assert unit.matches[0].profile == "abb_b23"
     assert "model_code reads" in unit.matches[0].why
     (block,) = as_json(found)["devices"]
-    assert f'endpoint: "127.0.0.1:{server.port}", unit_address: 1, profile: abb_b23, feeds' in block
+    assert f'endpoint: "127.0.0.1:{server.port}", unit_address: 1, profile: abb_b23, ' in block
+    assert ', serial_number: "1234567", feeds' in block
     assert block in as_text(found)
     json.dumps(as_json(found))
 
