@@ -5,15 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 
-import structlog
-
 from controller.domain.measurement import Measurement
 from controller.domain.site import Device
 from controller.ports import Clock, FieldDevice
+from controller.runtime.device_log import DeviceLog
 from controller.runtime.process_image import ProcessImage
 from controller.runtime.ticks import Ticks, on_grid
-
-_log = structlog.get_logger()
 
 
 class Poller:
@@ -43,7 +40,8 @@ class Poller:
         self._clock = clock
         self._on_back = on_back
         self._beat = beat
-        self._lost: bool | None = None
+        self._lost = False
+        self._log = DeviceLog(device, clock)
 
     async def run(self) -> None:
         """Poll by the clock until cancelled."""
@@ -65,16 +63,19 @@ class Poller:
 
     def _found(self) -> None:
         was_lost, self._lost = self._lost, False
-        if was_lost is None:
-            _log.info("device.found", device=self._device.id, endpoint=self._device.endpoint)
-        elif was_lost:
-            _log.info("device.recovered", device=self._device.id, endpoint=self._device.endpoint)
+        if was_lost:
+            self._log.changed()
             self._on_back(self._device.id)
+        if self._log.told is not False:
+            self._log.tell(lost=False)
 
     def _missed(self, reading: Mapping[str, Measurement]) -> None:
         """Lost is who has no good value left that is young enough; a single bad poll is not worth a line."""
-        if self._lost or self._image.health(self._clock.now_s())[self._device.id].ok:
-            return
-        self._lost = True
-        reason = next((answer.reason for answer in reading.values() if answer.reason), "no answer")
-        _log.warning("device.lost", device=self._device.id, endpoint=self._device.endpoint, reason=reason)
+        if not self._lost:
+            if self._image.health(self._clock.now_s())[self._device.id].ok:
+                return
+            self._lost = True
+            self._log.changed()
+        if not self._log.told:
+            reason = next((answer.reason for answer in reading.values() if answer.reason), "no answer")
+            self._log.tell(lost=True, reason=reason)

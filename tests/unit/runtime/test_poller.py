@@ -24,7 +24,7 @@ class Bench:
         self.device = ScriptedDevice("meter", self.clock)
         self.image = ProcessImage([self.spec])
         self.back: list[str] = []
-        self.beats = 0
+        self.beats = self.unsaid = 0
         self.poller = Poller(self.spec, self.device, self.image, self.clock, on_back=self.back.append, beat=self._count)
 
     def _count(self) -> None:
@@ -42,6 +42,7 @@ class Bench:
 
         with capture_logs() as logs:
             in_virtual_time(scene())
+        self.unsaid = sum(entry.get("unsaid", 0) for entry in logs)
         return [str(entry["event"]) for entry in logs]
 
     def be_silent(self) -> None:
@@ -80,6 +81,16 @@ def test_losing_and_finding_a_device_is_told_once_each() -> None:
     assert logged == ["device.found", "device.lost", "device.recovered"]
     assert bench.back == ["meter"]
     assert (bench.poller.failed, bench.poller.ok) == (7, 14)
+
+
+def test_a_device_that_flaps_is_told_every_ten_seconds_and_how_it_ended_in_any_case() -> None:
+    bench = Bench(poll_s=0.5)
+    flaps = [(10.0 + 8.0 * turn, bench.be_silent) for turn in range(5)]
+    flaps += [(14.0 + 8.0 * turn, bench.speak) for turn in range(5)]
+    told = bench.run(80.0, *flaps)
+    assert told == ["device.found", *["device.lost", "device.recovered"] * 2, "device.lost", "device.recovered"]
+    assert len(bench.back) == 5, "its set point is written anew every time"
+    assert len(told) - 1 + bench.unsaid == 10
 
 
 def test_one_bad_poll_is_not_a_loss() -> None:
