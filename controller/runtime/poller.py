@@ -72,7 +72,7 @@ class Poller:
     def _missed(self, reading: Mapping[str, Measurement]) -> None:
         """Lost is who has no good value left that is young enough; a single bad poll is not worth a line."""
         if not self._lost:
-            if self._image.health(self._clock.now_s())[self._device.id].ok:
+            if self._image.is_heard(self._device.id, self._clock.now_s()):
                 return
             self._lost = True
             self._log.changed()

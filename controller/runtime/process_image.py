@@ -130,9 +130,13 @@ class ProcessImage:
     def health(self, now_s: float) -> dict[str, DeviceHealth]:
         """State of every device, by id."""
         return {
-            device_id: DeviceHealth(now_s - good_at_s <= self._devices[device_id].stale_s, now_s - good_at_s)
+            device_id: DeviceHealth(self.is_heard(device_id, now_s), now_s - good_at_s)
             for device_id, good_at_s in self._good_at_s.items()
         }
+
+    def is_heard(self, device_id: str, now_s: float) -> bool:
+        """True while the newest good value of the device is young enough."""
+        return now_s - self._good_at_s[device_id] <= self._devices[device_id].stale_s
 
 
 def _routes(device: Device) -> tuple[_Route, ...]:

@@ -106,6 +106,25 @@ def test_a_device_that_was_never_there_is_lost_and_still_polled() -> None:
     assert len(bench.device.polled_at_s) == 6
 
 
+def test_a_missed_poll_looks_at_no_other_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where 200 devices fail in one moment, to look at all of them for each of them held the loop for 50 ms."""
+    bench = Bench()
+    looked: list[str] = []
+    is_heard = ProcessImage.is_heard
+
+    def counted(image: ProcessImage, device_id: str, now_s: float) -> bool:
+        looked.append(device_id)
+        return is_heard(image, device_id, now_s)
+
+    monkeypatch.setattr(ProcessImage, "is_heard", counted)
+    bench.image = ProcessImage([make_device(f"other_{number}", {}) for number in range(200)] + [bench.spec])
+    bench.poller = Poller(bench.spec, bench.device, bench.image, bench.clock, on_back=bench.back.append, beat=int)
+    bench.run(8.5, (2.5, bench.be_silent))
+    assert bench.poller.failed == 6
+    assert set(looked) == {"meter"}
+    assert len(looked) <= 6
+
+
 def test_a_bug_in_a_driver_is_not_swallowed() -> None:
     bench = Bench()
     bench.device.bug = KeyError("p_w")
