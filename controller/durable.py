@@ -14,8 +14,9 @@ def open_durable(file: Path) -> sqlite3.Connection:
 
     Transactions are begun by :func:`transaction` only.
     """
-    db = sqlite3.connect(file, isolation_level=None, timeout=30.0)
-    with closed_on_failure(db):
+    with naming(file):
+        db = sqlite3.connect(file, isolation_level=None, timeout=30.0)
+    with closed_on_failure(db, file):
         db.execute("PRAGMA journal_mode=WAL")
         db.execute("PRAGMA synchronous=FULL")
     return db
@@ -27,13 +28,23 @@ def open_read_only(file: Path) -> sqlite3.Connection:
 
 
 @contextmanager
-def closed_on_failure(db: sqlite3.Connection) -> Iterator[None]:
-    """A file that cannot be made ready is let go of: the next try finds it free."""
+def closed_on_failure(db: sqlite3.Connection, file: Path) -> Iterator[None]:
+    """A file that cannot be made ready is let go of, and named: the next try finds it free."""
     try:
-        yield
+        with naming(file):
+            yield
     except BaseException:
         db.close()
         raise
+
+
+@contextmanager
+def naming(file: Path) -> Iterator[None]:
+    """SQLite says what is wrong (the disk is full, no database, damaged); this adds of which file."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise type(error)(f"{file}: {error}") from error
 
 
 @contextmanager

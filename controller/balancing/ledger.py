@@ -78,7 +78,7 @@ class Ledger:
 
     def __init__(self, folder: Path) -> None:
         self._db = open_durable(folder / FILE)
-        with closed_on_failure(self._db):
+        with closed_on_failure(self._db, folder / FILE):
             self._db.executescript(_SCHEMA)
 
     def close(self) -> None:

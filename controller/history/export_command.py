@@ -13,6 +13,7 @@ from typing import Protocol, TextIO
 
 import click
 
+from controller.durable import naming
 from controller.history.chain import COLUMNS, FIRST_COLUMNS, verify
 from controller.history.store import curtailments, open_to_read
 from controller.readable_errors import readable_errors
@@ -34,7 +35,7 @@ def ledger(*, data: Path, unit: str | None, output: TextIO, parquet: Path | None
     `gridedge verify` proves that nothing in it was changed or left out. With --unit, an owner can prove the same
     without seeing what concerns others. --parquet holds the same in typed columns with units, digit by digit.
     """
-    with readable_errors(sqlite3.Error), closing(open_to_read(data)) as db:
+    with readable_errors(sqlite3.Error), naming(data), closing(open_to_read(data)) as db:
         if parquet is not None:
             _parquet("--parquet").write(parquet, curtailments(db, unit))
             return

@@ -78,7 +78,7 @@ class Store:
         self.site = site
         self._retention = retention
         self._db = open_durable(folder / FILE)
-        with closed_on_failure(self._db), transaction(self._db):
+        with closed_on_failure(self._db, folder / FILE), transaction(self._db):
             for statement in (*_SCHEMA.split(";"), _LEDGER):
                 self._db.execute(statement)
             self._check_format(site)

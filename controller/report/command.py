@@ -18,11 +18,12 @@ from controller.balancing.national.sales import read_sales
 from controller.config.find import find_site
 from controller.config.loader import load
 from controller.domain.site import Site
+from controller.durable import naming
 from controller.history.store import open_to_read
 from controller.readable_errors import readable_errors
 from controller.report.findings import find
 from controller.report.page import page
-from controller.report.past import read_past, span_stored
+from controller.report.past import read_past, site_stored, span_stored
 from controller.report.recorded import keep
 from controller.report.words import verdict
 
@@ -88,6 +89,7 @@ def _history(data: Path | None, record: Path | None) -> Iterator[tuple[sqlite3.C
             data = Path(while_it_lasts.enter_context(TemporaryDirectory(prefix="gridedge-report-")))
             recorded = keep(record, data)
         assert data is not None
+        while_it_lasts.enter_context(naming(data))
         yield while_it_lasts.enter_context(closing(open_to_read(data))), recorded
 
 
@@ -95,7 +97,7 @@ def _site(db: sqlite3.Connection, name: str | None, recorded: Site | None) -> tu
     """The site that the report is of, and its title."""
     if name is None and recorded is not None:
         return recorded, recorded.name
-    name = name or str(db.execute("SELECT value FROM about WHERE key = 'site'").fetchone()[0])
+    name = name or site_stored(db)
     loaded = load(find_site(name))
     return loaded.site, loaded.file.site.title or loaded.site.name
 

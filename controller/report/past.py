@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from controller.balancing.national.sales import Sale
 from controller.history.batch import Happening
 from controller.history.chain import Verdict, verify
-from controller.history.store import curtailments
+from controller.history.store import StoreError, curtailments
 
 Array = NDArray[np.float64]
 
@@ -72,7 +72,7 @@ def read_past(db: sqlite3.Connection, from_utc_s: float, to_utc_s: float) -> Pas
     )
     period_s = float(periods[0][1])
     return Past(
-        site=str(db.execute("SELECT value FROM about WHERE key = 'site'").fetchone()[0]),
+        site=site_stored(db),
         period_s=period_s,
         start_utc_s=starts,
         mean=mean,
@@ -82,6 +82,14 @@ def read_past(db: sqlite3.Connection, from_utc_s: float, to_utc_s: float) -> Pas
         proof=verify(ledger),
         lost_s=max(float(starts[-1] - starts[0]) + period_s - len(starts) * period_s, 0.0),
     )
+
+
+def site_stored(db: sqlite3.Connection) -> str:
+    """Name of the site that a store is of. Raises StoreError."""
+    row = db.execute("SELECT value FROM about WHERE key = 'site'").fetchone()
+    if row is None:
+        raise StoreError("the store does not say of which site it is; expected one written by `gridedge station`")
+    return str(row[0])
 
 
 def span_stored(db: sqlite3.Connection) -> tuple[float, float]:
@@ -106,6 +114,8 @@ def _points(
         span,
     )
     for name, start, n, mean, most in rows:
+        if not all(isinstance(number, int | float) for number in (n, mean, most)):
+            raise ValueError(f"sample of {name} at {start} is {n!r}, {mean!r}, {most!r}; expected three numbers")
         k = place[int(start)]
         if name not in weight:
             weight[name], total[name], high[name] = np.zeros(count), np.zeros(count), np.full(count, np.nan)

@@ -26,6 +26,8 @@ _log = structlog.get_logger()
 
 VERSION = 1
 BYTES_MAX = 1_000_000
+RETRY_S = 5.0
+"""After a refusal of the disk, machine seconds."""
 FUTURE_S = 2.0  # how far the clock may have been set back before the gap counts as unknown
 
 
@@ -75,7 +77,8 @@ def _object(line: bytes) -> Mapping[str, Any]:
 class StateFile:
     """The state file of one site: read once at the start, written by a thread of its own.
 
-    The newest memory wins; a slow or broken disk delays nobody.
+    The newest memory wins; a slow or broken disk delays nobody. It is told as soon as it refuses, and tried again until
+    it takes what it refused.
     """
 
     def __init__(self, path: Path, site: str, clock: Clock) -> None:
@@ -83,8 +86,8 @@ class StateFile:
         self._waiting: bytes | None = None
         self._wake = threading.Condition()
         self._ending = False
+        self._telling = threading.Lock()
         self._trouble = ""
-        self._told = ""
         self._thread = threading.Thread(target=self._run, name="state-file", daemon=True)
         self._thread.start()
 
@@ -123,16 +126,18 @@ class StateFile:
         return str(bad)
 
     def put(self, memory: Mapping[str, Any]) -> None:
-        """Write this as soon as possible; never waits. Tells when writing begins to fail and when it works again."""
+        """Write this as soon as possible; never waits."""
         try:
             raw = encode(self._site, utc_s(self._clock), memory)
         except ValueError as error:
-            self._trouble = f"a memory that JSON cannot hold: {error}"
-        else:
-            with self._wake:
-                self._waiting = raw
-                self._wake.notify()
-        self._tell()
+            self._tell(f"a memory that JSON cannot hold: {error}")
+            return
+        if len(raw) > BYTES_MAX:
+            self._tell(f"a memory of {len(raw)} bytes; at most {BYTES_MAX} are read at the next start")
+            return
+        with self._wake:
+            self._waiting = raw
+            self._wake.notify()
 
     def close(self, timeout_s: float = 2.0) -> None:
         """Write what is waiting, for at most ``timeout_s``; safe to call twice."""
@@ -140,25 +145,37 @@ class StateFile:
             self._ending = True
             self._wake.notify()
         self._thread.join(timeout_s)
-        self._tell()
 
-    def _tell(self) -> None:
-        before, self._told = self._told, self._trouble
-        if self._told and not before:
-            _log.error("state.unwritten", file=str(self._path), reason=self._told)
-        elif before and not self._told:
-            _log.info("state.written", file=str(self._path))
+    def _tell(self, trouble: str) -> None:
+        """When writing begins to fail, and when it works again."""
+        with self._telling:
+            before, self._trouble = self._trouble, trouble
+            if trouble and not before:
+                _log.error("state.unwritten", file=str(self._path), reason=trouble)
+            elif before and not trouble:
+                _log.info("state.written", file=str(self._path))
 
     def _run(self) -> None:
+        refused: bytes | None = None
         while True:
             with self._wake:
-                self._wake.wait_for(lambda: self._ending or self._waiting is not None)
-                raw, self._waiting = self._waiting, None
-            if raw is None:
+                self._wake.wait_for(self._is_due, timeout=None if refused is None else RETRY_S)
+                raw, self._waiting = self._waiting or refused, None
+                last = self._ending
+            if raw is not None:
+                refused = self._written(raw)
+            if last:
                 return
-            try:
-                replace_file(self._path, raw)
-            except OSError as error:
-                self._trouble = str(error)
-            else:
-                self._trouble = ""
+
+    def _is_due(self) -> bool:
+        return self._ending or self._waiting is not None
+
+    def _written(self, raw: bytes) -> bytes | None:
+        """What the disk has refused; None when it took it."""
+        try:
+            replace_file(self._path, raw)
+        except OSError as error:
+            self._tell(str(error))
+            return raw
+        self._tell("")
+        return None

@@ -79,6 +79,7 @@ class Record:
         """The content as a JSON object; :class:`DamagedError` when it is none."""
         try:
             found = json.loads(self.content)
+            json.dumps(found, ensure_ascii=False).encode()  # halves of surrogate pairs can be shown to nobody
         except (ValueError, RecursionError) as error:
             raise DamagedError(f"holds a {self.kind.name} record that is no JSON: {error}") from None
         if not isinstance(found, dict):

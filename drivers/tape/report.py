@@ -20,9 +20,13 @@ FIELDS_BYTES_MAX = 600
 
 def when(played: Played, at_s: float) -> str:
     """Time of day (UTC) of a site time where the recording knows it, else site seconds."""
+    seconds = f"{at_s:.3f} s"
     if played.utc is None:
-        return f"{at_s:.3f} s"
-    return f"{played.utc + timedelta(seconds=at_s - played.utc_at_s):%H:%M:%S.%f}"[:-3]
+        return seconds
+    try:
+        return f"{played.utc + timedelta(seconds=at_s - played.utc_at_s):%H:%M:%S.%f}"[:-3]
+    except (OverflowError, ValueError):  # a time of another world
+        return seconds
 
 
 def exchange_line(played: Played, exchange: Exchange) -> str:

@@ -14,7 +14,7 @@ from controller.balancing.national.activation import Activation, Sold, read_acti
 from controller.balancing.national.memory import FILE, FOLDER, TAKEN, Asked, Offered, read_all
 from controller.balancing.national.settling import load_plan
 from controller.balancing.openadr.strict_json import Malformed
-from controller.durable import open_read_only
+from controller.durable import naming, open_read_only
 from controller.planning.settlement import HOUR_S
 
 
@@ -61,8 +61,13 @@ def read_sales(data: Path, from_utc_s: float, until_utc_s: float) -> tuple[Sale,
     path = data / FOLDER / FILE
     if not path.is_file():
         return ()
-    with closing(open_read_only(path)) as db:
-        sales = [(offered.made_utc_s, _sale(offered, asked)) for offered, asked in read_all(db)]
+    with naming(path), closing(open_read_only(path)) as db:
+        found = read_all(db)
+    try:
+        sales = [(float(offered.made_utc_s), _sale(offered, asked)) for offered, asked in found]
+    except (KeyError, IndexError, TypeError, AttributeError, ArithmeticError) as error:
+        what = f"{type(error).__name__}: {error}"
+        raise ValueError(f"{path} holds what no station writes ({what}); expected bids and activations") from error
     return tuple(
         sale
         for made_utc_s, sale in sales

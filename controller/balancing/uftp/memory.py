@@ -104,7 +104,7 @@ class Memory:
 
     def __init__(self, folder: Path) -> None:
         self._db = open_durable(folder / FILE)
-        with closed_on_failure(self._db):
+        with closed_on_failure(self._db, folder / FILE):
             self._db.executescript(_SCHEMA)
         self._away: dict[tuple[int, str], TurnedAway] = {}
         self._counted_utc_s = -COUNTED_S

@@ -55,6 +55,17 @@ FOREIGN: dict[str, tuple[bytes, str]] = {
     "a quality that there is not": (HEAD + LINE + METER + value(1.0, quality=77), "77 is not a valid Quality"),
     "a count of lost records cut off": (HEAD + encode(Kind.LOST, 0, 1.0, b""), "cannot be played"),
     "a device that never said anything": (HEAD + LINE + METER, "Nothing was published"),
+    "a time of another world": (
+        encode_document(Kind.HEADER, 0, 0.0, {**WRITTEN, "utc": "2026-01-01T00:00:00+00:00"})
+        + LINE
+        + METER
+        + encode(Kind.PUBLISHED, 1, 9e12, pack_values((1.0,), (0,))),
+        "9000000000000.000 s UTC",
+    ),
+    "half a surrogate pair": (
+        HEAD + LINE + encode(Kind.DEVICE, 1, 0.0, b'{"id": "\\ud800"}'),
+        "surrogates not allowed",
+    ),
     "points that are called otherwise later": (
         HEAD + LINE + METER + value(1.0) + encode_document(Kind.DEVICE, 1, 1.0, {**PLAIN_METER, "names": ["a", "b"]}),
         "come out of the bytes otherwise",

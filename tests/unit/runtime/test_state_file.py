@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from full_disk import full_disk
 from structlog.testing import capture_logs
 
 from controller.clock import ManualClock
@@ -176,3 +178,41 @@ def test_the_newest_memory_wins(tmp_path: Path) -> None:
         file.put({"x": {"count": count}})
     file.close()
     assert read(tmp_path / "state")[0] == {"x": {"count": 49}}
+
+
+def wait_for(logs: Sequence[Mapping[str, Any]], event: str) -> None:
+    """For the writing thread, at most half a minute of a machine that is busy."""
+    for _ in range(30_000):
+        if any(entry["event"] == event for entry in logs):
+            return
+        time.sleep(0.001)
+    pytest.fail(f"{event} was not told")
+
+
+def test_a_full_disk_is_told_at_once_and_what_it_refused_is_kept_as_soon_as_there_is_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An operator's hold was accepted meanwhile: it must not wait for the next word to outlive a restart."""
+    monkeypatch.setattr(state_file, "RETRY_S", 0.01)
+    write(tmp_path / "state")
+    file = StateFile(tmp_path / "state", "here", clock())
+    with capture_logs() as logs:
+        with full_disk():
+            file.put({"instructions": {}})
+            wait_for(logs, "state.unwritten")
+            assert decode((tmp_path / "state").read_bytes(), "here").memory == MEMORY
+        wait_for(logs, "state.written")
+        file.close()
+    assert decode((tmp_path / "state").read_bytes(), "here").memory == {"instructions": {}}
+    assert [entry["event"] for entry in logs] == ["state.unwritten", "state.written"]
+    assert "File too large" in logs[0]["reason"]
+
+
+def test_a_memory_that_the_next_start_would_refuse_is_told_now(tmp_path: Path) -> None:
+    write(tmp_path / "state")
+    file = StateFile(tmp_path / "state", "here", clock())
+    with capture_logs() as logs:
+        file.put({"text": "x" * 1_000_000})
+        file.close()
+    assert "at most 1000000 are read at the next start" in logs[0]["reason"]
+    assert decode((tmp_path / "state").read_bytes(), "here").memory == MEMORY
