@@ -28,6 +28,8 @@ SLOW_AFTER_S, SLOW_WAITS_MAX, SLOW_APART_S = 0.01, 5, 0.001
 """Devices that need their own poll begin it so long after the tick, or so many times that long while answers of the
 others still come in, and so long after each other: neither their connecting nor, later, their time-outs come in a heap.
 Machine seconds."""
+SWEEP_MAX = 32
+"""Polls that are given up before the loop gets its turn: about a millisecond and a half."""
 PROOFS_PART = 8
 """One device in so many, and one more, proves its identity again between two rounds: started together, all of them are
 through after as many rounds."""
@@ -77,9 +79,12 @@ class _Sweep:
 
     def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
         over = loop.time() - self._timeout_s
-        for poll in self.polls:
-            if poll.running and poll.started <= over:
-                poll.expire()
+        late = [poll for poll in self.polls if poll.running and poll.started <= over]
+        for poll in late[:SWEEP_MAX]:
+            poll.expire()
+        if len(late) > SWEEP_MAX:
+            loop.call_soon(self._sweep, loop)
+            return
         left = [poll.started for poll in self.polls if poll.running]
         self._armed = bool(left)
         if left:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 
@@ -13,6 +14,7 @@ from hostile_modbus_server import HostileServer, good, hostile
 from controller.clock import SystemClock
 from controller.domain.measurement import Measurement
 from controller.domain.site import Device
+from drivers.modbus import fleet as fleet_module
 from drivers.modbus.codec import read_registers
 from drivers.modbus.device import ModbusDevice
 from drivers.modbus.endpoint import Endpoint
@@ -131,6 +133,41 @@ async def test_the_sick_are_neither_asked_nor_given_up_in_the_moment_in_which_th
     for asked in asked_at[1:]:
         assert asked - max(tick for tick in ticks if tick <= asked) >= SLOW_AFTER_S
     assert all(device.counters.ok >= 6 for device in devices[:5])
+
+
+async def test_many_that_fall_silent_in_one_moment_are_given_up_a_few_at_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A switch that fails takes 200 devices with it; to give them up in one go held the loop for 9 ms."""
+    monkeypatch.setattr(fleet_module, "SWEEP_MAX", 2)
+    loop = asyncio.get_running_loop()
+    turn = 0
+    given_up = Counter[int]()
+
+    def next_turn() -> None:
+        nonlocal turn
+        turn += 1
+        if given_up.total() < 5:
+            loop.call_soon(next_turn)
+
+    async with AsyncExitStack() as stack:
+        mute = [
+            await stack.enter_async_context(hostile(lambda frame: (good(frame),), *[lambda _: ()] * 99))
+            for _ in range(5)
+        ]
+        devices = [device_at(server, f"D{number}") for number, server in enumerate(mute)]
+        for device in devices:
+            await device.poll()
+            stack.push_async_callback(device.aclose)
+        fleet = Fleet(devices, SystemClock(), lambda readings: given_up.update({turn: len(readings)}))
+        async with asyncio.TaskGroup() as group, asyncio.timeout(4.0):
+            fleet.tick(group)
+            await asyncio.sleep(TIMEOUT_S / 2.0)
+            next_turn()
+            while given_up.total() < 5:  # noqa: ASYNC110 - the turns of the loop are what is counted
+                await asyncio.sleep(0.02)
+    assert max(given_up.values()) == 2
+    assert len(given_up) == 3
 
 
 async def test_a_device_that_has_only_lost_its_connection_is_polled_again_before_any_sick_one(
