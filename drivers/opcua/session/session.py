@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from drivers.opcua.deadline import deadline
 from drivers.opcua.security import OpcUaSecurity
-from drivers.opcua.session.guard import GuardedClient, abort, connect, field_faults, protocol_of
+from drivers.opcua.session.guard import CHANNEL_LIFETIME_S, GuardedClient, abort, connect, field_faults, protocol_of
 from drivers.opcua.session.points import Points, Terms
 from drivers.opcua.session.protocol import GuardedProtocol, LinkError
 from drivers.opcua.session.subscription import Heard, Messages, Subscription, Wish
@@ -12,6 +12,8 @@ from drivers.profile import Profile
 from drivers.tape.records import Kind
 
 CLOSE_S = 0.25
+LIFETIME_S_MIN = 10.0
+"""Shortest life of a channel; a renewal takes our private key, and it is not the server that decides how often."""
 
 
 class OpcUaSession(Points):
@@ -25,7 +27,7 @@ class OpcUaSession(Points):
         self._client = client
         self._subscription: Subscription | None = None
         self._ended = False
-        self._renew_at_s = self._loop_s() + 0.5 * client.secure_channel_timeout / 1000.0
+        self._renew_at_s = self._loop_s() + 0.5 * self._channel_lifetime_s()
 
     @classmethod
     async def open(cls, endpoint: str, profile: Profile, terms: Terms, security: OpcUaSecurity | None) -> OpcUaSession:
@@ -104,4 +106,11 @@ class OpcUaSession(Points):
     async def _renew(self) -> None:
         await self._client.open_secure_channel(renew=True)
         self._client.uaclient.revolve_security_token()
-        self._renew_at_s = self._loop_s() + 0.5 * self._client.secure_channel_timeout / 1000.0
+        self._renew_at_s = self._loop_s() + 0.5 * self._channel_lifetime_s()
+
+    def _channel_lifetime_s(self) -> float:
+        """What the server granted, and not more than we asked for. Raises :class:`LinkError` when it is too short."""
+        granted_s = self._client.secure_channel_timeout / 1000.0
+        if granted_s < LIFETIME_S_MIN:
+            raise LinkError(f"server grants a channel for {granted_s:g} s; expected {LIFETIME_S_MIN:g} s or more")
+        return min(granted_s, CHANNEL_LIFETIME_S)

@@ -87,6 +87,7 @@ class HostileServer:
         self.values = {name: shown(value) for name, value in TRUE.items()}
         self.most = 1000
         self.token = 6
+        self.token_ms = 3_600_000
         self.token_made_utc: datetime | None = None
         self.namespaces = ["http://opcfoundation.org/UA/", "urn:maker:a", URI]
 
@@ -169,7 +170,9 @@ class _Connection:
         assert request.Parameters.RequestType in SecurityTokenRequestType
         answer = ua.OpenSecureChannelResponse()
         made_utc = self._server.token_made_utc or datetime.now(UTC)
-        answer.Parameters.SecurityToken = ua.ChannelSecurityToken(5, self._server.token, made_utc, 3_600_000)
+        answer.Parameters.SecurityToken = ua.ChannelSecurityToken(
+            5, self._server.token, made_utc, self._server.token_ms
+        )
         answer.Parameters.ServerNonce = b""
         await self._answer("OpenSecureChannel", b"OPNF", struct_to_binary(security), request, sequence, answer)
 

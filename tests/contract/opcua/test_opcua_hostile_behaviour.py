@@ -110,6 +110,23 @@ async def test_a_channel_is_renewed_with_a_server_whose_clock_stands_at_1970(
     await device.aclose()
 
 
+@pytest.mark.parametrize("granted_ms", [0, 1, 9_000])
+async def test_a_server_does_not_decide_how_often_a_channel_is_renewed(server: HostileServer, granted_ms: int) -> None:
+    server.token_ms = granted_ms
+    device = opcua_device(server.port, "read", TIMEOUT_S)
+    await reasons(device, f"server grants a channel for {granted_ms / 1000.0:g} s")
+    server.reset()
+    await good(device)
+    session = device._link._session
+    assert session is not None
+    server.token_ms = 0xFFFF_FFFF
+    session._renew_at_s = 0.0
+    await good(device)
+    assert session._renew_at_s <= session._loop_s() + 1800.0, "and not how seldom"
+    server.reset()
+    await device.aclose()
+
+
 async def test_a_point_that_comes_back_as_another_type_is_bad_and_says_so(server: HostileServer) -> None:
     for delivery in DELIVERIES:
         device = opcua_device(server.port, delivery, TIMEOUT_S)
