@@ -8,6 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.fields import FieldInfo
 
 REQUIRED = ...
+_UNSHOWN = r"\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069"
+"""Line breaks, escape sequences and turns of the direction of writing: what is shown must be what stands there."""
+LINE, LINE_OR_NOTHING = rf"^[^{_UNSHOWN}]+$", rf"^[^{_UNSHOWN}]*$"
 
 
 def range_text(low: float | None, high: float | None) -> str:

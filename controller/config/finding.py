@@ -7,6 +7,8 @@ from dataclasses import dataclass
 Path = tuple[str | int, ...]
 
 _SHOWN_MAX = 60
+LISTED_MAX = 200
+"""So many mistakes of a file are told in words; nobody reads more of them."""
 
 
 def spell(path: Path) -> str:
@@ -62,9 +64,11 @@ class Finding:
 
 
 class SiteError(ValueError):
-    """A site file was refused. ``findings`` holds every mistake, in the order of the file; ``str`` lists them all."""
+    """A site file was refused. ``findings`` holds every mistake, in the order of the file; ``str`` lists the first."""
 
     def __init__(self, name: str, findings: tuple[Finding, ...]) -> None:
         self.name = name
         self.findings = findings
-        super().__init__("\n".join(finding.text(name) for finding in findings))
+        more = len(findings) - LISTED_MAX
+        lines = [finding.text(name) for finding in findings[:LISTED_MAX]]
+        super().__init__("\n".join(lines + ([f"{name}: … and {more} more"] if more > 0 else [])))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from controller.config.fields import Name, Strict, about, name, names, number, text
+from controller.config.fields import LINE_OR_NOTHING, Name, Strict, about, name, names, number, text
 from controller.config.schema_connection import CalendarModel, G100Model, MovesModel
 from controller.config.schema_escalation import EscalationModel
 from controller.config.schema_market import MarketModel
@@ -21,7 +21,7 @@ class SiteModel(Strict):
     """Who this is."""
 
     id: str = name("Short name, used in logs and records.")
-    title: str = text("a line of text", r"^[^\n]*$", "What people call the site.", "", longest=120)
+    title: str = text("a line of text", LINE_OR_NOTHING, "What people call the site.", "", longest=120)
     timezone: str = text("an IANA time zone", r"^[A-Za-z0-9_+/-]+$", "Time zone of schedules and display.", "UTC")
 
 

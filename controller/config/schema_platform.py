@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from controller.config.fields import Name, Strict, about, name, names, number, text
+from controller.config.fields import LINE, Name, Strict, about, name, names, number, text
 from controller.domain.platform import REACTIVE_PAYLOAD
 
 FILE_PATH = (r"an absolute path", r"^/[^\n\x00]*$")
@@ -24,7 +24,7 @@ class IssuerModel(Strict):
     """One desk behind the platform, and the limits of its authority. What no entry names is refused."""
 
     id: str = name("Short name, used in records.")
-    program: str = text("a line of text", r"^[^\n]+$", "Name of its OpenADR program.", longest=128)
+    program: str = text("a line of text", LINE, "Name of its OpenADR program.", longest=128)
     service: Literal["flexibility", "tso", "platform"] = about(
         "Layer of its commands: contracted flexibility (4), service to the transmission operator (5), optimisation (6)."
     )
@@ -46,7 +46,7 @@ class PlatformModel(Strict):
     url: str | None = text(
         "https://host/path", r"^https://[^\s/]+(/[^\s]*)?$", "Where the platform answers (its OpenADR base path).", None
     )
-    ven_name: str | None = text("a line of text", r"^[^\n]+$", "Name of this site there; left out: site.id.", None, 128)
+    ven_name: str | None = text("a line of text", LINE, "Name of this site there; left out: site.id.", None, 128)
     credentials: str | None = text(*FILE_PATH, "File with client id and secret, a line each.", None)
     ca_file: str | None = text(*FILE_PATH, "Authorities that may vouch for it (PEM); left out: the system's.", None)
     cert_file: str | None = text(*FILE_PATH, "Our certificate (PEM), with key_file, where it asks for one.", None)

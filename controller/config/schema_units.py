@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from controller.config.fields import Strict, about, name, number, text
+from controller.config.fields import LINE_OR_NOTHING, Strict, about, name, number, text
 
 
 class ActuatorModel(Strict):
@@ -52,7 +52,7 @@ class UnitModel(Strict):
     """One controllable unit. Every power is a magnitude; the key says the direction."""
 
     id: str = name("Name of the unit.")
-    title: str = text("a line of text", r"^[^\n]*$", "What people call it.", "", longest=80)
+    title: str = text("a line of text", LINE_OR_NOTHING, "What people call it.", "", longest=80)
     kind: Literal["pv", "wind", "generator", "battery", "ev_hub", "flex_load"] = about(
         "What it is; decides what a set point means (a cap on generation, a cap on consumption, or the power itself)."
     )
@@ -141,7 +141,7 @@ class DeviceModel(Strict):
     )
     covered_by: str = text(
         "a line of text",
-        r"^[^\n]*$",
+        LINE_OR_NOTHING,
         "What keeps the unit inside its fail-safe power when it falls silent, for example its own export limiter; "
         "needed where the device fails open or holds its last set point (docs/devices.md).",
         "",

@@ -155,9 +155,16 @@ class _Reader:
 
     def _refuse_decoration(self, event: yaml.NodeEvent, path: Path, line: int) -> None:
         if isinstance(event, yaml.AliasEvent):
-            self._broken(path, line, f"the alias *{event.anchor}", "aliases are not followed; write the value out")
+            self._broken(
+                path,
+                line,
+                f"the alias *{spell((event.anchor or '',))}",
+                "aliases are not followed; write the value out",
+            )
         elif event.anchor is not None:
-            self._broken(path, line, f"the anchor &{event.anchor}", "anchors are not used; write every value out")
+            self._broken(
+                path, line, f"the anchor &{spell((event.anchor or '',))}", "anchors are not used; write every value out"
+            )
         tag = getattr(event, "tag", None)
         if tag is not None:
             self._broken(path, line, f"the tag {show(tag)}", "types are fixed by the key; remove the tag")

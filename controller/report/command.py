@@ -34,7 +34,12 @@ TIME = ["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]
 @click.option("--data", type=click.Path(path_type=Path, file_okay=False), help="Folder of a station's store.")
 @click.option("--record", type=click.Path(path_type=Path), help="Recording of `gridedge run --record` instead.")
 @click.option("--site", "site_name", help="Site file; left out: the one of the store's name.")
-@click.option("--from", "from_local", type=click.DateTime(TIME), help="Local time to begin with; left out: all.")
+@click.option(
+    "--from",
+    "from_local",
+    type=click.DateTime(TIME),
+    help="Local time to begin with; of one that comes twice the first; left out: all.",
+)
 @click.option("--to", "to_local", type=click.DateTime(TIME), help="Local time to end with.")
 @click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Write the page to this file.")
 @click.option("--pdf", type=click.Path(path_type=Path, dir_okay=False), help="Write figures and tables to this PDF.")

@@ -38,13 +38,13 @@ def euro(eur: float) -> str:
 
 
 def clock(utc_s: float, site: Site) -> str:
-    """``02:10`` at the site."""
-    return _local(utc_s, site).strftime("%H:%M")
+    """``02:10`` at the site; ``01:30 BST`` where the clocks are set back and that comes twice."""
+    return _said(utc_s, site, "%H:%M")
 
 
 def day_and_clock(utc_s: float, site: Site) -> str:
     """``2026-04-10 02:10`` at the site."""
-    return _local(utc_s, site).strftime("%Y-%m-%d %H:%M")
+    return _said(utc_s, site, "%Y-%m-%d %H:%M")
 
 
 def given_up(what: GivenUp) -> str:
@@ -93,8 +93,10 @@ def verdict(found: Findings, past: Past) -> tuple[bool, str]:
     return over_s == 0.0 and nothing and not broken and not gaps, f"{kept}; {held}{saved}.{broken}{gaps}"
 
 
-def _local(utc_s: float, site: Site) -> datetime:
-    return datetime.fromtimestamp(float(utc_s), UTC).astimezone(ZoneInfo(site.timezone))
+def _said(utc_s: float, site: Site, form: str) -> str:
+    local = datetime.fromtimestamp(float(utc_s), UTC).astimezone(ZoneInfo(site.timezone))
+    comes_twice = local.utcoffset() != local.replace(fold=1 - local.fold).utcoffset()
+    return local.strftime(f"{form} %Z" if comes_twice else form)
 
 
 def _minutes(seconds: float) -> str:

@@ -31,6 +31,13 @@ TEXT = [
     ("s_sc_mva: 200", "s_sc_mva:¶ !!float 200", "network.source.s_sc_mva", "tag"),
     ("s_sc_mva: 200", "s_sc_mva:¶ &x 200", "network.source.s_sc_mva", "anchors"),
     ("s_sc_mva: 200", "s_sc_mva:¶ *x", "network.source.s_sc_mva", "aliases"),
+    ("s_sc_mva: 200", "s_sc_mva:¶ &" + "x" * 5000 + " 200", "network.source.s_sc_mva", "x…, expected"),
+    ("s_sc_mva: 200", "s_sc_mva:¶ *" + "x" * 5000, "network.source.s_sc_mva", "x…, expected"),
+    ("id: small,", "id: small,¶ title: " + "x" * 5000 + ",", "site.title", "a line of text"),
+    ("id: small,", 'id: small, title:¶ "\\e[2Jall clear",', "site.title", "a line of text"),
+    ("id: small,", 'id: small, title:¶ "\\u202ewols",', "site.title", "a line of text"),
+    ("id: small,", "id:¶ " + "x" * 5000 + ",", "site.id", "at most 40"),
+    ("id: small,", "id:¶ ../../etc/passwd,", "site.id", "a name"),
     ("    q_max_kvar: 1000", "    q_max_kvar: 1000\n    q_max_kvar:¶ 100", "units[0].q_max_kvar", "first in line"),
     ("    q_max_kvar: 1000", "    q_max_kvar: 1000\n    <<:¶ {bus: LV}", "units[0].<<", "merging"),
     ("    q_max_kvar: 1000", "    reports_available:¶ yes", "units[0].reports_available", "true or false"),
@@ -335,6 +342,15 @@ def test_all_mistakes_are_listed_at_once_whatever_their_kind() -> None:
     assert len(listed) == len(caught.value.findings)
     for path in ("source.s_sc_mva", "units[0].q_max_kva", "devices[1].poll_s", "thermal[0].branch", "lines[0].to_bus"):
         assert any(path in line for line in listed), path
+
+
+def test_of_thousands_of_mistakes_the_first_are_told_and_how_many_more_there_are() -> None:
+    with pytest.raises(SiteError) as caught:
+        parse((SMALL + "".join(f"k{k}: 1\n" for k in range(3000))).encode(), "site.yaml", FakeCatalogue())
+    assert len(caught.value.findings) == 3000
+    *listed, last = str(caught.value).splitlines()
+    assert len(listed) == 200
+    assert last == "site.yaml: … and 2800 more"
 
 
 def test_a_finding_reads_like_a_compiler_message() -> None:
