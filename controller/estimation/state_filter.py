@@ -92,13 +92,19 @@ def variance(state: FilterState, part: Partition) -> Array:
 
 def sight_sigma(state: FilterState, part: Partition, sight: Sight) -> tuple[list[Array], Array]:
     """Standard deviation of what a sight's rows see: of every block's own, and of the shared ones."""
+    own, shared = _spread(state, part, sight)
+    return [np.sqrt(np.maximum(spread, 0.0)) for spread in own], np.sqrt(np.maximum(shared, 0.0))
+
+
+def _spread(state: FilterState, part: Partition, sight: Sight) -> tuple[list[Array], Array]:
+    """The same as variances, which rounding may have made negative."""
     own = []
     for i, cov, h in zip(part.states, state.blocks, sight.own, strict=True):
         spread = ((h @ cov) * h).sum(axis=1)
         if state.shared.shape[1]:
             spread -= ((h @ state.shared[i]) ** 2).sum(axis=1)
-        own.append(np.sqrt(np.maximum(spread, 0.0)))
-    return own, np.sqrt(np.maximum(_shared_spread(state, part, sight), 0.0))
+        own.append(spread)
+    return own, _shared_spread(state, part, sight)
 
 
 def _shared_spread(state: FilterState, part: Partition, sight: Sight) -> Array:
@@ -124,60 +130,59 @@ def correct(
     was measured, and what a set point should have made of them. Only rows and meters can prove a jump; ``jump_var`` is
     the least variance of the states after one.
     """
-    direct = _fused(meters, models)
-    looks = _looks(state, part, sight, rows, direct)
-    jumped = _jumped(state, part, sight, looks, rows, meters)
+    jumped = _jumped(state, part, sight, rows, meters)
     if jumped:
-        missing = np.maximum(jump_var - variance(state, part), 0.0)
-        state = _more_uncertain(state, part, missing)
-        looks = [k.with_more(missing[i]) for i, k in zip(part.states, looks, strict=True)]
+        state = widened(state, part, jump_var)
+    direct = _fused(meters, models)
     try:
-        after = _across_blocks(_within_blocks(state, part, looks), part, sight, rows, state.x)
+        after = _across_blocks(_within_blocks(state, part, sight, rows, direct), part, sight, rows, state.x)
     except np.linalg.LinAlgError:
         # Rounding has eaten what the blocks know together. Without it every block only trusts itself less.
         alone = replace(state, shared=np.empty((len(state.x), 0)))
-        after = _within_blocks(alone, part, _looks(alone, part, sight, rows, direct))
+        after = _within_blocks(alone, part, sight, rows, direct)
     return after, jumped
+
+
+def _within_blocks(state: FilterState, part: Partition, sight: Sight, rows: Evidence, direct: Evidence) -> FilterState:
+    """Every block's own evidence: first what is read of single states, then what rows see of them.
+
+    One after the other is the same as both at once, and takes half of the algebra.
+    """
+    known = _taken_in(state, part, _direct_looks(state, part, direct))
+    return _taken_in(known, part, _row_looks(known, part, sight, rows, state.x))
 
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """What one block's evidence H sees: innovations, their noise, HD and H times shared.
-
-    Rows of the sight (``h``) come first, after them the states that are read directly: ``direct`` of the block's.
-    """
+    """What one block's evidence H sees: innovations, their noise, HD, H times shared, and HDHᵀ."""
 
     innovation: Array
     noise_var: Array
     hd: Array
     hv: Array
-    h: Array
-    direct: IndexArray
-
-    def with_more(self, missing: Array) -> _Look:
-        """The same evidence when ``missing`` is added to the variance of the block's states: D is diagonal there."""
-        n, hd = len(self.h), self.hd.copy()
-        hd[:n] += self.h * missing
-        hd[n + np.arange(len(self.direct)), self.direct] += missing[self.direct]
-        return replace(self, hd=hd)
-
-    def hdh(self) -> Array:
-        """HDHᵀ; a state that is read directly has a row of the identity in H."""
-        return np.concatenate([self.hd @ self.h.T, self.hd[:, self.direct]], axis=1)
+    hdh: Array
 
 
-def _looks(state: FilterState, part: Partition, sight: Sight, rows: Evidence, direct: Evidence) -> list[_Look]:
+def _direct_looks(state: FilterState, part: Partition, direct: Evidence) -> list[_Look]:
+    """By block: a state that is read directly has a row of the identity in H."""
     out = []
-    for i, r, cov, own in zip(part.states, part.rows, state.blocks, sight.own, strict=True):
-        told = rows.innovation[r]
-        new = np.isfinite(told)
-        h, v = own if new.all() else own[new], state.shared[i]
+    for i, cov in zip(part.states, state.blocks, strict=True):
         said = direct.innovation[i]
         d = np.isfinite(said).nonzero()[0]
-        innovation = np.concatenate([told[new], said[d]])
-        noise_var = np.concatenate([rows.variance[r][new], direct.variance[i][d]])
-        hd, hv = np.concatenate([h @ cov, cov[d]]), np.concatenate([h @ v, v[d]])
-        out.append(_Look(innovation, noise_var, hd, hv, h, d))
+        hd = cov[d]
+        out.append(_Look(said[d], direct.variance[i][d], hd, state.shared[i[d]], hd[:, d]))
+    return out
+
+
+def _row_looks(state: FilterState, part: Partition, sight: Sight, rows: Evidence, x_before: Array) -> list[_Look]:
+    """By block: its rows of the sight, after other evidence has moved the state from ``x_before``."""
+    out = []
+    for i, r, cov, own in zip(part.states, part.rows, state.blocks, sight.own, strict=True):
+        told = rows.innovation[r] - own @ (state.x[i] - x_before[i])
+        new = np.isfinite(told)
+        h = own if new.all() else own[new]
+        hd = h @ cov
+        out.append(_Look(told[new], rows.variance[r][new], hd, h @ state.shared[i], hd @ h.T))
     return out
 
 
@@ -190,19 +195,13 @@ def _fused(meters: Evidence, models: Evidence) -> Evidence:
     return Evidence(told / total, 1.0 / total)
 
 
-def _jumped(
-    state: FilterState, part: Partition, sight: Sight, looks: list[_Look], rows: Evidence, meters: Evidence
-) -> bool:
+def _jumped(state: FilterState, part: Partition, sight: Sight, rows: Evidence, meters: Evidence) -> bool:
     """Whether any row or meter is further off than its own deviation can explain."""
     if _beyond(meters.innovation, variance(state, part) + meters.variance):
         return True
-    for k in looks:
-        n = len(k.h)
-        spread = (k.hd[:n] * k.h).sum(axis=1) - (k.hv[:n] ** 2).sum(axis=1)
-        if _beyond(k.innovation[:n], spread + k.noise_var[:n]):
-            return True
-    spread = _shared_spread(state, part, sight)
-    return _beyond(rows.innovation[part.shared_rows], spread + rows.variance[part.shared_rows])
+    own, shared = _spread(state, part, sight)
+    told = zip((*part.rows, part.shared_rows), (*own, shared), strict=True)
+    return any(_beyond(rows.innovation[r], spread + rows.variance[r]) for r, spread in told)
 
 
 def _beyond(innovation: Array, spread: Array) -> bool:
@@ -221,8 +220,8 @@ def _more_uncertain(state: FilterState, part: Partition, missing: Array) -> Filt
     return FilterState(state.x, blocks, state.shared)
 
 
-def _within_blocks(state: FilterState, part: Partition, looks: list[_Look]) -> FilterState:
-    """Every block's own evidence, all blocks at once.
+def _taken_in(state: FilterState, part: Partition, looks: list[_Look]) -> FilterState:
+    """The state with one look at every block, all blocks at once.
 
     With S = HDHᵀ + R per block, K = DHᵀS⁻¹, V = shared, a = (HV)ᵀS⁻¹ν and A = (HV)ᵀS⁻¹HV summed over the blocks, the
     matrix inversion lemma (Woodbury 1950) gives P⁺ = (D − KHD) − (V − KHV)(1 − A)⁻¹(V − KHV)ᵀ and
@@ -232,7 +231,7 @@ def _within_blocks(state: FilterState, part: Partition, looks: list[_Look]) -> F
     x, shared, blocks = state.x.copy(), state.shared.copy(), []
     a, told = np.eye(n_shared), np.zeros(n_shared)
     for i, cov, k in zip(part.states, state.blocks, looks, strict=True):
-        s = _with_diagonal(k.hdh(), k.noise_var)
+        s = _with_diagonal(k.hdh, k.noise_var)
         solved = np.linalg.solve(s, np.concatenate([k.hd, k.hv, k.innovation[:, None]], axis=1))
         moved = k.hd.T @ solved
         post = cov - moved[:, : len(i)]
