@@ -22,17 +22,16 @@ ROUNDS_FAR = 2  # with nothing expected: until then most moves have still to joi
 ROUNDS_FREE = 8  # from then on no move leaves any more, so that rounds cannot repeat themselves
 TOLERANCE = 1e-9  # of a row, and of a reduced cost
 ROUNDING = 1e-12
-FEW = 32  # broken rows that may join together: mostly tangents of a few limits, which would come one by one
+FEW = 32  # broken rows that join together: mostly tangents of a few limits, which would come one by one
 NO_MOVE = 1e-6  # effect below which the moves of a round cannot mend a row
 
 
 def sift(p: Programme, family: IndexArray, expected: Expected | None = None) -> Solution | None:
     """The optimum, or None when the rounds come to no end.
 
-    Of every ``family`` the row nearest to its limit is there from the start, and where many break only its worst one
-    joins at a time: with too few rows a round would overshoot and break hundreds of them. With what is ``expected``
-    the moves begin at their ends, and of the rows those that have a price or are broken there, which is enough; it
-    costs rounds where it is wrong, and nothing else.
+    Of every ``family`` the row nearest to its limit is there from the start. With what is ``expected`` the moves begin
+    at their ends, and of these rows those that have a price or are broken there; it costs rounds where it is wrong,
+    and nothing else. A round may then overshoot and break hundreds of rows: the worst of them bring most others back.
     """
     x, every, able = np.minimum(np.maximum(0.0, p.low), p.high), np.zeros(len(p.b)), p.high > p.low
     far, ends = (ROUNDS_FAR, ends_of(x, p.low, p.high)) if expected is None else (0, expected.ends)
@@ -102,9 +101,11 @@ def _price(expected: Expected, family: IndexArray) -> Array:
 
 
 def _joining(over: Array, family: IndexArray) -> IndexArray:
-    """Broken rows that join the next round: all, while they are few, else the worst one of every family."""
+    """Broken rows that join the next round: all, while they are few, else the worst ones of different families."""
     broken = np.flatnonzero(over > TOLERANCE)
-    return broken if len(broken) <= FEW else _worst(over, TOLERANCE, family)
+    if len(broken) > FEW:
+        broken = _worst(over, TOLERANCE, family)
+    return broken if len(broken) <= FEW else broken[np.argpartition(-over[broken], FEW)[:FEW]]
 
 
 def _worst(over: Array, least: float, family: IndexArray) -> IndexArray:
