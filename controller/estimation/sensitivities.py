@@ -38,8 +38,12 @@ def first_sensitivities(layout: Layout, injection: Array, now_s: float) -> Sensi
 
 
 def refreshed(state: Sensitivities, layout: Layout, injection: Array, now_s: float) -> Sensitivities:
-    """After one more cycle at ``injection``: a new attempt when it is due, then a slice of the one under way."""
+    """After one more cycle at ``injection``: a new attempt when it is due, then a slice of the one under way.
+
+    What takes more than one slice is put together in a cycle of its own.
+    """
     under_way = state.under_way
+    begins = under_way is None
     if under_way is None:
         moved = np.abs(injection - state.tried).max(initial=0.0)
         due = now_s - state.tried_at_s >= RELINEARISE_S
@@ -47,10 +51,11 @@ def refreshed(state: Sensitivities, layout: Layout, injection: Array, now_s: flo
             return state
         under_way = layout.grid.begin(injection)
         state = replace(state, tried=injection, tried_at_s=now_s)
-    try:
-        under_way = layout.grid.proceed(under_way)
-    except PowerFlowError:
-        return replace(state, under_way=None, solved=False)
     if not under_way.complete:
-        return replace(state, under_way=under_way)
+        try:
+            under_way = layout.grid.proceed(under_way)
+        except PowerFlowError:
+            return replace(state, under_way=None, solved=False)
+        if not (begins and under_way.complete):
+            return replace(state, under_way=under_way)
     return replace(state, grid=StateGrid.of(layout.grid.finish(under_way), layout), under_way=None, solved=True)

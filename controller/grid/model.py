@@ -19,7 +19,7 @@ from power_grid_model import ComponentType, DatasetType, LoadGenType, PowerGridM
 from power_grid_model.errors import PowerGridError  # type: ignore[attr-defined]
 
 from controller.domain.topology import SQRT3, Topology
-from controller.grid.slopes import Slopes, exchanged
+from controller.grid.slopes import Slopes, exchange
 
 Array = NDArray[np.float64]
 ComplexArray = NDArray[np.complex128]
@@ -38,7 +38,8 @@ TRANSFORMER_FIELDS = {
     "tap_max": "tap_max",
 }
 BRANCH_PLACE = {"p_w": 0, "q_var": 1, "i_p_a": 2, "i_q_a": 3}
-SLICE_PRODUCTS = 16e6  # multiplications of one slice: about a millisecond
+SLICE_PRODUCTS = 12e6  # multiplications of one slice: about a millisecond
+PART_BUSES, PART_PRODUCTS = 20, 2e6  # buses that are exchanged at once, and what that takes however little they touch
 
 
 class PowerFlowError(Exception):
@@ -106,7 +107,7 @@ class Linearisation:
     """A linear grid in the making, at ``injection``: first its power flow, then the inverse of its equations.
 
     ``u_v`` and ``angle_rad`` are the buses' voltages, ``equations`` the matrix of ``slopes.py``, of which the first
-    ``exchanged`` are done; all empty before the power flow.
+    ``exchanged`` in its order are done; all empty before the power flow.
     """
 
     injection: Array
@@ -208,14 +209,16 @@ class GridModel:
         return Linearisation(injection, u_v, angle_rad, self._slopes.matrix(self._voltage_pu(u_v, angle_rad)), 0)
 
     def _exchanged(self, under_way: Linearisation) -> Linearisation:
-        """Solved for as many buses more as a slice allows."""
-        first, n = under_way.exchanged, len(under_way.equations)
-        last = min(first + 2 * max(int(SLICE_PRODUCTS) // (2 * n * n), 1), n)
+        """Solved for as many buses more as a slice allows: a small network's all at once."""
+        done, equations, order, spent = under_way.exchanged, under_way.equations.copy(), self._slopes.order, 0.0
+        part = len(order) if len(order) ** 3 <= PART_PRODUCTS else 2 * PART_BUSES
         try:
-            equations = exchanged(under_way.equations, first, last)
+            while done < len(order) and spent < SLICE_PRODUCTS:
+                spent += exchange(equations, order[done : done + part]) + PART_PRODUCTS
+                done = min(done + part, len(order))
         except np.linalg.LinAlgError as error:
             raise PowerFlowError("the power flow has no slopes at its solution: the voltage is collapsing") from error
-        return replace(under_way, equations=equations, exchanged=last)
+        return replace(under_way, equations=equations, exchanged=done)
 
     def _voltage_pu(self, u_v: Array, angle_rad: Array) -> ComplexArray:
         out: ComplexArray = u_v / self.u_rated_v * np.exp(1j * angle_rad)

@@ -5,8 +5,8 @@ change obeys, row by row,  dS_i = Σ_k W_ik (d ln u_k − j dθ_k) + S_i (d ln u
 method in polar coordinates (R. D. Zimmerman, MATPOWER Technical Note 2, 2010, with d ln u in place of du). Loads and
 units hold their powers, dS_i = −d(load). Behind the source's impedance it is the current that stays: no S_i in its row.
 
-The slopes are made of that matrix' inverse. It is computed in place, one block of buses after the other, so that a
-large network's can be spread over cycles.
+The slopes are made of that matrix' inverse. It is computed in place, some buses after the other, so that a large
+network's can be spread over cycles.
 """
 
 from __future__ import annotations
@@ -19,13 +19,14 @@ from controller.grid.admittance import BASE_VA, TwoPorts, bus_matrix
 
 Array = NDArray[np.float64]
 ComplexArray = NDArray[np.complex128]
+IndexArray = NDArray[np.intp]
 
 
 class Slopes:
     """First-order flows of one topology; holds only constants derived from it.
 
     Its matrix has two rows (P, Q) and two columns (θ, ln u) for every bus, in per unit of ``BASE_VA``; the inverse has
-    them the other way round.
+    them the other way round. ``order`` is that of its equations in which each touches few of the others.
     """
 
     def __init__(self, topology: Topology) -> None:
@@ -33,6 +34,7 @@ class Slopes:
         buses, n_line = [b.id for b in topology.buses], len(topology.lines)
         self._y = bus_matrix(ports, topology)
         self._source = buses.index(topology.source.bus)
+        self.order = _far_ends_first(ports, len(buses), self._source)
         others = np.delete(np.arange(len(buses)), self._source)
         self._columns = np.concatenate([2 * others, 2 * others + 1])
         self._n_branch = len(topology.branches)
@@ -103,16 +105,51 @@ class Slopes:
         return p, q
 
 
-def exchanged(matrix: Array, first: int, last: int) -> Array:
-    """``matrix`` with its equations first … last − 1 solved for the unknowns of the same numbers.
+def _far_ends_first(ports: TwoPorts, n_bus: int, source: int) -> IndexArray:
+    """Numbers of all equations, two per bus: feeder by feeder from its far end, the source's bus last."""
+    near: list[list[int]] = [[] for _ in range(n_bus)]
+    for one, other in zip(ports.first.tolist(), ports.second.tolist(), strict=True):
+        near[one].append(other)
+        near[other].append(one)
+    found: dict[int, None] = {}
+    waiting = [*range(n_bus), source]
+    while waiting:
+        bus = waiting.pop()
+        if bus not in found:
+            found[bus] = None
+            waiting += near[bus]
+    buses = np.array(list(found), dtype=np.intp)[::-1]
+    return np.stack([2 * buses, 2 * buses + 1], axis=1).ravel()
 
-    Done for all of them, in blocks of any size, it is the inverse (Gauss-Jordan elimination; a principal pivot
-    transform, M. Tsatsomeros, Linear Algebra Appl. 307, 2000). Raises LinAlgError.
+
+def exchange(matrix: Array, which: IndexArray) -> int:
+    """Solve the equations ``which`` of ``matrix`` for the unknowns of the same numbers, in place.
+
+    Done for all of them, in parts of any size and order, it is the inverse (Gauss-Jordan elimination; a principal pivot
+    transform, M. Tsatsomeros, Linear Algebra Appl. 307, 2000). Only what they touch changes: in a radial network that
+    is little, as long as the far ends of the feeders come first. Returns the multiplications that it took, roughly.
+    Raises LinAlgError.
     """
-    block = slice(first, last)
-    pivot = np.linalg.inv(matrix[block, block])
-    row, column = pivot @ matrix[block], matrix[:, block].copy()
-    out = matrix - column @ row
-    out[block], out[:, block] = row, -column @ pivot
-    out[block, block] = pivot
+    if len(which) == len(matrix):
+        matrix[:] = np.linalg.inv(matrix)
+        return len(matrix) ** 3
+    touched = np.logical_or(matrix[which].any(axis=0), matrix[:, which].any(axis=1))
+    touched[which] = True
+    at = touched.nonzero()[0]
+    if 2 * len(at) < len(matrix):
+        near = np.ix_(at, at)
+        matrix[near] = _exchanged(matrix[near], at.searchsorted(which))
+    else:
+        matrix[:] = _exchanged(matrix, which)
+    return len(which) * len(at) ** 2
+
+
+def _exchanged(matrix: Array, which: IndexArray) -> Array:
+    """The same of a matrix that is touched everywhere, anew."""
+    block = np.ix_(which, which)
+    pivot = np.linalg.inv(matrix[block])
+    row, column = pivot @ matrix[which], matrix[:, which]
+    out: Array = matrix - column @ row
+    out[which], out[:, which] = row, -column @ pivot
+    out[block] = pivot
     return out

@@ -39,12 +39,13 @@ def test_nothing_is_done_while_the_operating_point_stays() -> None:
 
 def test_slices_over_several_cycles_come_to_what_one_computation_does(monkeypatch: pytest.MonkeyPatch) -> None:
     at_once = LAYOUT.grid.linearise(BUSY)
-    monkeypatch.setattr(model, "SLICE_PRODUCTS", 4 * (2 * LAYOUT.grid.n_bus) ** 2)  # two buses
+    for name, value in {"SLICE_PRODUCTS": 1.0, "PART_PRODUCTS": 0.0, "PART_BUSES": 2}.items():
+        monkeypatch.setattr(model, name, value)
     state, cycles = refreshed(first(), LAYOUT, BUSY, 1.0), 1
     while state.under_way is not None:
         assert (state.grid.grid.injection0 == IDLE).all()
         state, cycles = refreshed(state, LAYOUT, BUSY + 1e5, 1.0 + cycles), cycles + 1
-    assert cycles == 1 + -(-LAYOUT.grid.n_bus // 2)
+    assert cycles == 1 + -(-LAYOUT.grid.n_bus // 2) + 1  # the power flow, two buses each, the whole
     assert state.grid.grid.base == pytest.approx(at_once.base, rel=1e-9)
     assert state.grid.grid.jacobian == pytest.approx(at_once.jacobian, rel=1e-9, abs=1e-12)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import cmath
 from dataclasses import replace
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 import grid_by_hand as hand
@@ -15,7 +16,7 @@ from controller.config.loader import load_site
 from controller.domain.topology import Bus, Line, Source, Topology, Transformer
 from controller.grid.admittance import BASE_VA, TwoPorts, bus_matrix
 from controller.grid.model import GridModel, PowerFlowError
-from controller.grid.slopes import Slopes, exchanged
+from controller.grid.slopes import Slopes, exchange
 
 SITES = Path(__file__).resolve().parents[3] / "site_configs"
 STEP_W = 500.0
@@ -100,12 +101,34 @@ def test_a_transformer_stands_for_its_ratio_its_short_circuit_and_its_idle_curre
 
 @pytest.mark.parametrize("step", [2, 4, 6, 10])
 def test_blocks_of_any_size_come_to_the_same_inverse(step: int) -> None:
-    model = GridModel(ring())
-    whole = Slopes(ring()).matrix(voltages(model, working_point(model)))
-    part = whole
+    model, slopes = GridModel(ring()), Slopes(ring())
+    whole = slopes.matrix(voltages(model, working_point(model)))
+    part = whole.copy()
     for first in range(0, len(whole), step):
-        part = exchanged(part, first, min(first + step, len(whole)))
+        exchange(part, slopes.order[first : first + step])
     assert part @ whole == pytest.approx(np.eye(len(whole)), abs=1e-9)
+
+
+@pytest.mark.parametrize("name", networks())
+def test_from_the_far_ends_every_bus_is_exchanged_once_and_the_source_s_last(name: str) -> None:
+    topology = networks()[name]
+    order, buses = Slopes(topology).order, [b.id for b in topology.buses]
+    assert sorted(order) == list(range(2 * len(buses)))
+    assert order[-2:] == pytest.approx(2 * buses.index(topology.source.bus) + np.arange(2))
+
+
+def test_of_a_long_feeder_only_the_neighbourhood_is_computed() -> None:
+    buses = (Bus("GRID", 20e3), *(Bus(f"B{k}", 20e3) for k in range(60)))
+    lines = tuple(Line(f"L{k}", a.id, b.id, 0.1, 0.1, 0.0, 300.0) for k, (a, b) in enumerate(pairwise(buses)))
+    topology = Topology(50.0, Source("GRID", 800e6, 0.1), buses, lines, (), ())
+    slopes = Slopes(topology)
+    whole = slopes.matrix(np.ones(61, dtype=complex))
+    part, products = whole.copy(), 0
+    for first in range(0, 60, 10):
+        products += exchange(part, slopes.order[first : first + 10])
+    assert products < 0.2 * len(whole) ** 2 * 60
+    exchange(part, slopes.order[60:])
+    assert part @ whole == pytest.approx(np.eye(len(whole)), abs=1e-6)
 
 
 def test_a_network_without_slopes_at_its_solution_is_an_error_and_not_a_number() -> None:
