@@ -7,7 +7,6 @@ import math
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 
 from controller.domain.command import Outcome, OutcomeState
 from controller.domain.measurement import Measurement, Quality
@@ -21,10 +20,9 @@ from drivers.modbus.endpoint import Endpoint
 from drivers.modbus.inspect import counts, raw_words
 from drivers.modbus.lines import Lines
 from drivers.modbus.link import LinkError
-from drivers.modbus.proof import UNHEARD_MAX, IdentityError, Proof, serial_text
+from drivers.modbus.proof import IdentityError, Proof, Proofs
 from drivers.modbus.unit_health import PASSING
 from drivers.profile import PointSpec, Profile
-from drivers.profile_checks import registers
 
 TIMEOUT_S_MIN = 0.25  # machine seconds; less would call a healthy network dead
 IDENTITY_S = 60.0  # site seconds for which an identity that was read on a standing connection is believed
@@ -88,8 +86,7 @@ class ModbusDevice:
         self._device = device
         self._clock = clock
         self._heard: dict[bytes, bytes] = {}
-        self._serial = device.serial_number
-        self._unheard = 0
+        self.proofs = Proofs(device.unit_address, device.serial_number)
         self._use(profile)
 
     @property
@@ -108,29 +105,21 @@ class ModbusDevice:
         return generation == self.session.generation and now_s - checked_s < self.identity_lasts_s
 
     def proved(self, generation: int, at_s: float) -> None:
-        """Every one of ``proofs`` was right on that connection, begun at ``at_s`` (site seconds)."""
+        """All that was asked by ``proofs`` was right on that connection, begun at ``at_s`` (site seconds)."""
         self.identified = (generation, at_s)
         self.session.health(self._device.unit_address).refuted = 0
+
+    def check(self, proof: Proof, data: bytes) -> None:
+        """``data`` came to ``proof``. Raises :class:`IdentityError` where another device told it."""
+        fault = proof.fault(data)
+        if fault:
+            raise self.refute(fault)
 
     def refute(self, text: str) -> IdentityError:
         """Something else than the configured device answers: it is asked less and less, and has to prove itself."""
         self.identified = (-1, -math.inf)
         self.session.refute(text, self._device.unit_address, renew=not self._member.shared)
         return IdentityError(text)
-
-    def _check_kind(self, reader: BlockReader, data: bytes) -> None:
-        found = reader.take(data, 0.0, 0.0)
-        for spec in reader.block.points:
-            expected = self.profile.identity[spec.name]
-            if found.raw[spec.name] * spec.scale + spec.offset != expected:
-                raise self.refute(f"identity: {spec.name} reads {found.raw[spec.name]:g}; expected {expected:g}")
-
-    def _check_serial(self, spec: PointSpec, data: bytes) -> None:
-        """That of the site file, or else the first that was read; a device that tells none may be any."""
-        found = serial_text(spec, data, self.profile.byte_order)
-        if self._serial and found != self._serial:
-            raise self.refute(f"identity: serial number reads {found!r}; expected {self._serial!r}")
-        self._serial = found
 
     def remember(self, points: Mapping[str, Measurement], generation: int) -> None:
         """A poll was answered whole, on that connection."""
@@ -239,23 +228,14 @@ class ModbusDevice:
         self.reads = self._plan(spec for spec in self._readable if spec.name not in profile.identity)
         self._blocks = len(self.reads)
         self._identity_reads = self._plan(profile.point(name) for name in profile.identity)
-        self.proofs = self._proofs()
-        """What the device is asked to prove which one it is; read only."""
-        self.identity_lasts_s = IDENTITY_S if self.proofs else math.inf
+        self.proofs.use(profile, self._identity_reads)
+        self.identity_lasts_s = IDENTITY_S if self.proofs.asked else math.inf
         """How old a proof of the identity may be (site seconds); without an identity there is nothing to read again."""
         self.identified = (-1, -math.inf)
         """On which connection, and when (site seconds), the identity was last proved; read only."""
         self._known = {}
         self._known_generation = -1
         self._heard.clear()
-
-    def _proofs(self) -> tuple[Proof, ...]:
-        kinds = (Proof(request, partial(self._check_kind, reader)) for request, reader in self._identity_reads)
-        spec = self.profile.serial
-        if spec is None or self._unheard >= UNHEARD_MAX:
-            return tuple(kinds)
-        request = read_registers(self._device.unit_address, FUNCTIONS[spec.table], spec.address, registers(spec))
-        return (*kinds, Proof(request, partial(self._check_serial, spec), may_lack=True))
 
     def _plan(self, points: Iterable[PointSpec]) -> tuple[BlockRead, ...]:
         unit, order = self._device.unit_address, self.profile.byte_order
@@ -276,7 +256,7 @@ class ModbusDevice:
         now_s = self._clock.now_s()
         if generation == self.session.generation and self.identity_is_fresh(now_s):
             return generation
-        for proof in self.proofs:
+        for proof in self.proofs.asked:
             await self._prove(proof, generation, deadline, urgent=urgent)
         self.proved(generation, now_s)
         return generation
@@ -289,21 +269,14 @@ class ModbusDevice:
         except ExceptionAnswer as refusal:
             if not proof.may_lack or refusal.code in PASSING:
                 raise
-            proof.check(b"")
+            self.check(proof, b"")
         except LinkError as fault:
             if not proof.may_lack or fault.reason != "skipped":  # else: a recording from before it was asked for
-                self.unheard(proof, fault)
+                self.proofs.unheard(proof, fault)
                 raise
         else:
             self._heard[proof.request.pdu] = reply.data
-            proof.check(reply.data)
-
-    def unheard(self, proof: Proof, fault: LinkError) -> None:
-        """A device that is silent about a serial number that nobody knows is not asked for it for ever."""
-        if proof.may_lack and not self._serial and fault.reason in ("timeout", "lost"):
-            self._unheard += 1
-            if self._unheard >= UNHEARD_MAX:
-                self.proofs = tuple(other for other in self.proofs if other is not proof)
+            self.check(proof, reply.data)
 
     async def _read(
         self, reads: Iterable[BlockRead], generation: int, deadline: float, *, urgent: bool = False

@@ -48,7 +48,7 @@ class QuickProof:
 
     def _ask(self) -> None:
         session, link, loop = self._device.session, self._link, asyncio.get_running_loop()
-        request = self._device.proofs[self._next].request
+        request = self._device.proofs.asked[self._next].request
         self._started = loop.time()
         self._timer = loop.call_later(self._device.timeout_s, link.expire)
         link.begin(request, session.next_transaction(), self._answered)
@@ -56,7 +56,7 @@ class QuickProof:
     def _answered(self, found: bytes | Exception) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        session, proof = self._device.session, self._device.proofs[self._next]
+        session, proof = self._device.session, self._device.proofs.asked[self._next]
         if isinstance(found, bytes):
             session.counters.answers += 1
             self._check(proof, found)
@@ -67,13 +67,13 @@ class QuickProof:
             else:
                 session.end_turn()
         elif isinstance(found, LinkError):
-            self._device.unheard(proof, found)
+            self._device.proofs.unheard(proof, found)
             session.fail_turn(proof.request, found, self._started)
             session.end_turn()
 
     def _check(self, proof: Proof, data: bytes) -> None:
         try:
-            proof.check(data)
+            self._device.check(proof, data)
         except IdentityError:
             self._device.session.end_turn()  # the next poll says why
         else:
@@ -82,7 +82,7 @@ class QuickProof:
     def _go_on(self) -> None:
         device = self._device
         self._next += 1
-        if self._next < len(device.proofs):
+        if self._next < len(device.proofs.asked):
             self._ask_after(device.session.turnaround_s)
             return
         device.proved(self._generation, self._begun_s)
