@@ -124,13 +124,13 @@ def _enter(book: Book, new: Standing, answer: str) -> tuple[Book, list[Event]]:
     ``answer`` is what its acceptance says beyond its own words.
     """
     asked = new.instruction
-    if asked.action in (Action.RESET_G100, Action.RESET_TRIPS):
+    if asked.action is Action.RESET_G100:
         return book, []
     gone = [s for s in book.standing if _ended_by(s, asked)]
     # A plan that is renewed is no transition; that it was taken is its answer, and it tells when it runs out.
     events = [_ending(s, asked) for s in gone if asked.action is not Action.WORTH]
     kept = tuple(s for s in book.standing if not _ended_by(s, asked))
-    standing = kept if asked.action is Action.RELEASE else (*kept, new)
+    standing = kept if asked.action in ACTS_ONCE else (*kept, new)
     text = f"{_words(new)}; {answer}" if answer else _words(new)
     return replace(book, standing=standing), [*events, Event("instruction.accepted", asked.id, text)]
 

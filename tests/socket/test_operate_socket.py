@@ -247,3 +247,23 @@ async def test_an_operator_is_not_shut_out_by_a_clock_that_was_ahead(tmp_path: P
         assert [asked.counter for asked in made.seen][1::2] == [2_100_000_000_000_001, 2_100_000_000_000_002]
         (early, *_) = made.seen
         assert refusal(SITE, made.book, early, utc_s(SystemClock())).startswith("replayed")
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("reset-trips", "all", "--reason", "breaker checked"), "accepted: reset-trips all by"),
+        (("reset-trips", SITE.units[0].id, "--reason", "x"), "accepted: reset-trips"),
+        (("reset-trips", "NOBODY", "--reason", "x"), "refused: unknown unit NOBODY"),
+        (("hold", "--for", "1m", "--reason", "x"), "accepted: hold all by"),
+        (("block", SITE.units[0].id, "--for", "1m", "--reason", "x"), "accepted: block"),
+        (("release", "all", "--reason", "x"), "accepted: release all by"),
+        (("reset-g100", "--reason", "x"), "refused: the site has no G100 scheme"),
+    ],
+)
+async def test_every_word_has_its_answer_from_the_core(tmp_path: Path, words: tuple[str, ...], says: str) -> None:
+    """Trips were let go, and the operator was told that nobody answered."""
+    async with room(tmp_path, Book()) as made:
+        answer = await command(made, *words)
+        assert says in answer.output
+        assert answer.exit_code == (0 if "accepted" in says else 1)
