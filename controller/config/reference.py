@@ -37,7 +37,8 @@ reason, and proves that every limit that can be judged by sums holds when every 
   lower-voltage side. A meter that counts the other way gets a `-` before its target: `{p_w: -branch.F4.p_w}`.
 - **Points** are `branch.<id>.i_a`, `.p_w`, `.q_var` (transformers also `.top_oil_c`,
   `.hot_spot_c`, `.ambient_c`, `.tap_pos`), `bus.<id>.u_v`
-  (line-to-line), `unit.<id>.p_w`, `.q_var`, `.p_avail_w`, `.soc_frac`, `.state`, `.p_set_w`, `.q_set_var`, of a
+  (line-to-line), `unit.<id>.p_w`, `.q_var`, `.p_avail_w` (what it could have, counted like `.p_w`: negative where it
+  generates), `.soc_frac`, `.state`, `.p_set_w`, `.q_set_var`, of a
   hub `.vehicles` (how many are plugged in) and `.wanted_wh` (energy that they want), and
   `interface.p_w`, `.q_var` for the sum at the upstream connection, and the weather: `ambient.temp_c`,
   `ambient.wind_m_per_s`, `ambient.wind_deg` (where it comes from, east of north), `ambient.solar_w_per_m2`.

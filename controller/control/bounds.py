@@ -17,6 +17,8 @@ from controller.estimation.estimate import Estimate
 Array = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
+SITS_FRAC = 0.004  # of rated power: who is nearer to its cap than its meter's noise is held by it
+
 
 @dataclass(frozen=True, slots=True)
 class Probe:
@@ -32,6 +34,8 @@ class Reach:
 
     ``withheld_w`` is how much more the resource could give now (0 when it is free), ``probing`` marks resources whose
     limit is unknown and that are only tried a little further (``probe``); ``fixed`` those that get no credit.
+    ``given_up_w`` is what goes on record as withheld: of who does not say what it has, and sits at its cap, half of the
+    step by which it is tried, for all that is known is that it is between nothing and that.
     """
 
     bounds: Bounds
@@ -40,6 +44,7 @@ class Reach:
     probing: BoolArray
     probe: Probe
     fixed: BoolArray
+    given_up_w: Array
 
 
 def reach(
@@ -59,7 +64,7 @@ def reach(
     r = resources
     output = r.output_w(estimate.unit_p_w)
     fixed = (estimate.deaf | lost)[r.unit]
-    withheld, probing, probe = _withheld(r, estimate, output, set_p_w, last, site.cycle.cycle_s, tuning)
+    withheld, probing, probe, given_up = _withheld(r, estimate, output, set_p_w, last, site.cycle.cycle_s, tuning)
     content = _storage_room(site, r, estimate, tuning)
     creep = output + tuning.limited_frac * r.rated_w
     content = np.where(estimate.limited_sign[r.unit] == r.sign, np.minimum(content, creep), content)
@@ -71,13 +76,13 @@ def reach(
     q_fixed = estimate.deaf | estimate.deaf_q | lost
     low = np.where(q_fixed, estimate.unit_q_var, -q_limit)
     high = np.where(q_fixed, estimate.unit_q_var, q_limit)
-    return Reach(Bounds(up, down, down_min, low, high), output, withheld, probing & ~fixed, probe, fixed)
+    return Reach(Bounds(up, down, down_min, low, high), output, withheld, probing & ~fixed, probe, fixed, given_up)
 
 
 def _withheld(
     r: Resources, estimate: Estimate, output: Array, set_p_w: Array, last: Probe, cycle_s: float, tuning: Tuning
-) -> tuple[Array, BoolArray, Probe]:
-    """What a capped resource could give beyond its output, whether that is a guess, and the guess.
+) -> tuple[Array, BoolArray, Probe, Array]:
+    """What a capped resource could give beyond its output, whether that is a guess, the guess, and what is withheld.
 
     A resource that does not say what it has and sits at the cap that is in force inside it is tried further, twice as
     far each time it follows. While it rises it may lag behind its cap; as soon as it stays behind it without rising it
@@ -96,7 +101,9 @@ def _withheld(
     reported = np.where(avail - output > tuning.free_frac * r.rated_w, avail - output, 0.0)
     room = np.maximum(r.rated_w - output, 0.0)
     withheld = np.where(known, np.where(r.is_storage, 0.0, reported), np.minimum(probe, room))
-    return withheld, capped, Probe(probe, output)
+    sits = capped & (output > in_force - SITS_FRAC * r.rated_w)
+    given_up = np.where(known, withheld, np.where(sits, 0.5 * withheld, 0.0))
+    return withheld, capped, Probe(probe, output), given_up
 
 
 def _storage_room(site: Site, r: Resources, estimate: Estimate, tuning: Tuning) -> Array:

@@ -15,9 +15,9 @@ from controller.control.caps import share_room
 from controller.control.dispatch import Effects, Plan, Problem, Target, dispatch, effects, lead
 from controller.control.engine import Engine
 from controller.control.headroom import kept_free, uncovered
-from controller.control.reactive_orders import without_sudden_q
+from controller.control.reactive_orders import ahead_of_reversion, without_sudden_q
 from controller.control.resources import Resources
-from controller.control.sold import apart, sold_above_w, sold_price, unsold_withheld_w
+from controller.control.sold import apart, sold_above_w, sold_price, unsold_w
 from controller.control.state import ControlState
 from controller.control.storage import Worth, prices_in_force, storage_marginal_price, stored_energy_value
 from controller.control.support import Attained
@@ -87,14 +87,14 @@ def decide(
         rows = replace(rows, room=rows.room - extra[rows.limit])
     rows = _without_trust_in_lost(rows, effect, bound.output_w, state.set_p_w, lost, r)
     rows = without_sudden_q(rows, effect.by_unit_q, estimate, state.set_q_var)
+    rows = ahead_of_reversion(
+        rows, effect.by_unit_q, estimate.unit_q_var, bound.bounds, lost & engine.reverts, engine.safe_q_var
+    )
     if engine.paces.asked:
         slowed = engine.paces.slowed(bound.bounds, state.pace, estimate, rows, effect, incidence)
         bound = replace(bound, bounds=slowed)
-    voltage, keep = engine.is_voltage[rows.limit], np.zeros(len(rows.room))
-    keep[~voltage] = uncovered(
-        effect.of(~voltage), r, bound.output_w, estimate.unit_p_w, engine.safe_p_w, engine.reverts, estimate.deaf
-    )
-    rows = replace(rows, room=kept_free(rows.room, keep))
+    voltage = engine.is_voltage[rows.limit]
+    rows = _with_headroom(engine, rows, effect, ~voltage, bound.output_w, estimate, r)
     worth = _worth(engine, state, estimate, snapshot)
     gain, curvature = _prices(engine, bound, worth, above_w)
     problem = Problem(
@@ -124,6 +124,17 @@ def decide(
     held = _held(bound, plan, r, t)
     slack = _slack(engine, r, problem, bound, plan, held)
     return Decision(in_force, span, rows, effect, bound, plan, slack, held, worth, above_w, support)
+
+
+def _with_headroom(
+    engine: Engine, rows: Rows, effect: Effects, current: BoolArray, output_w: Array, estimate: Estimate, r: Resources
+) -> Rows:
+    """Room of ``current`` rows less what nobody could take back if the worst link died or the deaf did their worst."""
+    keep = np.zeros(len(rows.room))
+    keep[current] = uncovered(
+        effect.of(current), r, output_w, estimate.unit_p_w, engine.safe_p_w, engine.reverts, estimate.deaf
+    )
+    return replace(rows, room=kept_free(rows.room, keep))
 
 
 def _as_if_nobody_asked(problem: Problem, added_var: Array) -> Problem:
@@ -172,7 +183,7 @@ def _prices(engine: Engine, bound: Reach, worth: Worth, above_w: Array) -> tuple
     r = engine.resources
     storage = storage_marginal_price(engine.site, r, worth.eur_per_mwh)
     gain = np.where(r.is_storage, storage, engine.price)
-    could, withheld = unsold_withheld_w(bound, above_w)
+    could, withheld = unsold_w(bound.output_w, bound.withheld_w, above_w)
     could = np.maximum(could, 0.02 * r.rated_w)
     share = withheld / could
     return gain + engine.curvature * share, engine.curvature * r.base_w / could

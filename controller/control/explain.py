@@ -30,7 +30,7 @@ RELEASING = "release"
 def curtailed_w(engine: Engine, decision: Decision) -> Array:
     """What each unit could give beyond its output and does not, W ≥ 0; storage gives nothing up."""
     r = engine.resources
-    return r.by_unit(np.where(r.is_storage, 0.0, decision.reach.withheld_w))
+    return r.by_unit(np.where(r.is_storage, 0.0, decision.reach.given_up_w))
 
 
 def withheld_w(engine: Engine, decision: Decision) -> Array:
@@ -42,7 +42,7 @@ def withheld_w(engine: Engine, decision: Decision) -> Array:
     np.add.at(by_limit, rows.limit[binding], weight)
     total = by_limit.sum(axis=0)
     share = np.divide(by_limit, total, out=np.zeros_like(by_limit), where=total > 0.0)
-    return r.by_unit(share * np.where(r.is_storage, 0.0, decision.reach.withheld_w))
+    return r.by_unit(share * np.where(r.is_storage, 0.0, decision.reach.given_up_w))
 
 
 def attributed(

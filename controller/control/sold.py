@@ -20,7 +20,6 @@ from controller.domain.record import Withheld
 from controller.limits.unit_ranges import Sold, UnitRanges
 
 if TYPE_CHECKING:
-    from controller.control.bounds import Reach
     from controller.control.decision import Decision
     from controller.control.engine import Engine
 
@@ -82,12 +81,12 @@ def apart(problem: Problem, r: Resources, above_w: Array, price: float) -> Apart
     return Apart(_apart(problem, above_w, price, sold), _parts(r, sold), sold)
 
 
-def unsold_withheld_w(bound: Reach, above_w: Array) -> tuple[Array, Array]:
+def unsold_w(output_w: Array, withheld_w: Array, above_w: Array) -> tuple[Array, Array]:
     """Of what each resource could give now and of what it does not give of it: the part that nobody has bought, W."""
-    could_w = bound.output_w + bound.withheld_w
-    kept_w = np.maximum(np.minimum(could_w, above_w) - bound.output_w, 0.0)
+    could_w = output_w + withheld_w
+    kept_w = np.maximum(np.minimum(could_w, above_w) - output_w, 0.0)
     nothing = np.isinf(above_w)
-    return np.where(nothing, could_w, np.minimum(could_w, above_w)), np.where(nothing, bound.withheld_w, kept_w)
+    return np.where(nothing, could_w, np.minimum(could_w, above_w)), np.where(nothing, withheld_w, kept_w)
 
 
 def bought(engine: Engine, decision: Decision) -> dict[int, Sold]:
@@ -102,9 +101,9 @@ def sold_part(engine: Engine, decision: Decision) -> dict[int, Withheld]:
     sold = decision.in_force.units.sold
     if not sold:
         return {}
-    _, kept_w = unsold_withheld_w(decision.reach, decision.sold_above_w)
     r, bound = engine.resources, decision.reach
-    taken_w = r.by_unit(np.where(r.is_storage, 0.0, bound.withheld_w - kept_w))
+    _, kept_w = unsold_w(bound.output_w, bound.given_up_w, decision.sold_above_w)
+    taken_w = r.by_unit(np.where(r.is_storage, 0.0, bound.given_up_w - kept_w))
     return {one.unit: Withheld(one.cause, float(taken_w[one.unit])) for one in sold}
 
 

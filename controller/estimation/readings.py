@@ -20,6 +20,7 @@ Array = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 IndexArray = NDArray[np.intp]
 
+NOTHING_FRAC = 0.02  # of rated power: what a unit could have may be this far on the wrong side of zero, by noise
 POSSIBLE_FACTOR = 5.0  # of the rating: beyond it a meter is wrong, not the network
 U_POSSIBLE_PU = (0.3, 1.7)
 NEVER = missing(-math.inf, "never received")
@@ -98,8 +99,11 @@ class SitePoints:
         most = POSSIBLE_FACTOR * np.concatenate([row_scale, i_max_a])
         lowest, highest = (x * u_rated_v for x in U_POSSIBLE_PU)
         could, n, n_row = POSSIBLE_FACTOR * rated, len(rated), len(row_points)
-        self._low = np.concatenate([-most[:n_row], np.zeros(len(i_max_a)), lowest, -could, np.full(n, -0.05)])
-        self._high = np.concatenate([most, highest, could, np.full(n, 1.05)])
+        generates = np.array([u.kind.generates for u in site.units], dtype=bool)
+        little = NOTHING_FRAC * rated
+        could_low, could_high = np.where(generates, -could, -little), np.where(generates, little, could)
+        self._low = np.concatenate([-most[:n_row], np.zeros(len(i_max_a)), lowest, could_low, np.full(n, -0.05)])
+        self._high = np.concatenate([most, highest, could_high, np.full(n, 1.05)])
         ends = np.cumsum([n_row, len(currents), len(voltages), n, n]).tolist()
         self._at = [slice(*pair) for pair in pairwise([0, *ends])]
         self._always = np.full(2 * n, -np.inf)

@@ -93,3 +93,19 @@ def test_orders_that_nobody_obeys_never_widen_a_limit_and_never_break_one(
     after = without_sudden_q(rows, np.array(by_q).reshape(3, 2), estimate, np.array(order_var)).room
     assert (after <= rows.room).all()
     assert (after >= np.minimum(rows.room, 0.0)).all()
+
+
+def q_var(loop: kit.Loop, unit_id: str) -> float:
+    return next(s.q_var for s in loop.records[-1].setpoints if s.unit == unit_id)
+
+
+def test_others_take_over_before_a_lost_unit_s_lease_ends_and_its_reactive_power_with_it() -> None:
+    loop = running(set())
+    loop.plant.available_w["WIND"] = 3.5e6
+    loop.run(60)
+    assert loop.plant.q_var["WIND"] > 0.5e6, "the wind farm was to hold the voltage down"
+    before_var, before_w = q_var(loop, "PV"), loop.plant.p_w("PV")
+    loop.run(3, without=lambda name: name.startswith("unit.WIND."))
+    assert loop.state.recovery.lost.tolist() == [True, False]
+    assert q_var(loop, "PV") > before_var + 0.3e6
+    assert kit.of_unit(loop.records[-1], "PV") <= before_w  # nobody is cut for it
