@@ -15,7 +15,7 @@ from free_ports import free_port
 from controller.domain.command import OutcomeState
 from controller.domain.measurement import Quality
 from drivers.opcua.security import OpcUaSecurity, fingerprint
-from drivers.opcua.session import guard
+from drivers.opcua.session import guard, session
 from drivers.profile_loader import load_profile
 from simulators.adapters.opcua_server import OpcUaServer, generate_credentials
 
@@ -145,6 +145,7 @@ async def test_a_foreign_client_browses_reads_writes_and_is_told_off(world: Worl
 
 async def test_a_channel_is_renewed_without_losing_a_poll(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(guard, "CHANNEL_LIFETIME_S", 0.02)
+    monkeypatch.setattr(session, "LIFETIME_S_MIN", 0.0)
     device = opcua_device(world.port)
     for _ in range(30):
         points = await device.poll()
