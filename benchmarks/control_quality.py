@@ -5,6 +5,7 @@
     python benchmarks/control_quality.py --courses lv-clouds-1,twin-step --exec "gridedge cosim"
     python benchmarks/control_quality.py --courses lv-clouds-1 --late units=2    units' telemetry late without saying so
     python benchmarks/control_quality.py --courses lv-taps --explain      which unit and which broken limit cost what
+    python benchmarks/control_quality.py --courses varied-7,varied-8      any seed; its optimum: python -m courses
 
 A course is looked for in ``--folder`` (written there first when it is in the catalogue and missing), then beside the
 judge. The judge's plant and scoring are imported from ``--judge``; without them nothing can be measured.
@@ -26,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from courses.catalogue import CATALOGUE, build
+from courses.catalogue import CATALOGUE, build, known
 from courses.late import Late
 from courses.optima import stored
 from law.explain import Bill
@@ -241,7 +242,7 @@ def find(name: str, folder: Path, judge: Path) -> Path:
     for base in (folder, judge.parent / "control-scenarios"):
         if (base / name / "scenario.json").exists():
             return base / name
-    if name in CATALOGUE:
+    if known(name):
         return build(name).write(folder)
     raise FileNotFoundError(f"no course {name!r} in {folder}, beside {judge}, or in the catalogue")
 

@@ -6,7 +6,7 @@ import argparse
 import time
 from pathlib import Path
 
-from .catalogue import CATALOGUE, build
+from .catalogue import CATALOGUE, build, known
 from .optima import store, stored
 from .optimum import optimise
 from .problem import load_problem
@@ -15,12 +15,12 @@ from .problem import load_problem
 def main() -> None:
     """Write the named courses or all of them; with ``--optimum``, compute what is not yet stored for their content."""
     parser = argparse.ArgumentParser(description="Write network courses and compute their optima.")
-    parser.add_argument("names", nargs="*", help="courses of the catalogue, or directories of courses")
+    parser.add_argument("names", nargs="*", help="courses of the catalogue, varied-SEED, or directories")
     parser.add_argument("--out", type=Path, default=Path("out/courses"))
     parser.add_argument("--optimum", action="store_true")
     args = parser.parse_args()
     for name in args.names or CATALOGUE:
-        folder = build(name).write(args.out) if name in CATALOGUE else Path(name)
+        folder = build(name).write(args.out) if known(name) else Path(name)
         print(folder, flush=True)
         if args.optimum and not stored(folder):
             started = time.monotonic()

@@ -11,6 +11,7 @@ from .lv_clouds import lv_clouds, lv_taps
 from .ring import ring
 from .step_courses import step_faults, step_wrong
 from .tso_voltage import tso_voltage
+from .varied import varied
 
 CATALOGUE: dict[str, Callable[[str], Course]] = {
     "step-faults-1": lambda n: step_faults(n, 11, "deaf"),
@@ -36,8 +37,18 @@ CATALOGUE: dict[str, Callable[[str], Course]] = {
 }
 
 
+VARIED = "varied-"
+
+
+def known(name: str) -> bool:
+    """Whether :func:`build` has a course of this name: one of the catalogue, or ``varied-`` and any seed."""
+    return name in CATALOGUE or (name.startswith(VARIED) and name.removeprefix(VARIED).isdecimal())
+
+
 def build(name: str) -> Course:
     """The course of this name. Raises KeyError naming the known ones."""
-    if name not in CATALOGUE:
-        raise KeyError(f"no course {name!r}; known are {', '.join(CATALOGUE)}")
-    return CATALOGUE[name](name)
+    if not known(name):
+        raise KeyError(f"no course {name!r}; known are {', '.join(CATALOGUE)}, and {VARIED}SEED")
+    if name in CATALOGUE:
+        return CATALOGUE[name](name)
+    return varied(name, int(name.removeprefix(VARIED)))

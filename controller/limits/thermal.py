@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from controller.domain.limit import LimitKind
 from controller.domain.site import Site
+from controller.domain.topology import SQRT3, Line, Topology
 from controller.estimation.estimate import Estimate
 from controller.limits.base import (
     MEASUREMENT_SIGMAS,
@@ -24,11 +25,19 @@ from controller.limits.base import (
 from controller.limits.in_force import InForce
 
 Array = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
 
 TANGENTS_DEG = (0.0, -12.0, 12.0, -30.0, 30.0, -60.0, 60.0, -90.0, 90.0)
 BIAS_SHARE = 0.6  # of the meters' bias bound that is kept as margin
 UNREACHED = 0.15  # of the limit: beyond what units can do, for what persistence and pools take from a row's room
+LEVER_MIN_FRAC = 0.03  # W of the branch per W of a unit: with less, a unit would give up thirty times what it relieves
 SCALE_MIN_FRAC = 0.05  # of the rating: a limit of nothing at all must not make its per unit infinite
+
+
+def _va_per_a(topology: Topology) -> Array:
+    """VA per A of every branch at its rated voltage, on the side that its limit counts."""
+    u_v = {b.id: b.u_rated_v for b in topology.buses}
+    return np.array([SQRT3 * (u_v[b.from_bus] if isinstance(b, Line) else b.u2_v) for b in topology.branches])
 
 
 class ThermalLimits:
@@ -40,6 +49,7 @@ class ThermalLimits:
         self.index = np.array([k for k, _ in chosen], dtype=np.intp)
         self.branch = np.array([order.index(x.element) for _, x in chosen], dtype=np.intp)
         self.rated_a = np.array([x.rated_high for _, x in chosen])
+        self.va_per_a = _va_per_a(site.topology)[self.branch] if chosen else np.empty(0)
         self.bias_frac = BIAS_SHARE * site.chain.bias_i_rel
         self.angles = np.deg2rad(TANGENTS_DEG)
         self.stale_s = 3.0 * site.cycle.cycle_s
@@ -59,13 +69,19 @@ class ThermalLimits:
         return out
 
     def evaluate(self, estimate: Estimate, in_force: InForce) -> Rows:
-        """Tangent rows of every limited branch: the one along the present phasor, and those that units could reach."""
+        """Tangent rows of every limited branch: the one along the present phasor, and those that units could reach.
+
+        A branch that units move by its voltage alone is none that they can relieve: where demand overloads a line, all
+        generation elsewhere would be given up for nothing.
+        """
         grid = estimate.grid
         if not len(self.index):
             return no_rows(grid.jacobian.shape[1])
         limit_a, scale_a = self._in_force(in_force)
         ip, iq = (x[self.branch] / scale_a for x in (estimate.branch_ip_a, estimate.branch_iq_a))
         jp, jq = (grid.jacobian[grid.rows_branch(k)][self.branch] / scale_a[:, None] for k in ("i_p_a", "i_q_a"))
+        vain = self._vain(jp, jq, scale_a)
+        jp[vain] = jq[vain] = 0.0
         angle = np.arctan2(iq, ip)[:, None] + self.angles
         cos, sin = np.cos(angle), np.sin(angle)
         allowed = (limit_a - self.margin_a(estimate)) / scale_a
@@ -78,6 +94,12 @@ class ThermalLimits:
         across *= sin[kept][:, None]
         sensitivity += across
         return Rows(self.index[branch], sensitivity, room[kept], tangent == 0)
+
+    def _vain(self, jp: Array, jq: Array, scale_a: Array) -> BoolArray:
+        """Which branches no unit has a lever on; ``jp``, ``jq`` are per unit of ``scale_a``."""
+        by_w = np.hypot(jp[:, self._unit_bus], jq[:, self._unit_bus]).max(axis=1, initial=0.0)
+        out: BoolArray = by_w * scale_a * self.va_per_a < LEVER_MIN_FRAC
+        return out
 
     def _swing(self, estimate: Estimate, jp: Array, jq: Array) -> Array:
         """The most by which all units together could move every branch's phasor, in the unit of its rows."""

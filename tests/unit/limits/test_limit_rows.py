@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from controller.control.engine import Engine
 from controller.domain.limit import Limit, LimitKind
 from controller.domain.site import Site
+from controller.domain.topology import Bus, Line, Load
 from controller.estimation.estimate import Estimate
 from controller.limits.base import QUALITIES, Rows, no_rows, quality_of, stack, unseen_frac
 from controller.limits.in_force import Arbiter
@@ -140,6 +141,25 @@ def test_each_limit_has_one_main_row_along_the_present_direction() -> None:
     rows = THERMAL.evaluate(with_current(-300.0, 200.0), RATED)
     assert rows.main.tolist() == [True] + [False] * (len(TANGENTS_DEG) - 1)
     assert rows.room[0] == rows.room.min()
+
+
+def test_units_are_no_lever_on_a_line_that_only_feeds_demand() -> None:
+    """They move its current by its voltage, by a thousandth: an overload there would call for all of them, in vain."""
+    grid = kit.topology()
+    village = replace(
+        grid,
+        buses=(*grid.buses, Bus("N3", 11e3)),
+        lines=(*grid.lines, Line("L3", "BB", "N3", 0.4, 0.5, 2e-6, 50.0)),
+        loads=(*grid.loads, Load("VILLAGE", "N3", 1e6, 2e5, 0.0, 2e6)),
+    )
+    site = kit.site(topology=village, limits=(L1, Limit("L3.thermal", LimitKind.THERMAL, "L3", 50.0)))
+    engine, estimate = estimate_of(site)
+    rows = ThermalLimits(site).evaluate(estimate, Arbiter(site.limits).narrow(()))
+    moves = estimate.grid.jacobian[estimate.grid.rows_branch("i_p_a")][2]
+    at_units = engine.layout.unit_bus[engine.layout.unit_bus >= 0]
+    assert moves[at_units].any(), "the network model knows it"
+    assert not rows.sensitivity[rows.limit == 1].any()
+    assert rows.sensitivity[rows.limit == 0][0, engine.grid.injection_index("N1")] != 0.0
 
 
 def with_voltage(u_v: float, **changes: object) -> Estimate:
