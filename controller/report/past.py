@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,7 +90,10 @@ def site_stored(db: sqlite3.Connection) -> str:
     row = db.execute("SELECT value FROM about WHERE key = 'site'").fetchone()
     if row is None:
         raise StoreError("the store does not say of which site it is; expected one written by `gridedge station`")
-    return str(row[0])
+    name = str(row[0])
+    if Path(name).name != name:  # what stands in a store must not choose the file that is read
+        raise StoreError(f"the store is of a site {name!r}, which is no name; expected a bare one, or --site")
+    return name
 
 
 def span_stored(db: sqlite3.Connection) -> tuple[float, float]:

@@ -45,7 +45,9 @@ ROWS = [
     ("DELETE FROM about", "the store does not say of which site it is"),
     ("DELETE FROM period", "the store is empty"),
     ("DROP TABLE sample", "no such table: sample"),
-    ("UPDATE about SET value = '../../etc/passwd' WHERE key = 'site'", "no site file '../../etc/passwd'"),
+    ("UPDATE about SET value = '../../etc/passwd' WHERE key = 'site'", "a site '../../etc/passwd', which is no name"),
+    ("UPDATE about SET value = '/etc/passwd' WHERE key = 'site'", "a site '/etc/passwd', which is no name"),
+    ("UPDATE about SET value = 'nobody' WHERE key = 'site'", "no site file 'nobody'"),
     ("SELECT 1", f"{FOLDER}/{BIDS} holds what no station writes (KeyError: 'id')"),
 ]
 
