@@ -19,7 +19,7 @@ RTU = load_profile("opcua_rtu_der")
 RTU_VALUES = {
     "p_w": -5e5,
     "q_var": 1e4,
-    "p_avail_w": 6e5,
+    "p_avail_w": -6e5,
     "limit_w": 1e6,
     "limit_rvrt_w": 0.0,
     "q_set": 0.0,
