@@ -10,6 +10,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from controller.domain.masks import some
+
 Array = NDArray[np.float64]
 
 
@@ -26,7 +28,7 @@ def share_room(room: Array, worsening: Array, wish_w: Array) -> Array:
     short = (left < worsening @ np.where(active, wish_w, 0.0)).nonzero()[0]
     left, worsening = left[short], worsening[short]
     filled = 0.0
-    while active.any() and filled < 1.0:
+    while some(active) and filled < 1.0:
         load = worsening @ np.where(active, wish_w, 0.0)
         loaded = load > 1e-15
         step = min(float((left[loaded] / load[loaded]).min(initial=np.inf)), 1.0 - filled)

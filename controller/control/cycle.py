@@ -24,6 +24,7 @@ from controller.control.support import Attained, Judge, in_charge
 from controller.control.support_state import ALL_SAFE, attained_in
 from controller.control.trust import Trust, observe_trust
 from controller.domain.instruction import Standing
+from controller.domain.masks import some
 from controller.domain.record import CycleRecord, Mode
 from controller.domain.site import Site
 from controller.domain.snapshot import Snapshot
@@ -121,6 +122,6 @@ def _trust(engine: Engine, state: ControlState, estimate: Estimate, lost: BoolAr
 
 def _given_up(state: ControlState, lost: BoolArray, persistence: Persistence) -> BoolArray:
     """Units that hold their last set point, are not heard and are sent to their safe one: a limit is at stake."""
-    at_stake = bool((persistence.insist | (persistence.extra_frac > 0.0)).any())
+    at_stake = some(persistence.insist | (persistence.extra_frac > 0.0))
     out: BoolArray = lost & ~state.engine.reverts & (state.given_up | at_stake)
     return out

@@ -24,6 +24,7 @@ from controller.control.support import Attained
 from controller.control.trust import lent_share
 from controller.control.tuning import Tuning
 from controller.domain.instruction import Standing
+from controller.domain.masks import some
 from controller.domain.site import Site
 from controller.domain.snapshot import Snapshot
 from controller.estimation.estimate import Estimate
@@ -82,7 +83,7 @@ def decide(
     span, above_w = wishes.span_of(in_force.units, r), sold_above_w(in_force.units, r)
     if asks := span.asks:
         bound = replace(bound, bounds=wishes.within_caps(bound.bounds, bound.output_w, span))
-    if state.persistence.extra_frac.any():
+    if some(state.persistence.extra_frac):
         extra = engine.extra_scale * state.persistence.extra_frac
         rows = replace(rows, room=rows.room - extra[rows.limit])
     rows = _without_trust_in_lost(rows, effect, bound.output_w, state.set_p_w, lost, r)
@@ -194,7 +195,7 @@ def _without_trust_in_lost(
 ) -> Rows:
     """Room less what units without telemetry may do behind our back: anything between zero and their cap."""
     blind = lost[r.unit]
-    if not blind.any():
+    if not some(blind):
         return rows
     cap = np.maximum(np.where(r.is_storage, r.rated_w, set_p_w[r.unit] * r.sign), 0.0)
     g = effect.by_resource[:, blind]

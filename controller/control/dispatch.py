@@ -19,6 +19,7 @@ from controller.control import qp
 from controller.control.programme import Expected
 from controller.control.resources import Resources
 from controller.control.tuning import Tuning
+from controller.domain.masks import every, some
 from controller.limits.base import Rows
 
 Array = NDArray[np.float64]
@@ -171,7 +172,7 @@ def dispatch(problem: Problem, resources: Resources, incidence: Array, q_max_var
 
 def _within_earned_room(problem: Problem, up: Array, down: Array, dq: Array, k: Array) -> Array:
     """Upward moves cut to the room that is there and that trusted units make within the lead horizon."""
-    if (problem.lent_share >= 1.0).all():
+    if every(problem.lent_share >= 1.0):
         return up
     relied = k * problem.lent_share
     earned = problem.effects.taken(relied * down, relied * up) - problem.effects.by_unit_q @ dq
@@ -219,7 +220,7 @@ def _assemble(
     In transient rows a move for the worse counts in full and relief only by its share ``k`` (≤ 1).
     """
     base, room, effect = resources.base_w, problem.rows.room, problem.effects
-    urgent = main[problem.insist[main]] if (problem.lent_share < 1.0).any() else main[:0]
+    urgent = main[problem.insist[main]] if some(problem.lent_share < 1.0) else main[:0]
     n_keep, n_main, n_r = len(keep), len(main), len(k)
     rows = np.concatenate([keep, main, urgent])
     a = np.empty((len(rows), 2 * n_r + effect.by_unit_q.shape[1]))  # filled in place: the largest array of a cycle

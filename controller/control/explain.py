@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from controller.control.resources import Resources
 from controller.control.sold import WORTH_SAYING_FRAC
+from controller.domain.masks import some
 from controller.domain.record import Withheld
 from controller.limits.base import as_lists
 
@@ -66,12 +67,12 @@ def attributed(
             continue
         column = by_limit[:, k]
         bought = sold.get(k)
-        if bought is not None and column.any():
+        if bought is not None and some(column):
             column = column * (1.0 - bought.w / all_w)
         worth_saying = np.flatnonzero(column >= least_w)
         order = worth_saying[np.argsort(-column[worth_saying], kind="stable")]
         parts = [(names[i], float(column[i])) for i in order]
-        if bought is not None and by_limit[:, k].any() and bought.w >= least_w:
+        if bought is not None and some(by_limit[:, k]) and bought.w >= least_w:
             parts = sorted([*parts, (bought.cause, bought.w)], key=lambda part: -part[1])
         rest_w = all_w - sum(w for _, w in parts)
         if not parts or rest_w >= least_w:
@@ -89,7 +90,7 @@ def access_ranks(engine: Engine, decision: Decision) -> list[int]:
     shadow = decision.plan.shadow
     if engine.site.principle != "technical_best":
         return engine.ranks
-    if not (shadow > 0.0).any():
+    if not some(shadow > 0.0):
         return [0] * len(engine.site.units)
     return ranked(engine.resources, -decision.effects.worse[int(np.argmax(shadow))], ~engine.units.is_battery)
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from controller.control.dispatch import Effects
 from controller.control.resources import Resources
+from controller.domain.masks import some
 
 Array = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -29,7 +30,7 @@ def uncovered(
     shed = effect.worse * np.where(stray, 0.0, output_w)
     all_shed = shed.sum(axis=1)
     together = -all_shed
-    if stray.any():
+    if some(stray):
         g, rest_w = effect.by_resource[:, stray], (r.rated_w - output_w)[stray]
         together = np.maximum(g * rest_w, -g * output_w[stray]).sum(axis=1) - all_shed
     falls_w = np.where(reverts & ~astray, safe_p_w - p_w, 0.0)

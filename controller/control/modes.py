@@ -7,6 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from controller.domain.masks import some
 from controller.domain.points import TRANSFORMER_EXTRA
 from controller.domain.record import Mode
 from controller.domain.site import Site
@@ -38,7 +39,7 @@ def lost_units(site: Site, estimate: Estimate) -> NDArray[np.bool_]:
     its last set point for ever stays in use as long as the grid's meters tell what it does.
     """
     silent: NDArray[np.bool_] = estimate.unit_age_s > max(stale_s(site), WAITING_CYCLES * site.cycle.cycle_s)
-    if not silent.any():
+    if not some(silent):
         return silent
     rated = np.array([u.p_rated_w for u in site.units])
     holds = np.array([math.isinf(u.fail_safe.lease_s) for u in site.units], dtype=bool)
@@ -61,10 +62,10 @@ def next_mode(
     everything limit-relevant was good for the recovery hold. BOOT ends with the first snapshot in which every
     limit-relevant point is good, and not before.
     """
-    branches_known = bool((estimate.branch_age_s <= site.cycle.fail_safe_s).any()) or not len(estimate.branch_age_s)
+    branches_known = some(estimate.branch_age_s <= site.cycle.fail_safe_s) or not len(estimate.branch_age_s)
     blind = not branches_known and estimate.interface_age_s > site.cycle.fail_safe_s
-    good = not (metered & (quality > 0)).any()
-    usable = not (quality == WORST_CASE).any()
+    good = not some(metered & (quality > 0))
+    usable = not some(quality == WORST_CASE)
     since = min(ready_since_s, now_s) if good else np.inf
     if blind:
         return (Mode.BOOT if mode is Mode.BOOT else Mode.FAIL_SAFE), np.inf

@@ -16,6 +16,7 @@ from controller.control.dispatch import Bounds, Effects
 from controller.control.resources import Resources
 from controller.domain.connection import MoveLimits
 from controller.domain.limit import LimitKind
+from controller.domain.masks import some
 from controller.domain.site import Site
 from controller.estimation.estimate import Estimate
 from controller.limits.base import Rows
@@ -76,7 +77,7 @@ class Paces:
         buses = site.topology.buses
         self.bus = np.array([k for k, b in enumerate(buses) if b.id in watched], dtype=np.intp)
         self.rated_v = np.array([buses[k].u_rated_v for k in self.bus])
-        self.asked = bool(ramped.any() or exports or self.steps)
+        self.asked = bool(some(ramped) or exports or self.steps)
 
     def advance(self, pace: Pace, estimate: Estimate, now_s: float) -> Pace:
         """The references one cycle on."""
@@ -101,7 +102,7 @@ class Paces:
         if not begins and now_s - pace.past_s[-1] < SAMPLE_S:
             return pace
         kept = now_s - pace.past_s <= STEP_WINDOW_S
-        past = np.vstack([pace.past_frac[kept], moved]) if kept.any() else moved[None, :]
+        past = np.vstack([pace.past_frac[kept], moved]) if some(kept) else moved[None, :]
         return replace(pace, past_s=np.append(pace.past_s[kept], now_s), past_frac=past)
 
     def _slopes(self, estimate: Estimate) -> tuple[Array, Array]:

@@ -8,6 +8,8 @@ import daqp
 import numpy as np
 from numpy.typing import NDArray
 
+from controller.domain.masks import every
+
 Array = NDArray[np.float64]
 EndArray = NDArray[np.int32]
 IndexArray = NDArray[np.intp]
@@ -103,7 +105,7 @@ def _solved(p: Programme, marks: NDArray[np.int32], begun: NDArray[np.int32] | N
     if begun is not None and model.update(sense=begun) < 0:
         return None
     x, _, flag, info = model.solve()
-    if flag <= 0 or not np.isfinite(x).all():
+    if flag <= 0 or not every(np.isfinite(x)):
         return None
     x = np.minimum(np.maximum(x, p.low), p.high)
     multiplier = np.asarray(info["lam"])[n:] if m else np.zeros(0)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from controller.control.programme import Expected, Programme, Solution, solve_whole
 from controller.control.sifting import sift
+from controller.domain.masks import every, some
 
 Array = NDArray[np.float64]
 IndexArray = NDArray[np.intp]
@@ -35,7 +36,7 @@ def solve(
         raise ValueError(
             f"QP shapes do not fit: f {f.shape}, h {h.shape}, box {low.shape} {high.shape}, A {a.shape}, b {b.shape}"
         )
-    if not all(np.isfinite(x).all() for x in (h, f, low, high, a, b, penalty)) or (low > high).any():
+    if not all(every(np.isfinite(x)) for x in (h, f, low, high, a, b, penalty)) or some(low > high):
         return Solution(np.clip(np.zeros(n), low, high), np.maximum(-b, 0.0), np.zeros(m), False)
     if n == 0:
         return Solution(np.zeros(0), np.maximum(-b, 0.0), np.zeros(m), True)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from controller.domain.masks import some
 from controller.estimation.estimate import Estimate
 from controller.limits.base import Rows
 
@@ -34,7 +35,7 @@ def without_sudden_q(rows: Rows, by_unit_q: Array, estimate: Estimate, set_q_var
     it forbids others to move closer, and cuts nobody for what has not happened.
     """
     deaf = estimate.deaf_q
-    if not deaf.any():
+    if not some(deaf):
         return rows
     jump_var = (set_q_var - estimate.unit_q_var)[deaf]
     taken = np.maximum(by_unit_q[:, deaf] * jump_var, 0.0).sum(axis=1)
@@ -49,7 +50,7 @@ def ahead_of_reversion(
     Their reactive power is gone at once, their active power is slower. That will happen, in seconds, so the others take
     over beforehand, by reactive power and as far as theirs goes: nobody is cut for it.
     """
-    if not leaves.any():
+    if not some(leaves):
         return rows
     taken = np.maximum(by_unit_q[:, leaves] * (safe_q_var - q_now_var)[leaves], 0.0).sum(axis=1)
     others = by_unit_q[:, ~leaves]

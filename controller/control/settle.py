@@ -15,6 +15,7 @@ from controller.control.engine import Engine
 from controller.control.reactive_orders import standing_q
 from controller.control.resources import Resources
 from controller.control.state import ControlState
+from controller.domain.masks import some
 from controller.domain.record import Mode
 from controller.estimation.estimate import Estimate
 
@@ -50,7 +51,7 @@ def settle(
     keep = np.where(decision.held, _keep_held(previous, cap, bands), _keep_free(previous, cap, output, bands))
     value = np.where((keep | decision.reach.fixed) & ~r.is_storage, previous, cap)
     fixed_storage = r.is_storage & decision.reach.fixed
-    if fixed_storage.any():
+    if some(fixed_storage):
         value[fixed_storage] = _told_if_deaf(decision, r)[fixed_storage]
     quiet, storage_quiet = _quiet(engine, decision)
     if quiet or storage_quiet:
@@ -63,17 +64,17 @@ def settle(
     set_p = np.where(still & (set_p != 0.0), state.set_p_w, set_p)
     set_q = _reactive(engine, state, decision, set_p, estimate, quiet and decision.support is None)
     set_q = np.where(estimate.deaf, state.set_q_var, set_q)
-    if estimate.deaf_q.any():
+    if some(estimate.deaf_q):
         standing = standing_q(decision, estimate, state.set_q_var, engine.units.q_max_var)
         set_q = np.where(estimate.deaf_q & ~estimate.deaf, standing, set_q)
     held_unit = r.most_by_unit(decision.held)
     kept_p = r.unit_p_w(np.minimum(previous, decision.span.cap_w))
     if not decision.plan.ok:
         set_p, set_q, held_unit = kept_p, state.set_q_var, state.held
-    if lost.any():
+    if some(lost):
         set_p, set_q = np.where(lost, kept_p, set_p), np.where(lost, state.set_q_var, set_q)
     safe = (lost & engine.reverts) | state.given_up | (mode in (Mode.FAIL_SAFE, Mode.BOOT, Mode.STOPPING))
-    if safe.any():
+    if some(safe):
         capped_safe = r.unit_p_w(np.minimum(np.where(r.is_storage, np.inf, decision.span.cap_w), engine.safe_output_w))
         set_p, set_q = np.where(safe, capped_safe, set_p), np.where(safe, engine.safe_q_var, set_q)
         held_unit = held_unit | safe

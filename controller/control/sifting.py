@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controller.control.programme import SLACK_RECIPROCAL, Expected, Programme, Solution, ends_of, solve_whole
+from controller.domain.masks import some
 
 Array = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -56,7 +57,7 @@ def sift(p: Programme, family: IndexArray, expected: Expected | None = None) -> 
         outside = over.copy()
         outside[rows] = -np.inf
         broken = _joining(outside, family)
-        if not leaving.any() and not len(broken):
+        if not some(leaving) and not len(broken):
             return Solution(x, np.maximum(over, 0.0), every, True)
         if number < ROUNDS_FREE:
             inside = inside & (x > p.low) & (x < p.high)

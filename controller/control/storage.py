@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from controller.control.resources import Resources
 from controller.domain.instruction import Standing
+from controller.domain.masks import some
 from controller.domain.plan import StoragePlan, StoredEnergyPrice
 from controller.domain.site import Site
 from controller.domain.unit import Storage
@@ -42,8 +43,8 @@ class Surplus:
 def observe_surplus(previous: Surplus, now_s: float, r: Resources, held_back_w: Array) -> Surplus:
     """Remember who was held back: ``held_back_w`` per resource, W withheld or absorbed because of a limit."""
     relevant = held_back_w > 0.01 * r.rated_w
-    generation = bool((relevant & (r.sign < 0.0) & ~r.is_storage).any())
-    demand = bool((relevant & (r.sign > 0.0) & ~r.is_storage).any())
+    generation = some(relevant & (r.sign < 0.0) & ~r.is_storage)
+    demand = some(relevant & (r.sign > 0.0) & ~r.is_storage)
     return Surplus(
         now_s if generation else previous.generation_held_s,
         now_s if demand else previous.demand_held_s,

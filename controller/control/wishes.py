@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from controller.control.dispatch import Bounds, Plan, Wishes
 from controller.control.resources import Resources
+from controller.domain.masks import some
 from controller.limits.unit_ranges import UnitRanges
 
 Array = NDArray[np.float64]
@@ -38,7 +39,7 @@ class Span:
     @property
     def asks(self) -> bool:
         """False when nobody restricts any unit."""
-        return bool(np.isfinite(self.cap_w).any() or np.isfinite(self.q_var).any())
+        return bool(some(np.isfinite(self.cap_w)) or some(np.isfinite(self.q_var)))
 
 
 def span_of(ranges: UnitRanges, r: Resources) -> Span:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from controller.domain.masks import every
 from controller.domain.site import Site
 from controller.domain.topology import Branch, Line
 from controller.estimation.layout import Layout
@@ -175,7 +176,7 @@ class Levels:
         demand_w = self.sign @ np.where(fresh, p_w, 0.0) - loss_w
         slack_w = self.tolerance_w + LOSS_DOUBT_FRAC * loss_w
         off_w = np.maximum(np.maximum(demand_w - self.high_w, self.low_w - demand_w) - slack_w, 0.0)
-        return off_w if fresh.all() else np.where(self.member @ ~fresh > 0.0, np.nan, off_w)
+        return off_w if every(fresh) else np.where(self.member @ ~fresh > 0.0, np.nan, off_w)
 
 
 def element_scale(layout: Layout) -> Array:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from controller.domain.masks import some
 from controller.estimation.consistency import FRESH_CYCLES, Consistency, Witness
 from controller.estimation.lateness import Lateness, look_s
 from controller.estimation.layout import Layout
@@ -63,7 +64,7 @@ class Belief:
         lying = consistency.quarantined
         state = replace(before, consistency=consistency, found=lying & ~before.consistency.quarantined)
         rows = self._without_lone_jumps(before.consistency, p_w, rows, used_at_s[0], now_s, late)
-        if not lying.any():
+        if not some(lying):
             return state, rows, currents
         of_branches = lying[: self.layout.n_branch]
         return (
@@ -84,7 +85,7 @@ class Belief:
         """
         innovation = rows.value - expected
         far = dangerous = np.abs(innovation) > self._jump
-        if far.any():
+        if some(far):
             dangerous = self._dangerous(innovation, expected, grid)
             dangerous[len(far) - len(moving) :] |= moving
             if not late.anybody:
@@ -104,9 +105,9 @@ class Belief:
         """
         recent = now_s - before.at_s <= FRESH_CYCLES * self.witness.cycle_s
         denied = self._onlookers.deny_units(np.where(recent, p_w - before.p_w, np.nan))
-        if denied.any() and late.anybody:
+        if some(denied) and late.anybody:
             denied &= late.unit_s == late.network_s
-        if not denied.any():
+        if not some(denied):
             return rows
         return _without(
             rows, np.concatenate([np.zeros(len(rows.value) - 2 * len(denied), bool), denied, denied]), used_at_s
@@ -131,7 +132,7 @@ class Belief:
         """
         off = np.abs(voltages.value - expected_v) > FAR_PU * self.layout.grid.u_rated_v
         far = off & np.isfinite(used_at_s)
-        if not (far.any() or state.far_u.any()):
+        if not (some(far) or some(state.far_u)):
             return state, voltages
         count = np.where(voltages.fresh, np.where(far, state.far_u + 1, 0), state.far_u)
         enough = COMMON_SAMPLES if 2 * far.sum() > voltages.fresh.sum() else LONE_SAMPLES
@@ -164,7 +165,7 @@ def _doubting(reading: Reading, far: BoolArray, doubted: BoolArray, used_at_s: A
     """Readings without those that are ``far`` and follow a believed one, and whose newest is doubted now."""
     far = far & ~doubted
     doubted = np.where(reading.fresh, far, doubted)
-    return (_without(reading, far, used_at_s) if far.any() else reading), doubted
+    return (_without(reading, far, used_at_s) if some(far) else reading), doubted
 
 
 def _without(reading: Reading, which: BoolArray, used_at_s: Array) -> Reading:

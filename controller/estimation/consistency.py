@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from controller.domain.masks import every, some
 from controller.estimation.balance import Balance, Levels, balances, element_names, element_scale
 from controller.estimation.evidence import Evidence, Finding, judge, look, no_evidence
 from controller.estimation.layout import Layout
@@ -128,7 +129,7 @@ class Witness:
     def _unnatural(self, before: Consistency, p: Array, new: BoolArray, now_s: float) -> Array:
         """By element since when its power has a direction that it cannot have, s (inf = it has not)."""
         unnatural, since_s = p * self.nature < self._unnatural_w, before.unnatural_since_s
-        if not unnatural.any() and np.isinf(since_s).all():
+        if not some(unnatural) and every(np.isinf(since_s)):
             return since_s
         return np.where(new, np.where(unnatural, np.minimum(since_s, now_s), np.inf), since_s)
 
@@ -142,12 +143,12 @@ class Witness:
         return np.where(known, since, before.level_since_s), np.where(known, off_w, before.contradiction_w)
 
     def _fresh(self, state: Consistency, balance: Balance, now_s: float) -> bool:
-        return bool((now_s - state.at_s[balance.members] <= FRESH_CYCLES * self.cycle_s).all())
+        return every(now_s - state.at_s[balance.members] <= FRESH_CYCLES * self.cycle_s)
 
     def _look(self, state: Consistency, j: int, now_s: float) -> Consistency:
         """The movements of one balance, when all its meters are quiet."""
         balance = self.balances[j]
-        if not self._fresh(state, balance, now_s) or not state.quiet[balance.members].all():
+        if not self._fresh(state, balance, now_s) or not every(state.quiet[balance.members]):
             return state
         demand_w, _ = balance.demand_w(state.p_w, state.s2_va2)
         evidence = look(state.evidence[j], balance, state.p_w, demand_w, now_s)
@@ -164,7 +165,7 @@ class Witness:
     def _sentence(self, state: Consistency, now_s: float) -> Consistency:
         """Quarantine who is named alone; release who was consistent for the recovery hold."""
         since_s = min(state.unnatural_since_s.min(initial=np.inf), state.level_since_s.min(initial=np.inf))
-        if not state.accused and math.isinf(since_s) and np.isnan(state.factor).all():
+        if not state.accused and math.isinf(since_s) and every(np.isnan(state.factor)):
             return state
         factor, clean_since = state.factor.copy(), state.clean_since_s.copy()
         unnatural = now_s - state.unnatural_since_s >= NATURE_S
@@ -186,7 +187,7 @@ class Witness:
 
     def _judged_anew(self, state: Consistency, found: BoolArray) -> Consistency:
         """Without the evidence of balances whose culprit is found: only what comes now can clear it."""
-        if not found.any():
+        if not some(found):
             return state
         again = {j for k in np.flatnonzero(found).tolist() for j in self._of[k]}
         evidence = tuple(no_evidence(self.balances[j]) if j in again else e for j, e in enumerate(state.evidence))
@@ -196,7 +197,7 @@ class Witness:
     def _by_movement(self, findings: tuple[Finding, ...], quarantined: BoolArray) -> dict[int, float]:
         """Who reads a wrong factor, by the movements: named by one balance and cleared by none."""
         factors = np.concatenate([f.factor for f in findings])
-        if not (np.isfinite(factors) & (factors != 1.0)).any():
+        if not some(np.isfinite(factors) & (factors != 1.0)):
             return {}
         cleared: set[int] = set()
         named: dict[int, float] = {}
@@ -222,7 +223,7 @@ class Witness:
         by two balances together, at the interface, where there is no load, or when its sign is exactly what is wrong.
         """
         off = np.flatnonzero(now_s - state.level_since_s >= LEVEL_S).tolist()
-        if not off or any(state.quarantined[self.balances[j].members].any() for j in off):
+        if not off or any(some(state.quarantined[self.balances[j].members]) for j in off):
             return {}
         suspects = set.intersection(*(set(self.balances[j].members.tolist()) for j in off))
         right = {k: self._put_right_w(state, k, now_s) for k in suspects if self.nature[k] == 0.0 and k <= self.nb}
@@ -272,7 +273,7 @@ class Witness:
         out = np.zeros(len(self.names))
         for j in (now_s - state.level_since_s >= DOUBT_S).nonzero()[0]:
             members = self.balances[int(j)].members
-            if not state.quarantined[members].any():
+            if not some(state.quarantined[members]):
                 out[members] = np.maximum(out[members], state.contradiction_w[j])
         return out[: self.nb]
 
@@ -287,7 +288,7 @@ class Witness:
                 out["meter.wrong_scale", self.names[k]] = text
         for j in (now_s - state.level_since_s >= LEVEL_S).nonzero()[0]:
             balance = self.balances[int(j)]
-            if not state.quarantined[balance.members].any():
+            if not some(state.quarantined[balance.members]):
                 who = ", ".join(self.names[k] for k in balance.members)
                 out["meter.contradiction", balance.bus] = f"{state.contradiction_w[j] / 1e3:.0f} kW between {who}"
         return out

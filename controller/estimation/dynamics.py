@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from controller.domain.masks import some
 from controller.estimation.actuator import CommandHistory, Stride, UnitArrays, follow, held_w
 
 Array = NDArray[np.float64]
@@ -107,7 +108,7 @@ class DynamicsModels:
         rested &= (charge != before.kept).any(axis=0)
         kept = np.where(rested, charge, before.kept)
         moved = replace(before, t_s=to_s, p=p, charge=np.where(able, charge, before.kept), kept=kept)
-        return self._believed(moved, rested) if rested.any() else moved
+        return self._believed(moved, rested) if some(rested) else moved
 
     def _moved(
         self, before: Dynamics, to_s: float, history: CommandHistory, measured_w: Array, late_s: Array | float
@@ -154,7 +155,7 @@ class DynamicsModels:
         error = measured - predicted
         # A unit that does not say what it has may fall on its own: that it is low says nothing about its pace.
         error = np.where(np.isfinite(could) | units.is_battery, error, np.maximum(error, 0.0))
-        if not telling.any():
+        if not some(telling):
             return before.charge, error
         sigmas = np.minimum(np.abs(error) / self._sigma_w, ERROR_MAX)
         charged = FORGET * before.charge + sigmas**2

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from controller.domain.masks import some
 from controller.domain.snapshot import Snapshot
 from controller.estimation import hindsight
 from controller.estimation.actuator import CommandHistory, UnitArrays
@@ -199,7 +200,7 @@ class Estimator:
         output_w = state.filter.x[first : first + n]
         newest_s = newest_s if math.isfinite(newest_s) else now_s
         late_s, modelled = state.lateness.unit_s, None
-        if late_s.any():
+        if some(late_s):
             modelled = hindsight.modelled_then(state.past, newest_s - late_s)
         both = self._of_unit(rows.value)
         return Seen(both, newest_s, available, output_w, state.unit_seen_at_s, late_s, modelled)
@@ -238,7 +239,7 @@ class Estimator:
 
     def _without_lies(self, state: EstimatorState, belief: BeliefState) -> EstimatorState:
         """The memory without what meters that were found out in this cycle have taught it."""
-        if not belief.found.any():
+        if not some(belief.found):
             return state
         least_var = np.concatenate([self._load_jump_var, (UNIT_JUMP_FRAC * self._rated2) ** 2])
         wide = widened(state.filter, self.layout.partition, least_var)
@@ -260,7 +261,7 @@ class Estimator:
         pq = self.flows.with_current(*predicted, rows.value[: 2 * nb], current_a)
         made = np.isfinite(pq) & np.isnan(rows.value[: 2 * nb])
         used_at_s = rows.used_at_s
-        if made.any():
+        if some(made):
             used_at_s = used_at_s.copy()
             used_at_s[: 2 * nb] = np.where(made, np.tile(currents.used_at_s, 2), used_at_s[: 2 * nb])
         return Reading(np.concatenate([pq, rows.value[2 * nb :]]), used_at_s)

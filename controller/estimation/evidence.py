@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from controller.domain.masks import every, some
 from controller.estimation.balance import Balance
 
 Array = NDArray[np.float64]
@@ -61,7 +62,7 @@ def look(evidence: Evidence, balance: Balance, p_w: Array, demand_w: float, now_
         return replace(evidence, reference_s=now_s, reference_p_w=mine, reference_demand_w=demand_w)
     move, change = mine - evidence.reference_p_w, demand_w - evidence.reference_demand_w
     moved = np.abs(move) >= balance.move_w[balance.lower]
-    if not moved.any():
+    if not some(moved):
         return evidence
     info = FORGET * evidence.info + np.outer(move, move)
     cross = FORGET * evidence.cross + move * change
@@ -106,11 +107,11 @@ def judge(evidence: Evidence, balance: Balance) -> Finding:
     lower, upper = np.flatnonzero(balance.lower), np.flatnonzero(~balance.lower)
     factor[lower[clean]] = 1.0
     known = clean | wrong
-    if not wrong.any():
-        factor[upper] = 1.0 if clean.any() and len(upper) == 1 else np.nan
+    if not some(wrong):
+        factor[upper] = 1.0 if some(clean) and len(upper) == 1 else np.nan
         return Finding(factor, False)
     mean = float(slope[known].mean())
-    common = not clean.any() and bool((np.abs(slope[known] - mean) < COMMON + 0.25 * abs(mean)).all())
+    common = not some(clean) and every(np.abs(slope[known] - mean) < COMMON + 0.25 * abs(mean))
     alone = int(known.sum()) == 1
     with np.errstate(divide="ignore"):
         own = 1.0 / (1.0 + slope)
@@ -118,6 +119,6 @@ def judge(evidence: Evidence, balance: Balance) -> Finding:
         factor[lower[wrong]] = own[wrong]
     if common:
         factor[upper] = 1.0 + mean
-    elif clean.any() and len(upper) == 1:
+    elif some(clean) and len(upper) == 1:
         factor[upper] = 1.0
     return Finding(factor, common and (alone or len(upper) > 1))

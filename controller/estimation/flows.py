@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from controller.domain.masks import some
 from controller.domain.topology import SQRT3, Line, Transformer
 from controller.estimation.layout import Layout
 from controller.estimation.readings import Reading
@@ -112,7 +113,7 @@ class FlowModel:
         step = gain * np.minimum(np.maximum(residual, -self._most), self._most)
         out: Array = offset + np.where(np.isfinite(rows.value[:n]), step, 0.0)
         unmetered = ~np.isfinite(rows.used_at_s[2 * nb : n])
-        if unmetered.any():
+        if some(unmetered):
             summed = np.array([out[:nb][self.at_interface].sum(), out[nb : 2 * nb][self.at_interface].sum()])
             out[2 * nb :] = np.where(unmetered, summed, out[2 * nb :])
         return out
@@ -132,7 +133,7 @@ class FlowModel:
         scale = np.where(large & (np.abs(ratio - 1.0) < AGREE_FRAC), 0.5 + 0.5 * ratio, 1.0)
         out: Array = both * scale
         alone = large & np.isnan(p) & np.isnan(q)
-        if alone.any():
+        if some(alone):
             predicted = stacked[self._pq].reshape(2, nb)
             direction = predicted / np.maximum(np.hypot(*predicted), 1.0)
             out = np.where(alone, apparent * direction, out)

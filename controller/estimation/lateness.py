@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from controller.domain.masks import some
 from controller.estimation.consistency import Witness
 from controller.estimation.layout import Layout
 
@@ -58,7 +59,7 @@ class Lateness:
     @property
     def anybody(self) -> bool:
         """Whether anything is late."""
-        return self.network_s > 0.0 or bool(self.unit_s.any())
+        return self.network_s > 0.0 or some(self.unit_s)
 
     def of_one_instant(self, read: Array, sample_s: float) -> Array:
         """This cycle's readings (P, Q; element) as if all were as old as the oldest; ``sample_s`` is between looks."""
@@ -113,18 +114,18 @@ class LatenessWatch:
         of_units = moves[:, :, self._n_network + self.unit]
         span = of_units.max(axis=0) - of_units.min(axis=0)  # NaN, not all known, tells nothing
         telling = (span * span > TELLING_SIGMAS**2 * before.noise_var).any(axis=0)
-        if not telling.any():
+        if not some(telling):
             return looked
         if math.isnan(float(moves.sum())):
             unknown = np.isnan(moves)
             telling &= self._member @ unknown.any(axis=(0, 1)) == 0.0
             moves, of_units = np.where(unknown, 0.0, moves), np.where(np.isnan(of_units), 0.0, of_units)
-        return self._judged(self._charged(looked, moves, of_units, telling)) if telling.any() else looked
+        return self._judged(self._charged(looked, moves, of_units, telling)) if some(telling) else looked
 
     def _charged(self, state: Lateness, moves: Array, of_units: Array, telling: BoolArray) -> Lateness:
         """With what the middle of the window says: every shift has readings around it."""
         aligned = of_units[self.most]
-        if state.common or state.shift.any():
+        if state.common or some(state.shift):
             shift = np.where(state.known, state.shift, state.common)
             aligned = of_units[self.most + np.rint(shift).astype(np.intp), :, self._every].T
         through = moves[self.most, :, : self._n_network] @ self._sign.T
@@ -153,7 +154,7 @@ class LatenessWatch:
         """What the charges prove by now."""
         charge = state.charge
         least, punctual = charge.min(axis=0), charge[self.most]
-        if not (state.anybody or state.common or (punctual - least > PROOF).any()):
+        if not (state.anybody or state.common or some(punctual - least > PROOF)):
             return state
         explains = state.apart - least > PROOF
         weight = np.exp(-0.5 * (charge - least))
@@ -169,9 +170,9 @@ class LatenessWatch:
     def _ages(self, state: Lateness) -> Lateness:
         """Ages that explain the shifts: as much as possible the units', the network's where most are ahead of it."""
         shift, known = state.shift, state.known
-        if not (shift.any() or state.common or state.anybody):
+        if not (some(shift) or state.common or state.anybody):
             return state
-        common = float(np.median(shift[known])) if known.any() else state.common
+        common = float(np.median(shift[known])) if some(known) else state.common
         every = np.full(self._n, state.common)
         every[self.unit] = np.where(known, shift, state.common)
         network = max(0.0, -common)

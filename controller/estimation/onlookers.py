@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from controller.domain.masks import some
 from controller.domain.topology import Transformer
 from controller.estimation.bus_tree import BusTree
 from controller.estimation.layout import Layout
@@ -66,7 +67,7 @@ class Onlookers:
         """
         nb = self._above.shape[1] - 1
         far: BoolArray = np.abs(moved_w[nb + 1 :]) > self._jump_w
-        if not far.any():
+        if not some(far):
             return far
         denied: BoolArray = self._denied(moved_w, SQRT2 * self._sigma[self._p])[nb + 1 :]
         return denied & far
@@ -78,7 +79,7 @@ class Onlookers:
         with np.errstate(invalid="ignore"):
             unseen = (seen < SEEN_FRAC * jump[:, None]) & (telling < jump[:, None])
             denied: BoolArray = np.asarray((self._above & unseen).any(axis=1))
-            if self._feeds.any():
+            if some(self._feeds):
                 together = abs(float(innovation[:nb][self._feeds].sum()))
                 noise = float(telling[:nb][self._feeds].sum())
                 denied[nb] = bool(max(together / SEEN_FRAC, noise) < jump[nb])

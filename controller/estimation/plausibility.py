@@ -17,6 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from controller.domain.masks import some
+
 Array = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 IndexArray = NDArray[np.intp]
@@ -51,7 +53,7 @@ class FreezeWatch:
         return self._less_likely_than(DOUBT)
 
     def _less_likely_than(self, chance: float) -> BoolArray:
-        if not self.same.any():
+        if not some(self.same):
             return np.zeros(len(self.same), dtype=bool)
         usual = np.minimum(np.maximum(self.same_frac, SAME_LOW), SAME_HIGH)
         out: BoolArray = self.same * np.log(usual) < math.log(chance)

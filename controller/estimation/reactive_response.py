@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from controller.domain.masks import some
 from controller.estimation.actuator import UnitArrays
 from controller.estimation.response import (
     LAG_ALLOWANCE,
@@ -75,7 +76,7 @@ def observe_reactive(
     outside = np.clip(np.maximum(above, below), -late, 0.5 * late)  # one wrong sample accuses nobody
     gap = np.where(known, previous.gap_var + SMOOTHING * (outside - previous.gap_var), previous.gap_var)
     found = known & (gap > 0.0) & ~previous.deaf
-    if not (found.any() or previous.deaf.any()):
+    if not (some(found) or some(previous.deaf)):
         return ReactiveResponse(high, low, smooth, gap, previous.deaf, previous.then_var)
     anew = previous.deaf & known & _hears(smooth, previous.then_var, told_low, told_high, tolerance)
     return ReactiveResponse(

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controller.domain import points
+from controller.domain.masks import some
 from controller.domain.measurement import Quality, missing
 from controller.domain.site import Site
 from controller.domain.snapshot import Snapshot
@@ -118,7 +119,7 @@ class SitePoints:
         is used twice."""
         value, at_s, before_s = taken.value[:-1], taken.at_s[:-1], np.concatenate([*used_at_s, self._always])
         fit = (at_s > before_s) & (value >= self._low) & (value <= self._high)
-        if frozen.any():
+        if some(frozen):
             fit &= ~frozen[self._element]
         value, used = np.where(fit, value, np.nan), np.where(fit, at_s, before_s)
         rows, currents, voltages, available, contents = self._at

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from controller.domain.masks import some
 from controller.estimation.actuator import UnitArrays
 
 Array = NDArray[np.float64]
@@ -102,7 +103,7 @@ def observe(previous: Response, look: Look, units: UnitArrays) -> Response:
     spare = np.where(units.is_battery, np.inf, look.avail_w - measured)
     gap, deaf, then, owed = _obedience(previous, measured, smooth, (told_low, told_high), (high, low), spare, units)
     until_s, sign, short = previous.limited_until_s, previous.limited_sign, deaf & units.is_battery
-    if short.any():
+    if some(short):
         short &= (measured <= np.maximum(told_high, 0.0)) & (measured >= np.minimum(told_low, 0.0))
         until_s = np.where(short, look.now_s + LIMITED_S, until_s)
         sign = np.where(short, np.sign(look.set_low_w + look.set_high_w), sign)
@@ -162,10 +163,10 @@ def _obedience(
     gap = np.where(known, np.where(outside > LARGE * tolerance, outside, smoothed), previous.gap_w)
     found = known & (gap > 0.0) & ~previous.deaf
     then, owed = previous.then_w, previous.owed_w
-    if found.any():
+    if some(found):
         then = np.where(found, measured, then)
         owed = np.where(found, np.where(measured > told_high, told_high, told_low) - measured, owed)
-    if not previous.deaf.any():
+    if not some(previous.deaf):
         return gap, found, then, owed
     # What has no more to give is held by nature; what does not say so (NaN) may be.
     hears = known & ~(spare <= tolerance) & _hears(previous, smooth, told, tolerance, units)
@@ -200,7 +201,7 @@ def _behind(
     short = previous.behind_gap_w + SMOOTHING * (could - measured - previous.behind_gap_w)
     gap = np.where(known, short, previous.behind_gap_w)
     found = known & (gap > BEHIND_FRAC * units.p_rated_w) & ~previous.behind
-    if not (found.any() or previous.behind.any()):
+    if not (some(found) or some(previous.behind)):
         return previous.behind, gap, previous.behind_at_w
     risen = smooth > previous.behind_at_w + RISEN_FRAC * units.p_rated_w
     behind = found | (previous.behind & ~(np.isfinite(measured) & risen))

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from controller.domain.masks import every, some
 from controller.estimation.readings import Reading
 
 Array = NDArray[np.float64]
@@ -32,7 +33,7 @@ class Waiting:
     @property
     def nobody(self) -> bool:
         """True when nothing waits and nothing was denied."""
-        return not self.denied.any() and bool(np.isnan(self.value).all())
+        return not some(self.denied) and every(np.isnan(self.value))
 
     @staticmethod
     def none(n: int) -> Waiting:
@@ -51,16 +52,16 @@ def hold_back(
     stays at while it waits.
     """
     far = np.abs(innovation) > JUMP_FRAC * scale  # NaN, no reading, is never far
-    if not far.any() and waiting.nobody:
+    if not some(far) and waiting.nobody:
         return rows, waiting
     newer = rows.used_at_s > waiting.at_s
     returned = np.abs(rows.value - waiting.value) > JUMP_FRAC * scale
     nothing = replace(Waiting.none(len(far)), denied=rows.fresh & newer & ~far & returned)
-    if not far.any():
+    if not some(far):
         return rows, nothing
     confirmed = newer & (np.abs(rows.value - waiting.value) < SAME_FRAC * np.abs(innovation))
     alone = far & ~dangerous & ~confirmed & ~_seen_by_others(innovation, far, element)
-    if not alone.any():
+    if not some(alone):
         return rows, nothing
     held = rows.fresh & np.isin(element, element[alone])
     kept = Reading(np.where(held, np.nan, rows.value), np.where(held, used_at_s, rows.used_at_s))

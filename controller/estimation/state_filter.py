@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from controller.domain.masks import every, some
 from controller.estimation.partition import Partition
 
 Array = NDArray[np.float64]
@@ -180,7 +181,7 @@ def _row_looks(state: FilterState, part: Partition, sight: Sight, rows: Evidence
     for i, r, cov, own in zip(part.states, part.rows, state.blocks, sight.own, strict=True):
         told = rows.innovation[r] - own @ (state.x[i] - x_before[i])
         new = np.isfinite(told)
-        h = own if new.all() else own[new]
+        h = own if every(new) else own[new]
         hd = h @ cov
         out.append(_Look(told[new], rows.variance[r][new], hd, h @ state.shared[i], hd @ h.T))
     return out
@@ -206,7 +207,7 @@ def _jumped(state: FilterState, part: Partition, sight: Sight, rows: Evidence, m
 
 def _beyond(innovation: Array, spread: Array) -> bool:
     """NaN, nothing new, is never beyond."""
-    return bool((innovation**2 > JUMP_SIGMA**2 * spread).any())
+    return some(innovation**2 > JUMP_SIGMA**2 * spread)
 
 
 def widened(state: FilterState, part: Partition, least_var: Array) -> FilterState:
@@ -251,7 +252,7 @@ def _across_blocks(state: FilterState, part: Partition, sight: Sight, rows: Evid
     """The rows that several blocks feed, after the blocks' own evidence has moved the state from ``x_before``."""
     told = rows.innovation[part.shared_rows] - sight.shared @ (state.x - x_before)
     new = np.isfinite(told)
-    if not new.any():
+    if not some(new):
         return state
     h = sight.shared[new]
     ph = _times_covariance(state, part, h)

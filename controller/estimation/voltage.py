@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from controller.domain.masks import every, some
 from controller.domain.site import Site
 from controller.domain.topology import SQRT3, Line
 from controller.estimation.bus_tree import BusTree
@@ -85,11 +86,11 @@ class VoltageOffsets:
             own_gain = self._own.gain
         own = error - common
         move = step + np.minimum(np.maximum(np.abs(own) * self._surer - self._unsure, own_gain), 1.0) * own
-        if usable.all():
+        if every(usable):
             return offset_v + move * self._rated_v
         out: Array = offset_v + np.where(new, np.where(before, move, error), step) * self._rated_v
         read = before | new
-        if read.any() and not read.all():
+        if some(read) and not every(read):
             out = np.where(read, out, (out / self._rated_v)[self._tree.nearest(read)] * self._rated_v)
         return out
 
@@ -109,11 +110,11 @@ class VoltageOffsets:
         """
         fresh: BoolArray = np.less_equal(age_s, self._fresh_s)
         known_pu = self._known_pu(int(np.count_nonzero(fresh)))
-        if fresh.all():
+        if every(fresh):
             return known_pu * self._rated_v
         tree, u_pu = self._tree, u_v / self._rated_v
         root: BoolArray = tree.from_root.sum(axis=1) == 0.0
-        between = tree.between(tree.nearest(fresh if fresh.any() else root))
+        between = tree.between(tree.nearest(fresh if some(fresh) else root))
         ends = tree.ends
         drop = np.abs(u_pu[ends[:, 0]] - u_pu[ends[:, 1]])
         unsure = SQRT3 * tree.z_ohm * branch_sigma_a / self._rated_v[ends[:, 1]]

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from controller.domain.masks import some
 from controller.domain.site import Site
 from controller.domain.topology import Line
 from controller.estimation.bus_tree import BusTree
@@ -60,7 +61,7 @@ class VoltageGains:
         topology = site.topology
         self._rated_v = np.array([b.u_rated_v for b in topology.buses])
         assumed = np.array([isinstance(b, Line) and not b.impedance_known for b in topology.branches], dtype=bool)
-        self.wanted = bool(assumed.any())
+        self.wanted = some(assumed)
         path = BusTree(topology).from_root
         self._feeding = _feeding(path, path @ assumed)
         self.learns = self._feeding != np.arange(len(topology.buses))

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from controller.domain.masks import every, some
+
 Array = NDArray[np.float64]
 
 MEASUREMENT_SIGMAS = 1.5  # how many standard deviations of the estimate stay between us and a limit
@@ -88,7 +90,7 @@ def unseen_frac(age_s: Array, stale_s: float, sigma_frac: Array) -> Array:
     meters still pin it down it creeps to ``ESTIMATED_MAX_FRAC``; where nobody sees it, it runs ten times as fast to
     ``UNSEEN_MAX_FRAC``.
     """
-    if not (age_s > stale_s).any():
+    if not some(age_s > stale_s):
         return np.zeros(len(age_s))
     unseen_s = np.where(np.isfinite(age_s), np.maximum(age_s - stale_s, 0.0), 0.0)
     pinned = sigma_frac < ESTIMATED_SIGMA_FRAC
@@ -106,6 +108,6 @@ def loading_frac(value: Array, limit: Array, scale: Array) -> Array:
 def quality_of(age_s: Array, stale_s: float, sigma_frac: Array) -> NDArray[np.intp]:
     """``measured`` while fresh, ``estimated`` while the others still pin it down, ``worst_case`` after that."""
     fresh = age_s <= stale_s
-    if fresh.all():
+    if every(fresh):
         return np.zeros(len(age_s), dtype=np.intp)
     return np.where(fresh, 0, np.where(sigma_frac < ESTIMATED_SIGMA_FRAC, 1, 2))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from controller.domain import points
 from controller.domain.limit import LimitKind
+from controller.domain.masks import some
 from controller.domain.site import Site
 from controller.domain.snapshot import Snapshot
 from controller.domain.topology import SQRT3, Line
@@ -58,7 +59,7 @@ def _watched(site: Site, tree: BusTree, k: int) -> Watched:
     behind = tuple(i for i, u in enumerate(site.units) if below[buses.index(u.bus)])
     rated_v = site.topology.buses[buses.index(end)].u_rated_v
     p, q, i = (points.branch(limit.element, x) for x in ("p_w", "q_var", "i_a"))
-    return Watched(k, limit.element, at, rated_v, behind if below.any() else everybody, 0.0, p, q, i)
+    return Watched(k, limit.element, at, rated_v, behind if some(below) else everybody, 0.0, p, q, i)
 
 
 def loading_frac(limit: Watched, high: float, snapshot: Snapshot) -> float:
