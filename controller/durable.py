@@ -44,7 +44,9 @@ def naming(file: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        raise type(error)(f"{file}: {error}") from error
+        named = type(error)(f"{file}: {error}")
+        named.sqlite_errorcode = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+        raise named from error
 
 
 @contextmanager

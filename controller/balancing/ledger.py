@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from controller.durable import closed_on_failure, open_durable, transaction
+from controller.durable_file import DurableFile
 
 FILE = "platform.sqlite"
 BEGINNING = "0" * 64
@@ -73,17 +73,11 @@ class Waiting:
     seq: int = 0
 
 
-class Ledger:
+class Ledger(DurableFile):
     """The one connection that writes; used by one thread only. Raises sqlite3.Error when the disk refuses."""
 
     def __init__(self, folder: Path) -> None:
-        self._db = open_durable(folder / FILE)
-        with closed_on_failure(self._db, folder / FILE):
-            self._db.executescript(_SCHEMA)
-
-    def close(self) -> None:
-        """Let go of the file."""
-        self._db.close()
+        super().__init__(folder / FILE, _SCHEMA)
 
     def book(self) -> str | None:
         """The book as it was last written; None before the first."""
@@ -94,7 +88,7 @@ class Ledger:
         self, entries: list[Entry], book: str, judged: Iterable[str] = (), replies: Iterable[Waiting] = ()
     ) -> None:
         """Add entries and what goes with them and keep the book, all or nothing."""
-        with transaction(self._db):
+        with self.transaction():
             self._add_all(entries)
             self._db.execute("INSERT OR REPLACE INTO book VALUES (1, ?)", (book,))
             self._db.executemany("INSERT OR IGNORE INTO judged (fingerprint) VALUES (?)", [(x,) for x in judged])
@@ -112,13 +106,13 @@ class Ledger:
 
     def write_orders(self, orders: str, entries: list[Entry]) -> None:
         """Keep what the control process is told, and add how it answered, all or nothing."""
-        with transaction(self._db):
+        with self.transaction():
             self._add_all(entries)
             self._db.execute("INSERT OR REPLACE INTO orders VALUES (1, ?)", (orders,))
 
     def queue(self, reports: Iterable[Waiting]) -> None:
         """Keep reports for the platform."""
-        with transaction(self._db):
+        with self.transaction():
             self._queue(reports)
 
     def waiting(self) -> Waiting | None:
@@ -128,7 +122,7 @@ class Ledger:
 
     def confirmed(self, report: Waiting) -> None:
         """The platform has it, or does not want it."""
-        with transaction(self._db):
+        with self.transaction():
             self._db.execute("DELETE FROM report WHERE seq = ?", (report.seq,))
 
     def verdict_on(self, issuer: str, command: str) -> tuple[str, str] | None:

@@ -38,6 +38,7 @@ from controller.domain.instruction import Action, Instruction
 from controller.domain.owner import Owner
 from controller.domain.platform import Platform
 from controller.domain.site import Site
+from controller.durable_file import NotOpen
 from controller.ports import Clock
 from controller.runtime.supervisor import Work
 
@@ -297,7 +298,7 @@ class OpenAdrLink:
     @property
     def _opened(self) -> _Desk:
         if self._desk is None:
-            raise RuntimeError("the record of commands is not open; expected open() first")
+            raise NotOpen("the record of commands is not open")
         return self._desk
 
     async def _ask(self, work: Callable[[], T]) -> T:

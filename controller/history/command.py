@@ -26,10 +26,12 @@ from controller.clock import SystemClock
 from controller.config.find import find_site
 from controller.config.loader import load_site
 from controller.domain.site import Site
+from controller.durable_file import refused
 from controller.history.collect import PERIOD_S, Collector
+from controller.history.doors import Doors
 from controller.history.intake import Intake
 from controller.history.keeper import Keeper
-from controller.history.store import Store
+from controller.history.store import Store, open_store
 from controller.readable_errors import readable_errors
 from controller.runtime.log import logging_to
 from controller.runtime.supervisor import Work, stop_on_signals, supervise
@@ -90,11 +92,11 @@ def station(
     with readable_errors(sqlite3.Error):
         configured = load_site(find_site(site))
         name = configured.name
-        data.mkdir(exist_ok=True)
+        _make_folder(data)
         shared = None if time_page is None else FollowingTime(time_page, Follower.STATION)
         clock = SystemClock(speed, None if start_utc is None else start_utc.replace(tzinfo=UTC), shared)
         with logging_to(sys.stderr.buffer, clock, as_json=json_logs):
-            keeper_of = partial(Store, data, name, OutboxPolicy(bytes_max=outbox_mb << 20))
+            keeper_of = partial(open_store, data, name, OutboxPolicy(bytes_max=outbox_mb << 20))
             link = _link(configured, clock, data, platform_socket)
             telemetry = None if configured.sparkplug is None else Telemetry(configured, clock, data)
             market = _market(configured, clock, data, platform_socket)
@@ -105,6 +107,15 @@ def station(
             links = (link, telemetry, market, plan, national, weather)
             code = run_by(_keep(record_socket, period, keeper_of, *links), shared)
     sys.exit(code)
+
+
+def _make_folder(data: Path) -> None:
+    """On a disk that refuses it is made later, with the first file in it."""
+    try:
+        data.mkdir(exist_ok=True)
+    except OSError as error:
+        if not refused(error):
+            raise
 
 
 def _link(site: Site, clock: SystemClock, data: Path, socket: Path | None) -> OpenAdrLink | None:
@@ -169,7 +180,7 @@ def _national(site: Site, clock: SystemClock, data: Path, socket: Path | None, c
 async def _keep(
     record_socket: Path,
     period_s: int,
-    open_store: partial[Store],
+    store: partial[Store],
     link: OpenAdrLink | None = None,
     telemetry: Telemetry | None = None,
     market: MarketLink | None = None,
@@ -179,31 +190,27 @@ async def _keep(
 ) -> int:
     """Until a signal (0) or a death (1)."""
     stop = asyncio.Event()
-    keeper = Keeper(open_store)
+    keeper = Keeper(store)
     known_until_s = await keeper.open()
     also = tuple(listener.take for listener in (link, telemetry, plan, national) if listener is not None)
     intake = Intake(record_socket, Collector(period_s, known_until_s), keeper, also)
     tasks: dict[str, Work] = {"intake": intake.run, "keeper": keeper.run}
     if telemetry is not None:
         tasks |= telemetry.tasks(keeper)
-    if link is not None:
-        await link.open()
-        tasks |= link.tasks()
-    if market is not None:
-        await market.open()
-        tasks |= market.tasks()
     if plan is not None:
         tasks |= plan.tasks()
-    for alone in (national, weather):
-        if alone is not None:
-            await alone.open()
-            tasks |= alone.tasks()
+    doors = Doors()
+    services = {"platform": link, "market": market, "national": national, "weather": weather}
+    for name, service in services.items():
+        if service is not None:
+            tasks |= await doors.admit(name, service)
 
     async def finish() -> None:
         intake.finish()
 
     with stop_on_signals(stop):
-        _log.info("history.opened", known_until_utc_s=known_until_s)
+        if keeper.is_open:
+            _log.info("history.opened", known_until_utc_s=known_until_s)
         deaths = await supervise(tasks, stop, finish)
         async with asyncio.timeout(_STORE_S_MAX):
             await keeper.aclose()

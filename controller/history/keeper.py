@@ -14,8 +14,9 @@ from typing import TypeVar
 import structlog
 
 from controller.balancing.outbox import Message
+from controller.durable_file import NotOpen, damaged, refused
 from controller.history.batch import Batch, Gap
-from controller.history.store import Store
+from controller.history.store import FILE, Store
 
 _log = structlog.get_logger()
 
@@ -23,6 +24,8 @@ T = TypeVar("T")
 
 DEPTH = 1440
 _RETRY_S = 5.0
+PATIENCE_S = 5.0
+"""Of the machine: a disk that takes longer to open the store at the start counts as one that refuses."""
 
 
 class Keeper:
@@ -31,24 +34,48 @@ class Keeper:
     ``stored`` counts those that are on the disk. Its further methods are the outbox's, for those who send it on.
     """
 
-    def __init__(self, open_store: Callable[[], Store], depth: int = DEPTH, retry_s: float = _RETRY_S) -> None:
+    def __init__(
+        self,
+        open_store: Callable[[], Store],
+        depth: int = DEPTH,
+        retry_s: float = _RETRY_S,
+        patience_s: float = PATIENCE_S,
+    ) -> None:
         self.stored = 0
         self._open_store = open_store
         self._depth = depth
         self._retry_s = retry_s
+        self._patience_s = patience_s
         self._batches: deque[Batch] = deque()
         self._lost: list[Gap] = []
         self._trouble = ""
+        self._opened_late_after_s: float | None = None
         self._arrived = asyncio.Event()
         self._stored_one = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
         self._store: Store | None = None
+        self._opening: asyncio.Future[tuple[Store, float | None]] | None = None
         self._busy: asyncio.Future[bool] | None = None
 
     async def open(self) -> float | None:
-        """Open the store; end of its last period, UTC seconds since 1970. Raises sqlite3.Error, OSError, StoreError."""
-        self._store = await self._ask(self._open_store)
-        return await self._ask(self._store.known_until_s)
+        """Open the store; end of its last period, UTC seconds since 1970, None where nobody knows.
+
+        A disk that refuses, or does not answer in time, is told and asked again by :meth:`run`. Raises
+        other kinds of sqlite3.Error and OSError, and StoreError.
+        """
+        try:
+            return await self._open_in_time()
+        except (sqlite3.Error, OSError) as error:
+            if not refused(error):
+                raise
+            self._refuse(error)
+            self._arrived.set()  # run() has something to do
+            return None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a store."""
+        return self._store is not None
 
     def put(self, batch: Batch) -> None:
         """Take one batch; never waits."""
@@ -74,6 +101,9 @@ class Keeper:
         while self._batches and await self._store_next():
             continue
         if self._store is not None:
+            await self._ask(self._store.close)
+        elif self._opening is not None:
+            self._store, _ = await self._opening
             await self._ask(self._store.close)
         self._thread.shutdown(wait=True)
 
@@ -103,27 +133,73 @@ class Keeper:
     @property
     def _opened(self) -> Store:
         if self._store is None:
-            raise RuntimeError("the store is not open; expected open() first")
+            raise NotOpen(f"the store is not open: {self._trouble or 'expected open() first'}")
         return self._store
+
+    async def _open_in_time(self) -> float | None:
+        """End of the store's last period. Raises NotOpen when the disk does not answer in time."""
+        opening = self._opening or asyncio.ensure_future(self._ask(self._open_and_look))
+        self._opening = opening
+        if not (await asyncio.wait({opening}, timeout=self._patience_s))[0]:
+            raise NotOpen(f"the disk does not answer within {self._patience_s:g} s")
+        self._opening = None
+        self._store, known_until_s = await opening
+        return known_until_s
+
+    def _open_and_look(self) -> tuple[Store, float | None]:
+        """In the thread."""
+        store = self._open_store()
+        try:
+            return store, store.known_until_s()
+        except BaseException:
+            store.close()
+            raise
+
+    def _mind_the_gap(self) -> None:
+        """From the end of the last period in a store that was opened late to the first that waits nobody listened."""
+        first, known_until_s = self._batches[0], self._opened_late_after_s
+        self._opened_late_after_s = None
+        begins_s = min([float(first.start_utc_s), *(gap.from_utc_s for gap in self._lost)])
+        if known_until_s is not None and begins_s - known_until_s > first.period_s:
+            self._lost.insert(0, Gap(known_until_s, begins_s, 0, "nobody listened"))
 
     async def _store_next(self) -> bool:
         """The oldest batch to the disk; False when it refused."""
-        if not self._batches:
-            self._arrived.clear()
-            return True
-        batch, lost = self._batches[0], tuple(self._lost)
         try:
+            if self._store is None:
+                self._opened_late_after_s = await self._open_in_time()
+                _log.info("history.opened", known_until_utc_s=self._opened_late_after_s)
+            if not self._batches:
+                self._arrived.clear()
+                return True
+            self._mind_the_gap()
+            batch, lost = self._batches[0], tuple(self._lost)
             await self._ask(lambda: self._opened.append(replace(batch, gaps=lost + batch.gaps)))
-        except sqlite3.Error as error:
-            if not self._trouble:
-                _log.error("history.lost", reason=str(error), waiting=len(self._batches))
-            self._trouble = str(error)
+        except (sqlite3.Error, OSError) as error:
+            self._refuse(error)
+            if self._store is not None and damaged(error):
+                await self._set_aside(self._store, error)
             return False
         if self._trouble:
             _log.info("history.recovered", gaps=len(lost))
         self._trouble = ""
         self._forget(batch, len(lost))
         return True
+
+    def _refuse(self, error: Exception) -> None:
+        if str(error) != self._trouble:
+            _log.error("history.lost", reason=str(error), waiting=len(self._batches))
+        self._trouble = str(error)
+
+    async def _set_aside(self, store: Store, error: Exception) -> None:
+        """A store that turns out to be damaged while it is written; the next try begins a new one."""
+        try:
+            kept = await self._ask(store.set_aside)
+        except OSError as refusal:
+            self._refuse(refusal)
+            return
+        self._store = None
+        _log.error("storage.damaged", file=str(kept.parent / FILE), reason=str(error), kept_as=str(kept))
 
     def _forget(self, batch: Batch, told: int) -> None:
         """The batch is on the disk, with what was told of those that are not; it may have been pushed out meanwhile."""

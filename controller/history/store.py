@@ -18,6 +18,7 @@ from pathlib import Path
 
 from controller.balancing.outbox import DEFAULT_POLICY, Outbox, OutboxPolicy
 from controller.durable import closed_on_failure, open_durable, open_read_only, transaction
+from controller.durable_file import check, or_set_aside, set_aside
 from controller.history.batch import Batch, Curtailment
 from controller.history.chain import BEGINNING, COLUMNS, FIELDS, chain_of, content_of
 
@@ -77,17 +78,25 @@ class Store:
     ) -> None:
         self.site = site
         self._retention = retention
-        self._db = open_durable(folder / FILE)
-        with closed_on_failure(self._db, folder / FILE), transaction(self._db):
-            for statement in (*_SCHEMA.split(";"), _LEDGER):
-                self._db.execute(statement)
-            self._check_format(site)
-            self.outbox = Outbox(self._db, outbox)
-        self._points: dict[str, int] = dict(self._db.execute("SELECT name, id FROM point"))
+        self._file = folder / FILE
+        self._db = open_durable(self._file)
+        with closed_on_failure(self._db, self._file):
+            check(self._db, self._file)
+            with transaction(self._db):
+                for statement in (*_SCHEMA.split(";"), _LEDGER):
+                    self._db.execute(statement)
+                self._check_format(site)
+                self.outbox = Outbox(self._db, outbox)
+            self._points: dict[str, int] = dict(self._db.execute("SELECT name, id FROM point"))
 
     def close(self) -> None:
         """Let go of the file."""
         self._db.close()
+
+    def set_aside(self) -> Path:
+        """Let go of the file, which turned out to be damaged, and give it a name of its own; that name."""
+        self.close()
+        return set_aside(self._file)
 
     def append(self, batch: Batch) -> int:
         """Keep one period; returns its part (0, or more when a period of that start is there already).
@@ -190,6 +199,19 @@ class Store:
             )
 
 
+def open_store(folder: Path, site: str, outbox: OutboxPolicy = DEFAULT_POLICY) -> Store:
+    """The store of a site; one that is found damaged is set aside, told, and begun anew.
+
+    Raises sqlite3.Error when the disk refuses, StoreError for the store of another site.
+    """
+
+    def make() -> Store:
+        folder.mkdir(exist_ok=True)
+        return Store(folder, site, outbox)
+
+    return or_set_aside(folder / FILE, make)
+
+
 def _texts(batch: Batch, c: Curtailment) -> list[str]:
     """An entry's fields as they are written, signed and exported: once and for all."""
     loading = f"{c.loading_frac:.4f}" if math.isfinite(c.loading_frac) else ""
@@ -214,7 +236,9 @@ def open_to_read(folder: Path) -> sqlite3.Connection:
     """A connection that cannot write, beside the writer's. Raises StoreError when there is no store."""
     path = folder / FILE
     if not path.is_file():
-        raise StoreError(f"no store {path}; expected the folder given to `gridedge station --data`")
+        kept = ", ".join(sorted(found.name for found in folder.glob(f"{FILE}.damaged-*[0-9]")))
+        beside = f"; beside it, set aside as damaged: {kept}" if kept else ""
+        raise StoreError(f"no store {path}; expected the folder given to `gridedge station --data`{beside}")
     return open_read_only(path)
 
 

@@ -86,9 +86,7 @@ class NationalLink:
 
     async def open(self) -> None:
         """Open the memory. Raises OSError or sqlite3.Error."""
-        self._folder.mkdir(exist_ok=True)
-        self._memory = memory = await self._ask(lambda: Memory(self._folder))
-        await self._ask(lambda: self._delivery.open(memory, self._folder, self._thread))
+        await self._ask(self._open_files)
 
     async def aclose(self) -> None:
         """Let go of file and threads; what was offered is on the disk."""
@@ -203,6 +201,11 @@ class NationalLink:
             _log.info("national.accepted", subject=bid.id)
         else:
             _log.warning("national.not_sold", subject=bid.id, fate=fate, reason=reason)
+
+    def _open_files(self) -> None:
+        """Tried again after a failure, it goes on with what is open."""
+        self._memory = self._memory or Memory(self._folder)
+        self._delivery.open(self._memory, self._folder, self._thread)
 
     def _tell(self, what: str, trouble: str) -> None:
         """To the log, when it is something new."""

@@ -9,7 +9,7 @@ import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
-from controller.durable import closed_on_failure, open_durable, transaction
+from controller.durable_file import DurableFile
 
 FOLDER = "national"
 FILE = "national.sqlite"
@@ -65,17 +65,11 @@ class Asked:
     told: bool = False
 
 
-class Memory:
+class Memory(DurableFile):
     """One site's bids and activations; used by one thread only. Raises sqlite3.Error when the disk refuses."""
 
     def __init__(self, folder: Path) -> None:
-        self._db = open_durable(folder / FILE)
-        with closed_on_failure(self._db, folder / FILE):
-            self._db.executescript(_SCHEMA)
-
-    def close(self) -> None:
-        """Let go of the file."""
-        self._db.close()
+        super().__init__(folder / FILE, _SCHEMA)
 
     def find(self, bid_id: str) -> Offered | None:
         """The bid of that name, if there ever was one."""
@@ -87,7 +81,7 @@ class Memory:
 
     def put(self, bid: Offered) -> None:
         """A new bid; one of that name stays as it was."""
-        with transaction(self._db):
+        with self.transaction():
             self._db.execute(
                 "INSERT OR IGNORE INTO bid (id, made_utc_s, gate_utc_s, document) VALUES (?, ?, ?, ?)",
                 (bid.id, bid.made_utc_s, bid.gate_utc_s, bid.document),
@@ -95,12 +89,12 @@ class Memory:
 
     def saying(self, bid_id: str) -> None:
         """It goes out once more."""
-        with transaction(self._db):
+        with self.transaction():
             self._db.execute("UPDATE bid SET attempts = attempts + 1 WHERE id = ?", (bid_id,))
 
     def settle(self, bid_id: str, fate: str, reason: str) -> None:
         """What became of it; the first word counts."""
-        with transaction(self._db):
+        with self.transaction():
             self._db.execute("UPDATE bid SET fate = ?, reason = ? WHERE id = ? AND fate = ''", (fate, reason, bid_id))
 
     def live(self, now_utc_s: float) -> list[Offered]:
@@ -133,7 +127,7 @@ class Memory:
 
     def hear(self, asked: Asked) -> None:
         """A new activation with its plan; one of that name stays as it was."""
-        with transaction(self._db):
+        with self.transaction():
             self._db.execute(
                 "INSERT OR IGNORE INTO activation (id, bid, heard_utc_s, document, plan, reason)"
                 " VALUES (?, ?, ?, ?, ?, ?)",
@@ -142,26 +136,26 @@ class Memory:
 
     def decide(self, name: str, fate: str, reason: str) -> None:
         """What became of an activation; the first word counts."""
-        with transaction(self._db):
+        with self.transaction():
             self._db.execute(
                 "UPDATE activation SET fate = ?, reason = ? WHERE id = ? AND fate = ''", (fate, reason, name)
             )
 
     def answered(self, name: str) -> None:
         """The market knows its fate."""
-        with transaction(self._db):
+        with self.transaction():
             self._db.execute("UPDATE activation SET answered = 1 WHERE id = ?", (name,))
 
     def settled(self, name: str, settlement: str) -> None:
         """What was delivered; the first word counts."""
-        with transaction(self._db):
+        with self.transaction():
             self._db.execute(
                 "UPDATE activation SET settlement = ? WHERE id = ? AND settlement = ''", (settlement, name)
             )
 
     def told(self, name: str) -> None:
         """The market knows what was delivered."""
-        with transaction(self._db):
+        with self.transaction():
             self._db.execute("UPDATE activation SET told = 1 WHERE id = ?", (name,))
 
     def _asked(self, condition: str, value: str | float) -> list[Asked]:

@@ -10,6 +10,7 @@ import math
 import sqlite3
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import partial
@@ -39,6 +40,7 @@ from controller.clock import utc_s
 from controller.domain.instruction import Instruction
 from controller.domain.market import Marketplace
 from controller.domain.site import Site
+from controller.durable_file import NotOpen
 from controller.estimation.layout import Layout
 from controller.grid.model import PowerFlowError
 from controller.planning.calendar import Calendar
@@ -128,7 +130,6 @@ class MarketLink:
 
     async def open(self) -> None:
         """Open the memory, then listen. Raises OSError or sqlite3.Error."""
-        self._folder.mkdir(exist_ok=True)
         await self._ask(self._open_files)
         await self.endpoint.open()
         _log.info("market.opened", port=self.endpoint.port, participants=len(self._place.rules.participants))
@@ -235,8 +236,10 @@ class MarketLink:
             return None, f"no answer: {error}"
 
     def _open_files(self) -> None:
-        memory = Memory(self._folder)
-        self._files = memory, Ledger(self._folder)
+        with ExitStack() as on_failure:
+            memory = on_failure.enter_context(closing(Memory(self._folder)))
+            self._files = memory, Ledger(self._folder)
+            on_failure.pop_all()
         self._desk, self._book = Desk(self._place.rules, memory), OrderBook(self._files[1])
 
     def _move(self, projected: Projection, now_utc_s: float) -> Moved:
@@ -366,13 +369,13 @@ class MarketLink:
     @property
     def _opened(self) -> tuple[Desk, OrderBook]:
         if self._desk is None or self._book is None:
-            raise RuntimeError("the memory of the market is not open; expected open() first")
+            raise NotOpen("the memory of the market is not open")
         return self._desk, self._book
 
     @property
     def _memory(self) -> Memory:
         if self._files is None:
-            raise RuntimeError("the memory of the market is not open; expected open() first")
+            raise NotOpen("the memory of the market is not open")
         return self._files[0]
 
     async def _ask(self, work: Callable[[], T]) -> T:

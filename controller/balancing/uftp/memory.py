@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from controller.durable import closed_on_failure, open_durable, transaction
+from controller.durable_file import DurableFile
 
 FILE = "market.sqlite"
 BEGINNING = "0" * 64
@@ -99,13 +98,11 @@ _HEARD = "message_id, sender, kind, utc_s, reason, fingerprint, reference, perio
 _SAID = "message_id, recipient, kind, utc_s, until_utc_s, reference, payload, fate, attempts, answer"
 
 
-class Memory:
+class Memory(DurableFile):
     """The one connection; used by one thread only. Raises sqlite3.Error when the disk refuses: then nothing is kept."""
 
     def __init__(self, folder: Path) -> None:
-        self._db = open_durable(folder / FILE)
-        with closed_on_failure(self._db, folder / FILE):
-            self._db.executescript(_SCHEMA)
+        super().__init__(folder / FILE, _SCHEMA)
         self._away: dict[tuple[int, str], TurnedAway] = {}
         self._counted_utc_s = -COUNTED_S
 
@@ -114,11 +111,7 @@ class Memory:
         try:
             self.keep_counts()
         finally:
-            self._db.close()
-
-    def transaction(self) -> AbstractContextManager[None]:
-        """All of it or nothing."""
-        return transaction(self._db)
+            super().close()
 
     def hear(self, heard: Heard) -> None:
         """Keep a message with its verdict, inside the caller's transaction."""

@@ -52,7 +52,6 @@ class WeatherLink:
 
     async def open(self) -> None:
         """Open the memory. Raises OSError or sqlite3.Error."""
-        self._folder.mkdir(exist_ok=True)
         self._memory = await self._ask(lambda: Memory(self._folder))
         self._last = await self._ask(self._opened.newest)
 

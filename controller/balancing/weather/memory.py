@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from controller.domain.weather import QUANTITIES
-from controller.durable import closed_on_failure, open_durable, open_read_only, transaction
+from controller.durable import open_read_only
+from controller.durable_file import DurableFile
 from controller.planning.foretold import Foretold, says_the_same
 
 FOLDER = "weather"
@@ -27,17 +28,11 @@ _COLUMNS = "heard_utc_s, issued_utc_s, start_utc_s, value"
 _NUMBER = "<f4"
 
 
-class Memory:
+class Memory(DurableFile):
     """One site's forecasts; used by one thread only. Raises sqlite3.Error when the disk refuses."""
 
     def __init__(self, folder: Path) -> None:
-        self._db = open_durable(folder / FILE)
-        with closed_on_failure(self._db, folder / FILE):
-            self._db.execute(_SCHEMA)
-
-    def close(self) -> None:
-        """Let go of the file."""
-        self._db.close()
+        super().__init__(folder / FILE, _SCHEMA)
 
     def newest(self) -> Foretold | None:
         """The last one that was kept."""
@@ -48,7 +43,7 @@ class Memory:
 
         One from before the last that was kept (the clock was set back) takes the place of everything younger.
         """
-        with transaction(self._db):
+        with self.transaction():
             self._db.execute("DELETE FROM foretold WHERE heard_utc_s >= ?", (heard.heard_utc_s,))
             before = self.newest()
             if before is not None and says_the_same(before, heard):

@@ -15,11 +15,10 @@ import pytest
 from national_kit import HOUR_S, Desk, Place, kit, local_place
 from structlog.testing import capture_logs
 
-from controller import durable
-from controller.balancing import ledger
+from controller import durable, durable_file
 from controller.balancing.https import LinkError
 from controller.balancing.ledger import Ledger
-from controller.balancing.national import client, delivery, memory
+from controller.balancing.national import client, delivery
 from controller.balancing.national.sales import read_sales
 from controller.clock import utc_s
 from controller.domain.instruction import Action
@@ -181,8 +180,7 @@ def killed_before_commit(number: int) -> Iterator[None]:
                 raise Killed
 
     with pytest.MonkeyPatch.context() as patch:
-        for module in (memory, ledger):
-            patch.setattr(module, "transaction", transaction)
+        patch.setattr(durable_file, "transaction", transaction)
         yield
 
 
@@ -374,7 +372,7 @@ async def test_what_was_taken_is_delivered_also_on_a_full_disk(
         raise sqlite3.OperationalError("database or disk is full")
 
     with monkeypatch.context() as patch, capture_logs() as told:
-        patch.setattr(ledger, "transaction", full)
+        patch.setattr(durable_file, "transaction", full)
         async with evening.place.station(evening.record) as one:
             await one.order()
     assert evening.place.port.course == [("BAT", -3e5)]
