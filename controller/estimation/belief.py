@@ -80,19 +80,18 @@ class Belief:
         """Without jumps away from ``expected`` (by row) that nobody else sees and that only make limits look better.
 
         Units (P, then Q) that are ``moving`` by command are hard to foretell, and believed. A jump that a meter above
-        must have seen and has not waits however dangerous it looks: what answers it might be the real danger. A meter
-        that sees it at another time must not.
+        must have seen and has not waits however dangerous it looks: what answers it might be the real danger. One that
+        it has seen does not wait. A meter that sees it at another time is not asked.
         """
         innovation = rows.value - expected
-        far = dangerous = np.abs(innovation) > self._jump
+        far = believed = np.abs(innovation) > self._jump
         if some(far):
-            dangerous = self._dangerous(innovation, expected, grid)
-            dangerous[len(far) - len(moving) :] |= moving
+            believed = self._dangerous(innovation, expected, grid)
+            believed[len(far) - len(moving) :] |= moving
             if not late.anybody:
-                dangerous &= ~self._onlookers.deny(innovation, far)
-        rows, waiting = hold_back(
-            state.waiting, rows, used_at_s, innovation, self._scale, dangerous, self._element
-        )  # fmt: skip
+                believed |= self._onlookers.confirm(innovation, far)
+                believed &= ~self._onlookers.deny(innovation, far)
+        rows, waiting = hold_back(state.waiting, rows, used_at_s, innovation, self._scale, believed, self._element)
         return replace(state, waiting=waiting), rows
 
     def _without_lone_jumps(

@@ -16,6 +16,7 @@ BoolArray = NDArray[np.bool_]
 
 SQRT2 = 2.0**0.5
 SEEN_FRAC = 0.3  # of a jump: a meter above it that moves by less has not seen it
+SAME_FRAC = (0.7, 1.4)  # of a jump: a meter above it that moves by so much has seen it
 TELLING_SIGMAS = 6.0  # of the other meter's noise: a smaller jump would not show there
 
 
@@ -60,6 +61,14 @@ class Onlookers:
             out[rows] = self._denied(innovation[rows], self._sigma[rows]) & far[rows]
         return out
 
+    def confirm(self, innovation: Array, far: BoolArray) -> BoolArray:
+        """Rows among the ``far`` ones whose jump a fresh meter above sees, however small it is on that one's scale."""
+        out = np.zeros(len(far), dtype=bool)
+        for rows in (self._p, self._q):
+            if some(far[rows]):
+                out[rows] = self._confirmed(innovation[rows], self._sigma[rows]) & far[rows]
+        return out
+
     def deny_units(self, moved_w: Array) -> BoolArray:
         """Units whose P jumped since the last reading while a meter above did not.
 
@@ -84,3 +93,11 @@ class Onlookers:
                 noise = float(telling[:nb][self._feeds].sum())
                 denied[nb] = bool(max(together / SEEN_FRAC, noise) < jump[nb])
         return denied
+
+    def _confirmed(self, innovation: Array, sigma: Array) -> BoolArray:
+        n_above = self._above.shape[1]
+        seen, telling = np.abs(innovation[:n_above]), TELLING_SIGMAS * sigma[:n_above]
+        jump = np.abs(innovation)[:, None]
+        same = (seen > SAME_FRAC[0] * jump) & (seen < SAME_FRAC[1] * jump) & (seen > telling)
+        out: BoolArray = np.asarray((self._above & same).any(axis=1))
+        return out

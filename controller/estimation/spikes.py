@@ -42,14 +42,14 @@ class Waiting:
 
 
 def hold_back(
-    waiting: Waiting, rows: Reading, used_at_s: Array, innovation: Array, scale: Array, dangerous: BoolArray,
+    waiting: Waiting, rows: Reading, used_at_s: Array, innovation: Array, scale: Array, believed: BoolArray,
     element: NDArray[np.intp],
 ) -> tuple[Reading, Waiting]:  # fmt: skip
     """The readings that are believed now, and those that wait.
 
-    ``innovation`` is reading less prediction, ``dangerous`` marks readings that would make a limit look worse,
-    ``element`` says which rows are of one meter: they are believed or wait together. ``used_at_s`` is what a row's age
-    stays at while it waits.
+    ``innovation`` is reading less prediction, ``believed`` marks readings that need not wait (they would make a limit
+    look worse, or a meter above sees the same), ``element`` says which rows are of one meter: they are believed or wait
+    together. ``used_at_s`` is what a row's age stays at while it waits.
     """
     far = np.abs(innovation) > JUMP_FRAC * scale  # NaN, no reading, is never far
     if not some(far) and waiting.nobody:
@@ -60,7 +60,7 @@ def hold_back(
     if not some(far):
         return rows, nothing
     confirmed = newer & (np.abs(rows.value - waiting.value) < SAME_FRAC * np.abs(innovation))
-    alone = far & ~dangerous & ~confirmed & ~_seen_by_others(innovation, far, element)
+    alone = far & ~believed & ~confirmed & ~_seen_by_others(innovation, far, element)
     if not some(alone):
         return rows, nothing
     held = rows.fresh & np.isin(element, element[alone])
