@@ -238,15 +238,15 @@ async def control(
         with readable_errors():
             sinks = await _open_sinks(options, opened)
             recorder = _open_recorder(options, opened)
-            state, keep = _remembered(site, clock, options, opened)
-            desk = await _open_desk(site, options, clock, opened)
+            state, file = _remembered(site, clock, options, opened)
+            desk = await _open_desk(site, options, clock, opened, file)
             station = Station(
                 site,
                 clock,
                 links,
                 step=step if recorder is None else recorder.taping(step),
                 state=state,
-                keep=keep,
+                keep=None if file is None else lambda now: file.put(dump_memory(now)),
                 desk=desk,
                 supported=supported_commands(site.devices),
                 sinks=sinks,
@@ -273,8 +273,8 @@ def _come_first(priority: int) -> None:
 
 def _remembered(
     site: Site, clock: Clock, options: RunOptions, opened: AsyncExitStack
-) -> tuple[ControlState, Callable[[ControlState], None] | None]:
-    """The state to begin with, and who keeps its memory; cautious, and nobody, without a state file."""
+) -> tuple[ControlState, StateFile | None]:
+    """The state to begin with, and where its memory is kept; cautious, and nowhere, without a state file."""
     state = initial_state(site)
     if options.state is None:
         return state, None
@@ -283,7 +283,7 @@ def _remembered(
     memory, gap_s = file.read()
     state, events = restore_memory(state, memory, gap_s, clock.now_s())
     EventLog(clock).write(events)
-    return state, lambda now: file.put(dump_memory(now))
+    return state, file
 
 
 async def _open_sinks(options: RunOptions, opened: AsyncExitStack) -> list[Sink]:
@@ -296,8 +296,10 @@ async def _open_sinks(options: RunOptions, opened: AsyncExitStack) -> list[Sink]
     return sinks
 
 
-async def _open_desk(site: Site, options: RunOptions, clock: Clock, opened: AsyncExitStack) -> InstructionDesk:
-    desk = InstructionDesk()
+async def _open_desk(
+    site: Site, options: RunOptions, clock: Clock, opened: AsyncExitStack, keeping: StateFile | None
+) -> InstructionDesk:
+    desk = InstructionDesk(keeping)
     listeners = []
     if options.operate_socket is not None:
         listeners.append(InstructionSocket(options.operate_socket, clock, desk))

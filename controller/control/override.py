@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from controller.control.authority import beyond_authority, pay
 from controller.control.support import Attained, Judge, before_var, beyond_interface, hopeless, in_charge
+from controller.control.unkept import refused_unkept
 from controller.domain.budget import Spent
 from controller.domain.instruction import EVERYTHING, INTERFACE, Action, Instruction, Standing, replayed
 from controller.domain.limit import Limit, LimitKind
@@ -68,8 +69,9 @@ def receive(site: Site, book: Book, snapshot: Snapshot, set_p_w: Array, judge: J
     book, events = _without_expired(book, snapshot.now_s)
     acts: list[Standing] = []
     for asked in snapshot.instructions:
-        why = refusal(site, book, asked, snapshot.utc_s)
         standing, answer = _standing(asked, snapshot, set_p_w), ""
+        ended = tuple(s for s in book.standing if _ended_by(s, asked))
+        why = refusal(site, book, asked, snapshot.utc_s) or refused_unkept(asked, ended, standing.expires_at_s)
         if not why and asked.action is Action.REACTIVE:
             standing, answer, why = _judged(book, standing, judge)
         paid = None if why else pay(site, book.spent, book.standing, asked, snapshot.now_s)

@@ -45,7 +45,8 @@ class Instruction:
     asks for no number.
     ``q_var`` may go with a set point, and is what a reactive instruction asks for at the interface: positive flows into
     the site. ``worth`` is what the station's look-ahead says of the subject's storage, by content. ``owner`` is the
-    layer that it speaks for: whoever received it knows, the line does not say.
+    layer that it speaks for: whoever received it knows, the line does not say. ``unkept`` is why nothing that is
+    accepted now would outlive a restart; empty when it would, or when nobody keeps anything.
     """
 
     id: str
@@ -60,6 +61,7 @@ class Instruction:
     reason: str = ""
     owner: Owner = Owner.OPERATOR
     worth: StoredEnergyPrice | None = None
+    unkept: str = ""
 
     @property
     def key(self) -> tuple[str, ...]:

@@ -154,6 +154,9 @@ class InstructionSocket:
 
         self._desk.submit(asked, answer)
         accepted, text = await asyncio.wait_for(answered, _ANSWER_S)
+        if accepted and asked.owner is Owner.OPERATOR and (why := await self._desk.unkept()):
+            _log.warning("instruction.unkept", subject=asked.id, reason=why)
+            text = f"{text}; NOT KEPT over a restart of the controller: {why}"
         return write_answer(asked.id, accepted, text)
 
 

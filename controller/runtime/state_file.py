@@ -28,6 +28,9 @@ VERSION = 1
 BYTES_MAX = 1_000_000
 RETRY_S = 5.0
 """After a refusal of the disk, machine seconds."""
+HUNG_S = 5.0
+"""A disk that takes longer for one memory hangs, machine seconds."""
+_HUNG = "the disk does not answer"
 FUTURE_S = 2.0  # how far the clock may have been set back before the gap counts as unknown
 
 
@@ -88,6 +91,8 @@ class StateFile:
         self._ending = False
         self._telling = threading.Lock()
         self._trouble = ""
+        self._put = self._kept = self._failed = 0
+        self._began_s = math.inf
         self._thread = threading.Thread(target=self._run, name="state-file", daemon=True)
         self._thread.start()
 
@@ -137,13 +142,29 @@ class StateFile:
             return
         with self._wake:
             self._waiting = raw
-            self._wake.notify()
+            self._put += 1
+            self._wake.notify_all()
+        if self._hangs():
+            self._tell(_HUNG)
+
+    @property
+    def trouble(self) -> str:
+        """Why nothing is kept at present; empty when it is."""
+        return self._trouble or (_HUNG if self._hangs() else "")
+
+    def unkept(self, timeout_s: float) -> str:
+        """Why what was put last is not on the disk after at most ``timeout_s`` (blocks so long); empty when it is."""
+        with self._wake:
+            put = self._put
+            self._wake.wait_for(lambda: max(self._kept, self._failed) >= put, timeout_s)
+            kept = self._kept >= put
+        return self.trouble or ("" if kept else f"the disk has not taken it within {timeout_s:g} s")
 
     def close(self, timeout_s: float = 2.0) -> None:
         """Write what is waiting, for at most ``timeout_s``; safe to call twice."""
         with self._wake:
             self._ending = True
-            self._wake.notify()
+            self._wake.notify_all()
         self._thread.join(timeout_s)
 
     def _tell(self, trouble: str) -> None:
@@ -161,21 +182,37 @@ class StateFile:
             with self._wake:
                 self._wake.wait_for(self._is_due, timeout=None if refused is None else RETRY_S)
                 raw, self._waiting = self._waiting or refused, None
-                last = self._ending
+                put, last = self._put, self._ending
             if raw is not None:
                 refused = self._written(raw)
+                self._count(put, kept=refused is None)
             if last:
                 return
+
+    def _count(self, put: int, *, kept: bool) -> None:
+        """For those who wait for it."""
+        with self._wake:
+            self._kept, self._failed = (put, self._failed) if kept else (self._kept, put)
+            self._wake.notify_all()
+
+    def _hangs(self) -> bool:
+        return self._machine_s() - self._began_s > HUNG_S
+
+    def _machine_s(self) -> float:
+        return self._clock.real_s(self._clock.now_s())
 
     def _is_due(self) -> bool:
         return self._ending or self._waiting is not None
 
     def _written(self, raw: bytes) -> bytes | None:
         """What the disk has refused; None when it took it."""
+        self._began_s = self._machine_s()
         try:
             replace_file(self._path, raw)
         except OSError as error:
             self._tell(str(error))
             return raw
+        finally:
+            self._began_s = math.inf
         self._tell("")
         return None

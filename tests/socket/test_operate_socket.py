@@ -24,7 +24,7 @@ from controller.domain.instruction import Action, Instruction
 from controller.domain.record import Event
 from controller.domain.snapshot import Snapshot
 from controller.runtime import instruction_socket
-from controller.runtime.instruction_desk import InstructionDesk
+from controller.runtime.instruction_desk import InstructionDesk, Keeping
 from controller.runtime.instruction_socket import InstructionSocket
 from controller.runtime.operate_command import operate
 
@@ -62,8 +62,8 @@ class Room:
 
 
 @contextlib.asynccontextmanager
-async def room(tmp_path: Path, book: Book | None = None) -> AsyncIterator[Room]:
-    desk = InstructionDesk()
+async def room(tmp_path: Path, book: Book | None = None, keeping: Keeping | None = None) -> AsyncIterator[Room]:
+    desk = InstructionDesk(keeping)
     made = Room(tmp_path / "operate", desk, book)
     listener = InstructionSocket(made.path, SystemClock(), desk)
     await listener.open()
@@ -114,7 +114,7 @@ async def test_every_command_says_what_it_means(tmp_path: Path) -> None:
 async def test_the_answer_is_printed_and_decides_the_exit_status(tmp_path: Path) -> None:
     async with room(tmp_path) as made:
         good = await command(made, "hold", "--for", "90s", "--reason", "x")
-        bad = await command(made, "block", "PV1", "--for", "2h", "--reason", "x")
+        bad = await command(made, "block", SITE.units[0].id, "--for", "2h", "--reason", "x")
         assert (good.exit_code, good.output.endswith("accepted: hold heard\n")) == (0, True)
         assert (bad.exit_code, bad.output.endswith("refused: block heard\n")) == (1, True)
 
@@ -267,3 +267,28 @@ async def test_every_word_has_its_answer_from_the_core(tmp_path: Path, words: tu
         answer = await command(made, *words)
         assert says in answer.output
         assert answer.exit_code == (0 if "accepted" in says else 1)
+
+
+class FullDisk:
+    """What was accepted is not kept; known before, or only found when it is tried."""
+
+    def __init__(self, trouble: str) -> None:
+        self.trouble = trouble
+
+    def unkept(self, timeout_s: float) -> str:
+        return "No space left on device"
+
+
+@pytest.mark.parametrize("known", ["", "No space left on device"])
+async def test_an_operator_is_told_when_what_was_accepted_would_not_outlive_a_restart(
+    tmp_path: Path, known: str
+) -> None:
+    async with room(tmp_path, Book(), FullDisk(known)) as made:
+        with capture_logs() as logs:
+            taken = await command(made, "block", SITE.units[0].id, "--for", "5m", "--reason", "people at work")
+            released = await command(made, "release", "all", "--reason", "done")
+    assert taken.exit_code == 0
+    assert "NOT KEPT over a restart of the controller: No space left on device" in taken.output
+    assert (released.exit_code == 1) == bool(known)
+    assert "No space left on device" in released.output
+    assert logs[0]["event"] == "instruction.unkept"

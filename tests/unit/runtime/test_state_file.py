@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -216,3 +217,51 @@ def test_a_memory_that_the_next_start_would_refuse_is_told_now(tmp_path: Path) -
         file.close()
     assert "at most 1000000 are read at the next start" in logs[0]["reason"]
     assert decode((tmp_path / "state").read_bytes(), "here").memory == MEMORY
+
+
+def test_whoever_asks_is_told_whether_the_last_word_is_on_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(state_file, "RETRY_S", 60.0)
+    file = StateFile(tmp_path / "state", "here", clock())
+    assert file.unkept(0.0) == ""
+    file.put(MEMORY)
+    assert file.unkept(30.0) == ""
+    with capture_logs():
+        with full_disk():
+            file.put(MEMORY)
+            assert "File too large" in file.unkept(30.0)
+            assert "File too large" in file.trouble
+        file.put(MEMORY)
+        assert file.unkept(30.0) == ""
+    assert file.trouble == ""
+    file.close()
+
+
+def test_a_disk_that_hangs_keeps_nothing_delays_nobody_and_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free, began = threading.Event(), threading.Event()
+
+    def hang(path: Path, raw: bytes) -> None:
+        began.set()
+        free.wait(60.0)
+        replace_file(path, raw)
+
+    monkeypatch.setattr(state_file, "replace_file", hang)
+    time_s = ManualClock()
+    file = StateFile(tmp_path / "state", "here", time_s)
+    with capture_logs() as logs:
+        file.put(MEMORY)
+        assert began.wait(60.0)
+        assert file.unkept(0.01) == "the disk has not taken it within 0.01 s"
+        time_s.advance(6.0)
+        assert file.trouble == "the disk does not answer"
+        assert logs == []
+        file.put({"x": {"count": 2}})
+        assert [(entry["event"], entry["reason"]) for entry in logs] == [("state.unwritten", file.trouble)]
+        free.set()
+        assert file.unkept(60.0) == ""
+    file.close()
+    assert [entry["event"] for entry in logs] == ["state.unwritten", "state.written"]
+    assert read(tmp_path / "state")[0] == {"x": {"count": 2}}
