@@ -57,7 +57,8 @@ async def ours(port: int, count: int) -> AsyncIterator[Round]:
         for n in range(count)
     ]
     left = 0
-    done = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    done = loop.create_future()
 
     def take(readings: Mapping[str, Mapping[str, Measurement]]) -> None:
         nonlocal left
@@ -66,7 +67,7 @@ async def ours(port: int, count: int) -> AsyncIterator[Round]:
                 raise SystemExit("ours: a wrong value")
         left -= len(readings)
         if not left:
-            done.set()
+            done.set_result(None)
 
     for device in devices:
         await device.poll()
@@ -74,11 +75,10 @@ async def ours(port: int, count: int) -> AsyncIterator[Round]:
     async with asyncio.TaskGroup() as group:
 
         async def one_round() -> None:
-            nonlocal left
-            left = count
-            done.clear()
+            nonlocal left, done
+            left, done = count, loop.create_future()
             fleet.tick(group)
-            await done.wait()
+            await done
 
         yield one_round
     for device in devices:

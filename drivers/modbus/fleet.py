@@ -50,11 +50,10 @@ class _Kind:
         """Decode what has come."""
         come, self.come = self.come, []
         payloads = list(cast(Iterable[bytes], chain.from_iterable([poll.answers for poll in come])))  # whole: all data
-        sent_s, checked_s = [poll.sent_s for poll in come], [poll.checked_s for poll in come]
-        batch = Batch(self.plan, payloads, sent_s, checked_s, received_s)
+        batch = Batch(self.plan, payloads, received_s)
         out: dict[str, PolledReading] = {}
         for row, poll in enumerate(come):
-            out[poll.id] = reading = PolledReading(batch, row)
+            out[poll.id] = reading = PolledReading(batch, row, poll.sent_s, poll.checked_s)
             poll.device.remember(reading, poll.generation)
         return out
 

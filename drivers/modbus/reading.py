@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-import numpy as np
-
 from controller.domain.measurement import Measurement, Quality
 from controller.domain.reading import Reading
-from drivers.modbus.bulk import BulkPlan, Truths
+from drivers.modbus.bulk import BulkPlan
 from drivers.modbus.decode import BlockReader, derive, measure_blocks, read_back
 from drivers.profile import Profile
 
@@ -32,50 +30,34 @@ class ReadingPlan:
 
 
 class Batch:
-    """What was decoded together: values, and in which rows all of them are good.
+    """What was decoded together: values, and in which rows all of them are good; every row the data of each block."""
 
-    For every row there are the data of each block in turn (``payloads``), when each was asked for (``sent_s``) and when
-    the identity was proved (``checked_s``).
-    """
+    __slots__ = ("payloads", "plan", "received_s", "values", "whole")
 
-    __slots__ = ("checked_s", "payloads", "plan", "received_s", "sent_s", "values", "whole")
-
-    def __init__(
-        self,
-        plan: ReadingPlan,
-        payloads: Sequence[bytes],
-        sent_s: Sequence[Sequence[float]],
-        checked_s: Sequence[float],
-        received_s: float,
-    ) -> None:
+    def __init__(self, plan: ReadingPlan, payloads: Sequence[bytes], received_s: float) -> None:
         self.plan = plan
-        self.payloads, self.sent_s, self.checked_s = payloads, sent_s, checked_s
-        self.values, good = plan.bulk.decode(payloads)
-        self.whole = _whole(good)
+        self.payloads = payloads
+        self.values, self.whole = plan.bulk.decode(payloads)
         self.received_s = received_s
 
-    def blocks_of(self, row: int) -> Iterable[tuple[BlockReader, bytes, float]]:
-        """Every block of one device, its data, and when it was asked for."""
+    def blocks_of(self, row: int) -> Iterable[tuple[BlockReader, bytes]]:
+        """Every block of one device and its data."""
         readers = self.plan.readers
         first = row * len(readers)
-        return zip(readers, self.payloads[first : first + len(readers)], self.sent_s[row], strict=True)
-
-
-def _whole(good: Truths) -> list[bool]:
-    if b"\0" not in good.tobytes():
-        return [True] * len(good)
-    rows: list[bool] = np.logical_and.reduce(good, axis=1).tolist()
-    return rows
+        return zip(readers, self.payloads[first : first + len(readers)], strict=True)
 
 
 class PolledReading(Reading):
     """One row of a batch: every point, as :meth:`drivers.modbus.device.ModbusDevice.poll` would say it."""
 
-    __slots__ = ("_batch", "_explained", "_row")
+    __slots__ = ("_batch", "_checked_s", "_explained", "_row", "_sent_s")
 
-    def __init__(self, batch: Batch, row: int) -> None:
+    def __init__(self, batch: Batch, row: int, sent_s: Sequence[float], checked_s: float) -> None:
+        """``sent_s``: when each block was asked for; ``checked_s``: when the identity was proved (site seconds)."""
         self._batch = batch
         self._row = row
+        self._sent_s = sent_s
+        self._checked_s = checked_s
         self._explained: dict[str, Measurement] | None = None  # only where not every point is good
 
     def __getitem__(self, name: str) -> Measurement:
@@ -85,8 +67,9 @@ class PolledReading(Reading):
             return self._other(name)
         if not batch.whole[row]:
             return self._points()[name]
-        sent_s = batch.sent_s[row][batch.plan.block_of[column]]
-        return Measurement(batch.values.item(row, column), Quality.GOOD, sent_s, batch.received_s)
+        sent_s = self._sent_s[batch.plan.block_of[column]]
+        value = batch.values.item(row, column) + 0.0  # whoever is told of nothing is not told of less than nothing
+        return Measurement(value, Quality.GOOD, sent_s, batch.received_s)
 
     def __contains__(self, name: object) -> bool:
         return name in self._batch.plan.known
@@ -105,15 +88,16 @@ class PolledReading(Reading):
     @property
     def newest_good_s(self) -> float:
         """When the newest good value was sampled (site seconds); minus infinity without any."""
-        batch, row = self._batch, self._row
-        return batch.sent_s[row][-1] if batch.whole[row] else super().newest_good_s  # the last block was asked last
+        return self._sent_s[-1] if self.all_good else super().newest_good_s  # the last block was asked last
 
     def _points(self) -> dict[str, Measurement]:
         """Every point that was read, by the point-by-point way, which knows why one is not good."""
         batch = self._batch
         if self._explained is None:
-            blocks = batch.blocks_of(self._row)
-            self._explained = measure_blocks(reader.take(data, at_s, batch.received_s) for reader, data, at_s in blocks)
+            blocks = zip(batch.blocks_of(self._row), self._sent_s, strict=True)
+            self._explained = measure_blocks(
+                reader.take(data, at_s, batch.received_s) for (reader, data), at_s in blocks
+            )
         return self._explained
 
     def _other(self, name: str) -> Measurement:
@@ -123,5 +107,5 @@ class PolledReading(Reading):
             return derive(plan.derived[name], self)
         if name in plan.held:
             return read_back(plan.profile, self)[name]
-        checked_s = self._batch.checked_s[self._row]
+        checked_s = self._checked_s
         return Measurement(plan.profile.identity[name], Quality.GOOD, checked_s, checked_s)

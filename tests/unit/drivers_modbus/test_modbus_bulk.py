@@ -75,7 +75,7 @@ def test_every_value_and_every_reason_is_that_of_the_point_by_point_way(profile:
     ]
     sent_s = [10.0 + index for index in range(len(blocks))]
     joined = [data for payloads in devices for data in payloads]
-    batch = Batch(plan, joined, [sent_s] * len(devices), [5.0] * len(devices), 99.0)
+    batch = Batch(plan, joined, 99.0)
     for row, payloads in enumerate(devices):
         taken = [reader.take(*part, 99.0) for reader, *part in zip(readers, payloads, sent_s, strict=True)]
         expected = measure_blocks(taken)
@@ -83,7 +83,7 @@ def test_every_value_and_every_reason_is_that_of_the_point_by_point_way(profile:
         for spec in profile.derived:
             expected[spec.name] = derive(spec, expected)
         expected |= read_back(profile, expected)
-        found = PolledReading(batch, row)
+        found = PolledReading(batch, row, sent_s, 5.0)
         assert set(found) == set(expected) | set(profile.identity)
         for name, measurement in expected.items():
             assert same(found[name], measurement), (name, found[name], measurement, payloads)
@@ -100,7 +100,7 @@ def test_a_name_that_the_device_does_not_have_is_a_key_error() -> None:
     blocks = plan_blocks(profile.points, profile.read)
     plan = ReadingPlan(profile, [BlockReader(block, "big") for block in blocks])
     payloads = [bytes(2 * block.count) for block in blocks]
-    reading = PolledReading(Batch(plan, payloads, [[0.0] * len(blocks)], [0.0], 1.0), 0)
+    reading = PolledReading(Batch(plan, payloads, 1.0), 0, [0.0] * len(blocks), 0.0)
     assert "nobody" not in reading
     assert reading.get("nobody") is None
     assert len(reading) == len(list(reading)) == 13
