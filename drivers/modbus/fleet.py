@@ -21,8 +21,9 @@ from controller.ports import Clock
 from drivers.modbus.device import ModbusDevice
 from drivers.modbus.quick_poll import QuickPoll
 from drivers.modbus.reading import Batch, PolledReading, ReadingPlan
+from drivers.modbus.sockets import Hub
 
-GATHER_S = 0.002
+GATHER_S = 0.003
 """Answers that come within this time of the first are decoded together; machine seconds."""
 SLOW_AFTER_S, SLOW_WAITS_MAX, SLOW_APART_S = 0.01, 5, 0.001
 """Devices that need their own poll begin it so long after the tick, or so many times that long while answers of the
@@ -105,6 +106,8 @@ class Fleet:
         self._slow: set[str] = set()
         self._running = 0
         self._timer: asyncio.TimerHandle | None = None
+        self._hub: Hub | None = None
+        self._lingering = False
         self._ticked = 0.0
         self._prove_from_s = -math.inf
 
@@ -114,6 +117,7 @@ class Fleet:
             self._tell()  # a late loop may tick before it: what has come must be told before its polls begin anew
         now, now_s = self._loop.time(), self._clock.now_s()
         self._ticked = now
+        self._hub = Hub.present(self._loop)
         self._running += 1 + len(self._well)  # one more: an answer that comes at once is not taken for the last one
         sent_s = (now_s,)
         busy: list[str] = []
@@ -166,7 +170,15 @@ class Fleet:
             self._take({poll.id: poll.device.explain(poll.answers, poll.sent_s, poll.fault, poll.generation)})
         if not self._running:
             self._flush()
-        elif self._timer is None:
+        elif self._timer is None and not self._lingering:
+            self._lingering = True
+            if self._hub is None or not self._hub.afterwards(self._linger):
+                self._linger()
+
+    def _linger(self) -> None:
+        """Wait a little for the others, unless all of them have come in one go: a timer costs as much as an answer."""
+        self._lingering = False
+        if self._running:
             self._timer = self._loop.call_later(GATHER_S, self._flush)
 
     def _flush(self) -> None:

@@ -11,6 +11,7 @@ import os
 import select
 import socket
 import struct
+from collections.abc import Callable
 from contextlib import suppress
 from typing import ClassVar
 from weakref import WeakKeyDictionary
@@ -34,6 +35,8 @@ class Hub:
         self._loop = loop
         self._epoll = select.epoll()
         self._transports: dict[int, SocketTransport] = {}
+        self._receiving = False
+        self._afterwards: list[Callable[[], None]] = []
         loop.add_reader(self._epoll.fileno(), self._ready)
 
     @classmethod
@@ -43,6 +46,17 @@ class Hub:
         if found is None:
             found = cls._hubs[loop] = cls(loop)
         return found
+
+    @classmethod
+    def present(cls, loop: asyncio.AbstractEventLoop) -> Hub | None:
+        """The hub of ``loop``, if it has one now."""
+        return cls._hubs.get(loop)
+
+    def afterwards(self, call: Callable[[], None]) -> bool:
+        """Have ``call`` called when all that is here now has been received; False when nothing is being received."""
+        if self._receiving:
+            self._afterwards.append(call)
+        return self._receiving
 
     def add(self, descriptor: int, transport: SocketTransport) -> None:
         """Call ``transport.readable`` whenever there is something to receive."""
@@ -60,10 +74,16 @@ class Hub:
 
     def _ready(self) -> None:
         transport_of = self._transports.get
-        for descriptor, _ in self._epoll.poll(0):
-            transport = transport_of(descriptor)
-            if transport is not None:  # an earlier one in this round may have ended it
-                transport.readable()
+        self._receiving = True
+        try:
+            for descriptor, _ in self._epoll.poll(0):
+                transport = transport_of(descriptor)
+                if transport is not None:  # an earlier one in this round may have ended it
+                    transport.readable()
+        finally:
+            self._receiving = False
+            while self._afterwards:
+                self._afterwards.pop()()
 
 
 class SocketTransport:
