@@ -46,6 +46,7 @@ TRANSITIONS = {
     "limit.unseen": ("limit.unseen", "limit.seen"),
     "meter.contradiction": ("meter.contradiction", "meter.agrees"),
     "meter.frozen": ("meter.frozen", "meter.moves"),
+    "meter.above_estimate": ("meter.above_estimate", "meter.as_estimated"),
     "meter.inconsistent": ("meter.inconsistent", "meter.consistent"),
     "meter.late": ("meter.late", "meter.punctual"),
     "meter.spike": ("meter.spike", "meter.steady"),

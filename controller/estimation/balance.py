@@ -133,8 +133,10 @@ def _losses(branch: Branch, u_rated_v: dict[str, float]) -> tuple[float, float]:
 def _balance(layout: Layout, bus: str, zone: dict[str, str], draft: list[tuple[int, float, float]]) -> Balance | None:
     if len({sign for _, sign, _ in draft}) < 2:
         return None
-    upstream = zone[layout.site.topology.source.bus] == bus
-    loads = [] if upstream else [x for x in layout.site.topology.loads if zone[x.bus] == bus]
+    topology = layout.site.topology
+    upstream = zone[topology.source.bus] == bus
+    loads = [] if upstream else [x for x in topology.loads if zone[x.bus] == bus]
+    iron_w = sum(t.p0_w for t in topology.transformers if upstream and t.hv_bus == topology.source.bus)
     members = np.array([k for k, _, _ in draft], dtype=np.intp)
     scale = element_scale(layout)[members]
     return Balance(
@@ -143,7 +145,7 @@ def _balance(layout: Layout, bus: str, zone: dict[str, str], draft: list[tuple[i
         sign=np.array([sign for _, sign, _ in draft]),
         loss_per_w=np.array([loss for _, _, loss in draft]),
         low_w=sum(x.p_min_w for x in loads),
-        high_w=sum(x.p_max_w for x in loads),
+        high_w=iron_w + sum(x.p_max_w for x in loads),
         tolerance_w=TOLERANCE_FRAC * float(np.sqrt(scale @ scale)),
         move_w=MOVE_FRAC * scale,
     )
@@ -171,16 +173,24 @@ class Levels:
         return Levels(sign, loss, np.abs(sign), low_w, high_w, slack)
 
     def contradiction_w(self, p_w: Array, s2_va2: Array, fresh: NDArray[np.bool_]) -> Array:
-        """Per balance how far the implied demand lies outside what its loads can be, W; NaN when not all is fresh."""
+        """Per balance how far the implied demand lies outside what its loads can be, W; NaN when not all is fresh.
+
+        Positive where it is too much, negative where it is too little, 0 within what honest meters may be off by.
+        """
         loss_w = self.loss_per_w @ s2_va2
         demand_w = self.sign @ np.where(fresh, p_w, 0.0) - loss_w
         slack_w = self.tolerance_w + LOSS_DOUBT_FRAC * loss_w
-        off_w = np.maximum(np.maximum(demand_w - self.high_w, self.low_w - demand_w) - slack_w, 0.0)
+        beyond_w = demand_w - np.minimum(np.maximum(demand_w, self.low_w), self.high_w)
+        off_w = np.where(np.abs(beyond_w) > slack_w, beyond_w, 0.0)
         return off_w if every(fresh) else np.where(self.member @ ~fresh > 0.0, np.nan, off_w)
 
 
 def element_scale(layout: Layout) -> Array:
-    """Rating behind every element's power, W."""
+    """Rating behind every element's power, W; the interface's is that of all branches that leave the source's bus."""
     nb, n = layout.n_branch, layout.n_unit
-    rows = layout.row_scale
-    return np.concatenate([rows[:nb], rows[2 * nb : 2 * nb + 1], rows[2 * nb + 2 : 2 * nb + 2 + n]])
+    rows, topology = layout.row_scale, layout.site.topology
+    source = [topology.source.bus in _ends(b) for b in topology.branches]
+    sizes = [*(0.0 for _ in topology.lines), *(t.sn_va for t in topology.transformers)]
+    interface = float(np.maximum(rows[:nb], sizes) @ source)
+    interface = interface if interface > 0.0 else float(rows[2 * nb])
+    return np.concatenate([rows[:nb], [interface], rows[2 * nb + 2 : 2 * nb + 2 + n]])

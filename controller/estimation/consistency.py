@@ -4,7 +4,7 @@ Three witnesses: what an element can be (a solar farm does not consume), levels 
 be, which putting right exactly one meter would explain) and movements (``evidence.py``, one balance per cycle). A
 meter is quarantined only when the witnesses name it alone; its readings then count as missing, and its limits are kept
 on what the others say, with margins that grow as for any silent meter. Where they name several, nobody is quarantined,
-and the branches concerned get the whole contradiction as margin.
+and a branch that would carry more if the others were right gets the whole contradiction as margin: the worse counts.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from controller.domain.masks import every, some
 from controller.estimation.balance import Balance, Levels, balances, element_names, element_scale
 from controller.estimation.evidence import Evidence, Finding, judge, look, no_evidence
 from controller.estimation.layout import Layout
+from controller.estimation.standing import Standing, StandingLevels, more_w
 
 Array = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -37,7 +38,8 @@ BACKWARDS = -0.3  # a factor below this is a reversed sign, whatever the ratio
 @dataclass(frozen=True, slots=True)
 class Consistency:
     """Memory. By element: power, |S|², sample times and whether it was quiet. By balance: evidence and finding, and
-    whom they accuse of which factor; since when the levels contradict (inf = they do not) and by how much. By element:
+    whom they accuse of which factor; since when the levels contradict (inf = they do not) and by how much (signed: so
+    much more demand than its loads can be); ``standing`` is what they are off by on average. By element:
     since when its nature contradicts, the factor that a quarantined meter reads of the truth (NaN = trusted), and
     since when it is consistent again.
     """
@@ -51,6 +53,7 @@ class Consistency:
     accused: Mapping[int, float]
     level_since_s: Array
     contradiction_w: Array
+    standing: Standing
     unnatural_since_s: Array
     factor: Array
     clean_since_s: Array
@@ -71,6 +74,7 @@ class Witness:
         self.balances = balances(layout)
         self.levels = Levels.of(self.balances, len(self.names))
         self.scale = element_scale(layout)
+        self.standing = StandingLevels(layout, self.levels, self.scale)
         self.nb, self.n_unit = layout.n_branch, layout.n_unit
         self.cycle_s = layout.site.cycle.cycle_s
         self.hold_s = layout.site.cycle.recovery_hold_s
@@ -96,7 +100,7 @@ class Witness:
             p_w=nan, s2_va2=np.zeros(n), at_s=never, quiet=np.zeros(n, dtype=bool), evidence=evidence,
             finding=tuple(judge(e, b) for e, b in zip(evidence, self.balances, strict=True)),
             accused={},
-            level_since_s=np.full(m, np.inf), contradiction_w=np.zeros(m),
+            level_since_s=np.full(m, np.inf), contradiction_w=np.zeros(m), standing=self.standing.initial(),
             unnatural_since_s=forever, factor=nan, clean_since_s=forever, turn=0,
         )  # fmt: skip
 
@@ -124,6 +128,9 @@ class Witness:
         )
         if self.balances:
             state = self._look(state, state.turn % len(self.balances), now_s)
+            if state.turn % self.standing.every == 0:
+                steady = state.quiet & (now_s - at_s <= FRESH_CYCLES * self.cycle_s)
+                state = replace(state, standing=self.standing.update(state.standing, p_w, s2, steady, now_s))
         return self._sentence(state, now_s)
 
     def _unnatural(self, before: Consistency, p: Array, new: BoolArray, now_s: float) -> Array:
@@ -139,7 +146,7 @@ class Witness:
             return before.level_since_s, before.contradiction_w
         off_w = self.levels.contradiction_w(p_w, s2_va2, now_s - at_s <= FRESH_CYCLES * self.cycle_s)
         known = np.isfinite(off_w)
-        since = np.where(off_w > 0.0, np.minimum(before.level_since_s, now_s), np.inf)
+        since = np.where(off_w != 0.0, np.minimum(before.level_since_s, now_s), np.inf)
         return np.where(known, since, before.level_since_s), np.where(known, off_w, before.contradiction_w)
 
     def _fresh(self, state: Consistency, balance: Balance, now_s: float) -> bool:
@@ -269,13 +276,19 @@ class Witness:
         return True if span is None or not span[0] <= -2.0 * float(state.p_w[k]) <= span[1] else None
 
     def doubt_w(self, state: Consistency, now_s: float) -> Array:
-        """Per branch: power by which balances contradict that nobody was quarantined for, W."""
+        """Branches, then the interface: power beyond its reading, by balances for which nobody was quarantined, W."""
         out = np.zeros(len(self.names))
-        for j in (now_s - state.level_since_s >= DOUBT_S).nonzero()[0]:
-            members = self.balances[int(j)].members
-            if not some(state.quarantined[members]):
-                out[members] = np.maximum(out[members], state.contradiction_w[j])
-        return out[: self.nb]
+        for j in self._doubted(state, now_s, DOUBT_S):
+            out = np.maximum(out, self.standing.hidden_w(state.standing, j, state.p_w))
+            if math.isfinite(state.level_since_s[j]):
+                out = np.maximum(out, more_w(self.levels.sign[j], state.contradiction_w[j], state.p_w))
+        return np.where(np.isfinite(out), out, 0.0)[: self.nb + 1]
+
+    def _doubted(self, state: Consistency, now_s: float, lasts_s: float) -> list[int]:
+        """Balances that have been contradicting for so long while none of their members is quarantined."""
+        since_s = np.minimum(state.level_since_s, state.standing.since_s)
+        long = np.flatnonzero(now_s - since_s >= lasts_s).tolist()
+        return [j for j in long if not some(state.quarantined[self.balances[j].members])]
 
     def flags(self, state: Consistency, now_s: float) -> dict[tuple[str, str], str]:
         """Events in force and what to say about them."""
@@ -286,9 +299,20 @@ class Witness:
             else:
                 text = f"reads {state.factor[k]:.2f} times what the other meters say"
                 out["meter.wrong_scale", self.names[k]] = text
-        for j in (now_s - state.level_since_s >= LEVEL_S).nonzero()[0]:
-            balance = self.balances[int(j)]
-            if not some(state.quarantined[balance.members]):
-                who = ", ".join(self.names[k] for k in balance.members)
-                out["meter.contradiction", balance.bus] = f"{state.contradiction_w[j] / 1e3:.0f} kW between {who}"
+        for j in self._doubted(state, now_s, LEVEL_S):
+            out["meter.contradiction", self.balances[j].bus] = self._says(state, j)
         return out
+
+    def _says(self, state: Consistency, j: int) -> str:
+        """How far a balance is off, between whom, and by which factor if there are but two."""
+        balance = self.balances[j]
+        off_w = max(float(state.contradiction_w[j]), float(state.standing.off_w[j]), key=abs)
+        text = f"{abs(off_w) / 1e3:.3g} kW between {', '.join(self.names[k] for k in balance.members)}"
+        if len(balance.members) != 2:
+            return text
+        first, second = (int(k) for k in balance.members)
+        reads_w = float(state.standing.p_w[second])
+        true_w = reads_w - float(balance.sign[1]) * off_w
+        if not min(abs(reads_w), abs(true_w)) > NATURE_FRAC * self.scale[second]:
+            return text
+        return f"{text}: {self.names[second]} reads {reads_w / true_w:.2f} times what {self.names[first]} says"

@@ -23,7 +23,8 @@ class Estimate:
     ``deaf_q`` that of ``reactive_response.py``; ``latency_s`` and ``tau_s`` are dead time and lag as identified,
     ``slower`` marks units that miss their data sheet. A ``*_sigma`` is one standard deviation, a ``*_age_s`` the time
     since a direct reading was used (infinite when there never was one), ``branch_excess_a`` how far a fresh current
-    reading lies above all that the estimate can explain, ``limited_sign`` the direction in which a battery cannot give
+    reading lies above all that the estimate can explain, or the other meters above this branch's, and
+    ``interface_excess_w`` the latter at the interface, ``limited_sign`` the direction in which a battery cannot give
     more. ``grid_solved`` is False while the power flow at the present operating point has no solution and ``grid`` is
     an older one; ``meters`` says what is wrong with meters, by event and subject.
     """
@@ -54,6 +55,7 @@ class Estimate:
     interface_p_w: float
     interface_q_var: float
     interface_sigma_w: float
+    interface_excess_w: float
     interface_age_s: float
     grid: LinearGrid
     grid_solved: bool

@@ -16,6 +16,7 @@ from controller.estimation.apparent import Apparent, ApparentPower
 from controller.estimation.belief import Belief, BeliefState
 from controller.estimation.consistency import FRESH_CYCLES
 from controller.estimation.estimate import Estimate
+from controller.estimation.excess import Excess, ExcessWatch
 from controller.estimation.flows import FlowModel
 from controller.estimation.hindsight import Past, StatesThen, Told
 from controller.estimation.lateness import Lateness, LatenessWatch
@@ -66,6 +67,7 @@ class EstimatorState:
     soc_frac: Array
     unit_seen_at_s: Array
     apparent: Apparent
+    excess: Excess
     lateness: Lateness
     past: Past
     now_s: float
@@ -82,6 +84,7 @@ class Estimator:
         self.flows = FlowModel(layout)
         self.belief = Belief(layout)
         self.apparent = ApparentPower(layout)
+        self.excess = ExcessWatch(layout)
         self.lateness = LatenessWatch(layout, self.belief.witness)
         self.obedience = Obedience(units, layout.site.cycle.cycle_s)
         self.voltages = VoltageOffsets(layout.site, layout.grid.u_rated_v)
@@ -126,6 +129,7 @@ class Estimator:
             soc_frac=np.full(n, np.nan),
             unit_seen_at_s=np.full(n, -np.inf),
             apparent=self.apparent.initial(),
+            excess=self.excess.initial(),
             lateness=self.lateness.initial(),
             past=(),
             now_s=now_s,
@@ -169,7 +173,6 @@ class Estimator:
         belief, voltages = self.belief.with_voltages(belief, said.voltages, used_at_s[2], estimated_v)
         offset_v = self.voltages.update(state.offset_v, voltages.value, estimated_v, used_at_s[2])
         stacked, per_a = self.flows.stacked(predicted, offset_flow, offset_v)
-        measured_p = self._of_unit(rows.value)[0]
         new = EstimatorState(
             filter=after,
             watch=watched,
@@ -184,8 +187,9 @@ class Estimator:
             voltages_used_at_s=voltages.used_at_s,
             avail_w=np.where(view.memory.response.behind, np.nan, available),
             soc_frac=np.where(np.isfinite(said.contents), said.contents, state.soc_frac),
-            unit_seen_at_s=np.where(np.isfinite(measured_p), now_s, state.unit_seen_at_s),
+            unit_seen_at_s=np.where(np.isfinite(self._of_unit(rows.value)[0]), now_s, state.unit_seen_at_s),
             apparent=self._apparent(state.apparent, said.rows, said.currents, per_a, now_s),
+            excess=self._excess(state.excess, belief, (said.rows, rows, currents), stacked, per_a, now_s),
             lateness=self._lateness(state, belief, said.rows, now_s),
             past=past,
             now_s=now_s,
@@ -236,6 +240,18 @@ class Estimator:
         both = np.isfinite(currents.value) & np.isfinite(rows.value[:nb])
         apart_s = np.where(both, currents.used_at_s, np.inf) - np.where(both, rows.used_at_s[:nb], 0.0)
         return self.apparent.update(before, rows.value[: 2 * nb], currents.value, apart_s, va_per_a, now_s)
+
+    def _excess(
+        self, before: Excess, belief: BeliefState, read: tuple[Reading, ...], stacked: Array, per_a: Array, now_s: float
+    ) -> Excess:
+        """Whether branch meters show more than is made of them: ``read`` rows as said and as believed, and currents."""
+        if not self.excess.due(before, now_s):
+            return before
+        nb, (said, rows, currents) = self.layout.n_branch, read
+        pq = np.where(np.isfinite(rows.value[: 2 * nb]), said.value[: 2 * nb], np.nan)
+        lying = belief.consistency.quarantined[:nb]
+        estimated_va = per_a * self.flows.magnitude(stacked)
+        return self.excess.update(before, pq, per_a * currents.value, estimated_va, lying, now_s)
 
     def _without_lies(self, state: EstimatorState, belief: BeliefState) -> EstimatorState:
         """The memory without what meters that were found out in this cycle have taught it."""
@@ -315,7 +331,7 @@ class Estimator:
         past = hindsight.remembered(state.past, moment)
         magnitude = hindsight.current_then(past, state.lateness, magnitude)
         doubt_w = self.belief.witness.doubt_w(state.belief.consistency, state.now_s)
-        doubt_a = doubt_w / per_a
+        doubt_a = np.maximum(doubt_w[:nb] / per_a, self.excess.hidden_frac(state.excess, state.now_s) * magnitude)
         estimate = Estimate(
             sample_s=state.units.actuator.t_s,
             unit_p_w=state.filter.x[2 * lay.n_w : 2 * lay.n_w + n],
@@ -335,7 +351,7 @@ class Estimator:
             branch_ip_a=stacked[grid.rows_branch("i_p_a")],
             branch_iq_a=stacked[grid.rows_branch("i_q_a")],
             branch_sigma_a=sigma,
-            branch_excess_a=self.flows.excess_a(magnitude, sigma, currents.value) + doubt_a,
+            branch_excess_a=self.flows.excess_a(magnitude, sigma, currents.value, doubt_a),
             branch_age_s=np.minimum(state.now_s - state.currents_used_at_s, rows_age[:nb]),
             bus_u_v=stacked[grid.rows_u()],
             bus_sigma_v=self.voltages.sigma_v(bus_age, stacked[grid.rows_u()], sigma) + self.gains.sigma_v(state.gain),
@@ -343,6 +359,7 @@ class Estimator:
             interface_p_w=float(interface[0]),
             interface_q_var=float(interface[1]),
             interface_sigma_w=interface_sigma_w,
+            interface_excess_w=float(doubt_w[nb]),
             interface_age_s=float(rows_age[2 * nb : 2 * nb + 2].max()),
             grid=self.gains.applied(state.gain, grid),
             grid_solved=state.sensitivities.solved,
@@ -355,7 +372,7 @@ class Estimator:
         """What is wrong with meters: event and subject, and what to say about it."""
         frozen = np.flatnonzero(state.watch.frozen).tolist()
         told = self.belief.flags(state.belief, state.now_s) | self.apparent.flags(state.apparent, state.now_s)
-        told |= self.lateness.flags(state.lateness)
+        told |= self.lateness.flags(state.lateness) | self.excess.flags(state.excess, state.now_s)
         return told | {("meter.frozen", self.points.elements[k]): "" for k in frozen}
 
 

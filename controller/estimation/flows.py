@@ -103,6 +103,11 @@ class FlowModel:
         """What the flow rows should read: branch P, Q, interface P, Q."""
         return np.concatenate([stacked[self._pq], stacked[-2:]])
 
+    def magnitude(self, stacked: Array) -> Array:
+        """Every branch's current, A."""
+        out: Array = np.hypot(*stacked[self._currents].reshape(2, -1))
+        return out
+
     def learn(self, offset: Array, residual: Array, rows: Reading, dt_s: float) -> Array:
         """Offsets after a share of what the filter could not explain is added.
 
@@ -139,10 +144,10 @@ class FlowModel:
             out = np.where(alone, apparent * direction, out)
         return out.ravel()
 
-    def excess_a(self, magnitude: Array, sigma: Array, current_a: Array) -> Array:
-        """How far fresh current readings lie above what the estimate can explain, A."""
+    def excess_a(self, magnitude: Array, sigma: Array, current_a: Array, doubt_a: Array) -> Array:
+        """How far fresh current readings lie above what the estimate can explain, A; ``doubt_a`` at least."""
         excess = current_a - magnitude - EXCESS_SIGMAS * np.hypot(sigma, self.layout.current_sigma_a)
-        return np.where(excess > 0.0, excess, 0.0)  # NaN, no reading, is never above
+        return np.where(excess > doubt_a, excess, doubt_a)  # NaN, no reading, is never above
 
     def sigma(self, state_grid: StateGrid, state: FilterState, stacked: Array) -> tuple[Array, Array, float]:
         """Magnitude of every branch current and its standard deviation, A; deviation of the interface's P, W."""

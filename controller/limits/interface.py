@@ -42,7 +42,7 @@ class InterfaceLimits:
         sigma = estimate.interface_sigma_w / self.scale_w
         unseen = unseen_frac(np.full(len(sigma), estimate.interface_age_s), self.stale_s, sigma)
         out: Array = (MEASUREMENT_SIGMAS * sigma + self.bias_frac + unseen) * self.scale_w
-        return out
+        return out + estimate.interface_excess_w
 
     def evaluate(self, estimate: Estimate, in_force: InForce) -> Rows:
         """One row per limit, in per unit of the limit.

@@ -26,6 +26,7 @@ WORRYING = frozenset(
         "memory.refused",
         "meter.contradiction",
         "meter.frozen",
+        "meter.above_estimate",
         "meter.inconsistent",
         "meter.late",
         "meter.wired_backwards",

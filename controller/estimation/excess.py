@@ -1,0 +1,109 @@
+"""Branches whose own readings stand above their estimate, not for a moment but on average: the reading counts.
+
+The estimate weighs a branch's P and Q, its current, the units' meters and what loads can be. When one of them is wrong
+by a few percent, it settles between them, below what another one says. A rating is a current, and phases may be
+unequal, so nobody can tell from here which of them lies: the limit is kept on the largest that the branch's own meter
+shows, once that stands out beyond the meters' classes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controller.domain.masks import some
+from controller.estimation.layout import Layout
+
+Array = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+
+LOOK_S = 1.0  # at least, from one look to the next
+TAU_S = 6.0  # over which readings and estimates are averaged
+LOOKS_MIN = 4.0  # before an average says anything
+STANDS_OUT = 2.0  # bounds of bias that a reading may stand above the estimate by
+RELEASED_FRAC = 0.6  # of that: it stands out no more when this is left
+EVENT_FRAC = 0.03  # of the rating: less is margin without a word
+DOUBT_S, LASTS_S = 3.0, 30.0  # it has to stand out for so long before it counts, and before it is told
+
+
+@dataclass(frozen=True, slots=True)
+class Excess:
+    """By branch, means over looks: apparent power by P and Q, by V and I, and estimated, VA; looks so far; since when
+    the larger of the readings stands out (inf = it does not).
+    """
+
+    by_power_va: Array
+    by_current_va: Array
+    estimated_va: Array
+    looks: Array
+    since_s: Array
+    looked_s: float
+
+
+class ExcessWatch:
+    """Constants of one site."""
+
+    def __init__(self, layout: Layout) -> None:
+        self.names = [f"branch.{b.id}" for b in layout.site.topology.branches]
+        chain, cycle_s = layout.site.chain.credible, layout.site.cycle.cycle_s
+        self._every_s = max(round(LOOK_S / cycle_s), 1) * cycle_s
+        self._gain = min(self._every_s / TAU_S, 1.0)
+        self._rated_va = layout.branch_va
+        self._most_va = STANDS_OUT * max(chain.bias_i_rel, chain.sigma_i_rel) * layout.branch_va
+
+    def initial(self) -> Excess:
+        """Nothing seen yet."""
+        zero, never = np.zeros(len(self.names)), np.full(len(self.names), np.inf)
+        return Excess(zero, zero, zero, zero, never, -np.inf)
+
+    def due(self, before: Excess, now_s: float) -> bool:
+        """Whether it is time for the next look."""
+        return now_s - before.looked_s > self._every_s - 1e-6
+
+    def update(
+        self, before: Excess, pq: Array, current_va: Array, estimated_va: Array, lying: BoolArray, now_s: float
+    ) -> Excess:
+        """Take in what the meters give (``pq``: P, then Q of all branches; NaN = nothing new) and what is made of it.
+
+        Branches whose meter is known to be ``lying`` start anew.
+        """
+        n = len(self.names)
+        power_va = np.hypot(pq[:n], pq[n:])
+        new = (np.isfinite(power_va) | np.isfinite(current_va)) & np.isfinite(estimated_va)
+        gain = np.where(new, np.maximum(self._gain, 1.0 / (before.looks + 1.0)), 0.0)
+        by_power, by_current, estimated = (
+            mean + gain * (np.where(np.isfinite(x), x, mean) - mean)
+            for mean, x in (
+                (before.by_power_va, power_va),
+                (before.by_current_va, current_va),
+                (before.estimated_va, estimated_va),
+            )
+        )
+        looks = np.where(lying, 0.0, before.looks + new)
+        over = np.maximum(by_power, by_current) - estimated
+        most = np.where(np.isfinite(before.since_s), RELEASED_FRAC, 1.0) * self._most_va
+        since = np.where((over > most) & (looks >= LOOKS_MIN), np.minimum(before.since_s, now_s), np.inf)
+        return Excess(by_power, by_current, estimated, looks, since, now_s)
+
+    def hidden_frac(self, state: Excess, now_s: float) -> Array:
+        """By branch: share of its estimate that a limit must be kept on in addition, ≥ 0."""
+        out = now_s - state.since_s >= DOUBT_S
+        if not some(out):
+            return np.zeros(len(out))
+        over = np.maximum(state.by_power_va, state.by_current_va) - state.estimated_va
+        base = np.maximum(state.estimated_va, EVENT_FRAC * self._rated_va)
+        return np.where(out, np.minimum(np.maximum(over / base, 0.0), 1.0), 0.0)
+
+    def flags(self, state: Excess, now_s: float) -> dict[tuple[str, str], str]:
+        """Events in force and what to say about them."""
+        over = np.maximum(state.by_power_va, state.by_current_va) - state.estimated_va
+        long = (now_s - state.since_s >= LASTS_S) & (over > EVENT_FRAC * self._rated_va)
+        return {("meter.above_estimate", self.names[k]): self._says(state, k) for k in np.flatnonzero(long).tolist()}
+
+    def _says(self, state: Excess, k: int) -> str:
+        power, current, estimated = (
+            x[k] / 1e3 for x in (state.by_power_va, state.by_current_va, state.estimated_va)
+        )  # fmt: skip
+        return f"P and Q make {power:.4g} kVA, V and I {current:.4g} kVA, the estimate is {estimated:.4g} kVA"
