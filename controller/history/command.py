@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import click
 import structlog
 
+from controller.balancing.certificates import CertificateWatch, shown_by
 from controller.balancing.national.delivery import Claims
 from controller.balancing.national.link import NationalLink
 from controller.balancing.openadr_link import OpenAdrLink
@@ -105,7 +106,9 @@ def station(
             service = configured.weather_service
             weather = None if service is None else WeatherLink(service, clock, data)
             links = (link, telemetry, market, plan, national, weather)
-            code = run_by(_keep(record_socket, period, keeper_of, *links), shared)
+            # TLS goes by the machine's time of day, also on a simulated day.
+            certificates = CertificateWatch(shown_by(configured), SystemClock())
+            code = run_by(_keep(record_socket, period, keeper_of, certificates, *links), shared)
     sys.exit(code)
 
 
@@ -181,6 +184,7 @@ async def _keep(
     record_socket: Path,
     period_s: int,
     store: partial[Store],
+    certificates: CertificateWatch,
     link: OpenAdrLink | None = None,
     telemetry: Telemetry | None = None,
     market: MarketLink | None = None,
@@ -194,7 +198,7 @@ async def _keep(
     known_until_s = await keeper.open()
     also = tuple(listener.take for listener in (link, telemetry, plan, national) if listener is not None)
     intake = Intake(record_socket, Collector(period_s, known_until_s), keeper, also)
-    tasks: dict[str, Work] = {"intake": intake.run, "keeper": keeper.run}
+    tasks: dict[str, Work] = {"intake": intake.run, "keeper": keeper.run} | certificates.tasks()
     if telemetry is not None:
         tasks |= telemetry.tasks(keeper)
     if plan is not None:

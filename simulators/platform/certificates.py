@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-_LIFE = timedelta(days=30)
+_LIFE = timedelta(days=90)
 _PEM = serialization.Encoding.PEM
 
 
