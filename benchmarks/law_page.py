@@ -1,6 +1,6 @@
 """Draw what ``docs/control-law.md`` shows: how wrong the model may be, a step of overload, and a day.
 
-    python benchmarks/law_page.py margin                         the real core in closed loop; two minutes
+    python benchmarks/law_page.py margin several                 the real core in closed loop; four minutes
     python benchmarks/law_page.py step day --out docs/images     in the judge's plant; minutes for the day
 
 The step and the day need the public judge and its courses beside the checkout (``--judge``); without them they are not
@@ -15,10 +15,11 @@ from pathlib import Path
 
 from law.figures import draw_course, draw_margin
 from law.margin import Case, margin
+from law.several import judged, rest
 from law.trajectories import Core, Nobody, Replay, Trajectory, drive
 
 ROOT = Path(__file__).resolve().parents[1]
-FIGURES = ("margin", "step", "day")
+FIGURES = ("margin", "several", "step", "day")
 LAGS_S, DEAD_S, CYCLES_S = (0.3, 1.0, 3.0, 5.0), (0.5, 1.5, 3.0), (1.0, 4.0)
 MISJUDGED = (0.7, 1.6)  # true over believed lag and dead time
 COURSES = {"step": ("twin-step", 0.1, 1.0, "s"), "day": ("twin-feeder-day", 60.0, 3600.0, "h")}
@@ -36,6 +37,16 @@ def margin_map(path: Path) -> None:
             ratio = margin(Case(tau_s, 0.5, 1.0, factor))
             print(f"cycle 1 s, lag {tau_s:g} s believed {factor:g} times too short: {ratio:.2f}")
     draw_margin(found, path)
+
+
+def several_farms() -> None:
+    """Two farms, three lines, each wrong by a factor of its own: how many combinations rest; those that do not."""
+    tried = list(judged())
+    for case, ratios, q_max_var, swing, told in tried:
+        lost = sorted(told & {"unit.lost", "unit.deaf"})
+        if not rest(swing) or lost:
+            print(f"{case}, impedances {ratios} times as large, ±{q_max_var:.0f} var: swings {swing:.1%}, {lost}")
+    print(f"{sum(rest(swing) for *_, swing, _ in tried)} of {len(tried)} combinations rest")
 
 
 def course(name: str, judge: Path, path: Path) -> None:
@@ -68,6 +79,9 @@ def main() -> int:
         path = args.out / f"law-{name}.png"
         if name == "margin":
             margin_map(path)
+        elif name == "several":
+            several_farms()
+            continue
         elif (args.judge / "plant.py").exists():
             course(name, args.judge, path)
         else:
