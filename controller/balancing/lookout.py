@@ -115,7 +115,7 @@ class Lookout:
         return measured_mean_w(self._folder, unit, from_utc_s, to_utc_s)
 
     def _follow_clock(self, now_utc_s: float) -> None:
-        """When the clocks change, local days begin at another instant: everything is learned anew."""
+        """The calendar knows when clocks change; where standard time itself does, everything is learned anew."""
         now = calendar_at(now_utc_s, self._zone)
         days_s = (now.midnight_s - self.calendar.midnight_s) % 86_400.0
         if self._learned is None or days_s != 0.0:

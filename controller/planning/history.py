@@ -8,7 +8,7 @@ in units of the spread of then, so that the errors of a forecast can be learned 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +35,8 @@ class Prior:
 
     Mean and spread per slot (96, n), range (n), for how many quarter hours (n) a deviation stays what it is, and what
     share (n) of the mean deviation of the last hours it then turns into; which of them know the hour of the day at all
-    (``daily``); and how many days all of it counts for.
+    (``daily``), and which go by the sun and not by the clocks on the wall (``sunny``); and how many days all of it
+    counts for.
     """
 
     mean: Array
@@ -46,6 +47,7 @@ class Prior:
     lasting_share: Array
     daily: BoolArray
     days: float = 1.0
+    sunny: BoolArray = field(default_factory=lambda: np.zeros(1, dtype=bool))
 
     @property
     def scale(self) -> Array:
@@ -83,12 +85,20 @@ class History:
     def expected(self, quarters: IntArray) -> tuple[Array, Array]:
         """Mean and spread (k, n) of the given quarter hours as known now, smoothed over their neighbours."""
         kinds = np.array([self.calendar.day_type(int(q)) for q in quarters], dtype=np.intp)[:, None]
-        around = quarters[:, None] % SLOTS + np.arange(-2, 3)
-        mean = np.einsum("kmn,m->kn", self.mean[kinds, around % SLOTS], SMOOTH_MEAN)
-        variance = np.einsum("kmn,m->kn", self.variance[around % SLOTS], SMOOTH_VARIANCE)
+        clock = np.array([self.calendar.by_clock(int(q)) for q in quarters], dtype=np.int64)
+        mean, variance = self._around(kinds, clock)
+        if self.calendar.changes:
+            by_sun = self._around(kinds, quarters)
+            mean, variance = (np.where(self.prior.sunny, *both) for both in zip(by_sun, (mean, variance), strict=True))
         mean = np.where(self.prior.daily, mean, self.mean.mean(axis=(0, 1)))
         variance = np.where(self.prior.daily, variance, self.variance.mean(axis=0))
         return mean, np.maximum(np.sqrt(variance), SPREAD_MIN_FRAC * self.prior.scale)
+
+    def _around(self, kinds: NDArray[np.intp], quarters: IntArray) -> tuple[Array, Array]:
+        """Mean and variance (k, n) of these slots, with their neighbours'."""
+        around = (quarters[:, None] % SLOTS + np.arange(-2, 3)) % SLOTS
+        mean = np.einsum("kmn,m->kn", self.mean[kinds, around], SMOOTH_MEAN)
+        return mean, np.einsum("kmn,m->kn", self.variance[around], SMOOTH_VARIANCE)
 
 
 def new_history(calendar: Calendar, prior: Prior) -> History:
@@ -152,17 +162,19 @@ def learn_quarter(history: History, quarter: int, value: Array) -> History:
     slow = before + np.where(np.isfinite(deviation), (deviation - before) / SLOW_QUARTERS, 0.0)
     deviations, slows = np.vstack([history.deviation, deviation]), np.vstack([history.slow, slow])
     history = replace(history, deviation=deviations[-KEEP_QUARTERS:], slow=slows[-KEEP_QUARTERS:])
-    return _with_profile(history, history.calendar.day_type(quarter), quarter % SLOTS, value)
+    slot = np.where(history.prior.sunny, quarter, history.calendar.by_clock(quarter)) % SLOTS
+    return _with_profile(history, history.calendar.day_type(quarter), np.broadcast_to(slot, value.shape), value)
 
 
-def _with_profile(history: History, kind: int, slot: int, value: Array) -> History:
-    """Profiles after a value; a kind of day that was never seen follows the others."""
-    known = np.isfinite(value)
+def _with_profile(history: History, kind: int, slot: IntArray, value: Array) -> History:
+    """Profiles after a value in the slot (n) of each series; a kind of day that was never seen follows the others."""
+    known, each = np.isfinite(value), np.arange(len(value))
     mean, variance, seen = history.mean.copy(), history.variance.copy(), history.seen.copy()
-    rate = np.where(known, np.maximum(1.0 / (history.prior.days + seen[kind, slot] + 1.0), RATE_MIN), 0.0)
-    step = np.where(known, value - mean[kind, slot], 0.0)
-    variance[slot] += rate * (step**2 * (1.0 - rate) - variance[slot])
-    mean[kind, slot] += rate * step
-    seen[kind, slot] += known
-    mean[:, slot] = np.where(seen[:, slot] == 0.0, mean[kind, slot], mean[:, slot])
+    here = (kind, slot, each)
+    rate = np.where(known, np.maximum(1.0 / (history.prior.days + seen[here] + 1.0), RATE_MIN), 0.0)
+    step = np.where(known, value - mean[here], 0.0)
+    variance[slot, each] += rate * (step**2 * (1.0 - rate) - variance[slot, each])
+    mean[here] += rate * step
+    seen[here] += known
+    mean[:, slot, each] = np.where(seen[:, slot, each] == 0.0, mean[here], mean[:, slot, each])
     return replace(history, mean=mean, variance=variance, seen=seen)

@@ -18,7 +18,7 @@ from controller.domain.limit import LimitKind
 from controller.domain.points import HUB_QUANTITIES
 from controller.domain.unit import Unit
 from controller.estimation.layout import Layout
-from controller.planning.calendar import QUARTER_S, Calendar
+from controller.planning.calendar import QUARTER_S, SLOTS, Calendar
 from controller.planning.forecast import Forecast, forecast
 from controller.planning.foretold import NOTHING_HEARD, Heard
 from controller.planning.history import History, learn_quarter, new_history, see
@@ -34,18 +34,41 @@ from controller.planning.weather_past import KNOTS, WeatherPast, beside, drives_
 Array = NDArray[np.float64]
 Means = Mapping[str, float]
 
+CHANGES_DAYS = 3660
+"""How far ahead the changes of the clocks are worked out: longer than any process lives."""
 HELD_FRAC = 0.01  # of the rating: a unit that gives up more does not show what it could give
 
 
 def calendar_at(now_utc_s: float, zone: str) -> Calendar:
-    """Local days by the clock of this instant, in UTC seconds since 1970 as site seconds; quarter 0 is 64 days back.
+    """Days of standard time with the changes of the clocks, in UTC seconds since 1970 as site seconds.
 
-    On the day on which the clocks change, it is the clock of now that counts, whatever it said at midnight.
+    Quarter 0 is 64 days back; changes are known for :data:`CHANGES_DAYS` from there on.
     """
     local = datetime.fromtimestamp(now_utc_s, ZoneInfo(zone))
-    offset = local.utcoffset() or timedelta()
+    standard = _offset(local) - (local.dst() or timedelta())
     first = local.date() - timedelta(days=64)
-    return Calendar((datetime.combine(first, time(), UTC) - offset).timestamp(), first.weekday())
+    midnight = datetime.combine(first, time(), UTC) - standard
+    return Calendar(midnight.timestamp(), first.weekday(), changes=_changes(midnight, standard, ZoneInfo(zone)))
+
+
+def _offset(local: datetime) -> timedelta:
+    return local.utcoffset() or timedelta()
+
+
+def _changes(midnight: datetime, standard: timedelta, zone: ZoneInfo) -> tuple[tuple[int, int], ...]:
+    """(first quarter hour, quarter hours ahead of standard time from then on), from quarter 0 at ``midnight`` on."""
+
+    def ahead(quarter: int) -> int:
+        local = (midnight + quarter * timedelta(seconds=QUARTER_S)).astimezone(zone)
+        return round((_offset(local) - standard).total_seconds() / QUARTER_S)
+
+    out = [(0, ahead(0))]
+    for day in range(0, CHANGES_DAYS * SLOTS, SLOTS):
+        if ahead(day + SLOTS) == out[-1][1]:
+            continue
+        first = next(quarter for quarter in range(day, day + SLOTS + 1) if ahead(quarter) != out[-1][1])
+        out.append((first, ahead(first)))
+    return tuple(out)
 
 
 def points_of(layout: Layout) -> list[str]:

@@ -48,6 +48,7 @@ def site_prior(layout: Layout, hour_known: bool) -> Prior:
     spread = np.concatenate([DEMAND_SPREAD_FRAC * size, REACTIVE_SPREAD_FRAC * size])
     units = [_unit(u, demand, sun) for u in layout.site.units]
     windy = [u.kind is UnitKind.WIND for u in layout.site.units]
+    sunny = [u.kind is UnitKind.PV for u in layout.site.units]
     memory = np.where(windy, WIND_MEMORY_QUARTERS, MEMORY_QUARTERS)
     rated = np.array([0.0 if u.storage is not None else u.p_rated_w for u in layout.site.units])
     return Prior(
@@ -58,6 +59,7 @@ def site_prior(layout: Layout, hour_known: bool) -> Prior:
         memory_quarters=np.concatenate([np.full(len(expected), MEMORY_QUARTERS), memory]),
         lasting_share=np.concatenate([np.ones(len(expected)), np.where(windy, 0.0, 1.0)]),
         daily=np.concatenate([np.ones(len(expected), dtype=bool), ~np.array(windy, dtype=bool)]),
+        sunny=np.concatenate([np.zeros(len(expected), dtype=bool), np.array(sunny, dtype=bool)]),
     )
 
 
