@@ -27,6 +27,8 @@ _RETRY_S = 5.0
 PATIENCE_S = 5.0
 """Of the machine: a disk that takes longer to open the store at the start counts as one that refuses."""
 
+_HUNG = "the disk does not answer within {:g} s"
+
 
 class Keeper:
     """Stores batches in order; while the disk refuses, at most ``depth`` wait, then the oldest goes and leaves a gap.
@@ -91,6 +93,8 @@ class Keeper:
             await self._arrived.wait()
             # What the thread has begun it ends: given up half-way here, the batch would be stored once more at the end.
             self._busy = asyncio.ensure_future(self._store_next())
+            if not (await asyncio.wait({self._busy}, timeout=2.0 * self._patience_s))[0]:
+                self._refuse(NotOpen(_HUNG.format(2.0 * self._patience_s)))
             if not await asyncio.shield(self._busy):
                 await asyncio.sleep(self._retry_s)
 
@@ -141,7 +145,7 @@ class Keeper:
         opening = self._opening or asyncio.ensure_future(self._ask(self._open_and_look))
         self._opening = opening
         if not (await asyncio.wait({opening}, timeout=self._patience_s))[0]:
-            raise NotOpen(f"the disk does not answer within {self._patience_s:g} s")
+            raise NotOpen(_HUNG.format(self._patience_s))
         self._opening = None
         self._store, known_until_s = await opening
         return known_until_s

@@ -9,6 +9,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
@@ -17,13 +18,15 @@ import pytest
 from click.testing import CliRunner
 from field_processes import PATIENCE_S, SITE, Bench, bench, end
 
-from controller.clock import ManualClock
+from controller.clock import ManualClock, SystemClock
 from controller.config.find import find_site
 from controller.config.loader import load_site
 from controller.control.cycle import step
 from controller.control.state import ControlState, initial_state
+from controller.history.batch import Batch
 from controller.history.chain import verify
-from controller.history.store import curtailments, open_to_read
+from controller.history.keeper import Keeper
+from controller.history.store import Store, curtailments, open_to_read
 from controller.recording.codec import Tree, to_tree
 from controller.recording.command import replay_command
 from controller.recording.recorder import Recorder
@@ -32,6 +35,7 @@ from controller.runtime.core import Step
 from controller.runtime.loop_sync import VirtualLoop
 from controller.runtime.publish import Publisher
 from controller.runtime.record_socket import RecordSocket
+from controller.runtime.state_file import StateFile
 from simulators.adapters.in_process import InProcessField
 from simulators.scenario import load_scenario
 from simulators.world import World
@@ -148,6 +152,57 @@ async def test_what_is_decided_does_not_depend_on_the_disk(tmp_path: Path) -> No
     assert await decided(tmp_path / "b", nobody, recorder.taping(step)) == alone
     recorder.close()
     assert recorder.dropped == CYCLES
+
+
+async def test_a_disk_that_hangs_changes_no_decision_and_holds_no_cycle_up(tmp_path: Path) -> None:
+    """Every write blocks for as long as the minute lasts: of the recording, of the state file, of the history."""
+    free, blocked = threading.Event(), threading.Event()
+
+    def hang() -> None:
+        blocked.set()
+        free.wait(PATIENCE_S)
+
+    class HungDisk(Writer):
+        def write(self, cycle: object) -> bool:
+            hang()
+            return False
+
+    class HungStore(Store):
+        def append(self, period: Batch) -> int:
+            hang()
+            return super().append(period)
+
+    alone = await decided(tmp_path / "a", nobody)
+    recorder = Recorder(HungDisk(tmp_path / "hung.jsonl.gz"), depth=4)
+    state_file = StateFile(tmp_path / "state", SITE, SystemClock())
+    keeper = Keeper(lambda: HungStore(tmp_path, SITE))
+    await keeper.open()
+    storing = asyncio.create_task(keeper.run())
+    longest_s = 0.0
+
+    async def keeps(path: Path, cycle: int) -> None:
+        nonlocal longest_s
+        began_s = time.monotonic()
+        state_file.put({"cycle": {"seq": cycle}})
+        keeper.put(Batch(60 * cycle, 60))
+        await asyncio.sleep(0)
+        longest_s = max(longest_s, time.monotonic() - began_s)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("controller.runtime.state_file.replace_file", lambda *_: hang())
+        assert await decided(tmp_path / "b", keeps, recorder.taping(step)) == alone
+        assert blocked.is_set()
+        assert keeper.stored == 0
+        assert state_file.unkept(0.0) == "the disk has not taken it within 0 s"
+        free.set()
+        state_file.close()
+    storing.cancel()
+    await asyncio.gather(storing, return_exceptions=True)
+    await keeper.aclose()
+    recorder.close()
+    assert longest_s < 1.0  # a cycle of the site
+    assert keeper.stored == CYCLES
+    assert recorder.dropped >= CYCLES - 5  # what waits is bounded
 
 
 @pytest.fixture

@@ -178,6 +178,35 @@ async def test_a_disk_that_does_not_answer_at_the_start_is_waited_for_beside_eve
     assert starts(tmp_path) == [0]
 
 
+async def test_a_disk_that_hangs_while_it_is_written_is_told_and_costs_no_period(tmp_path: Path) -> None:
+    opened: list[Disk] = []
+
+    def open_disk() -> Disk:
+        opened.append(Disk(tmp_path))
+        return opened[0]
+
+    keeper = Keeper(open_disk, retry_s=0.01, patience_s=60.0)
+    await keeper.open()
+    keeper._patience_s = 0.02
+    with capture_logs() as logs:
+        task = asyncio.create_task(keeper.run())
+        opened[0].free.clear()
+        for k in range(3):
+            keeper.put(batch(k))
+            await asyncio.sleep(0.05)
+        assert [(log["event"], log["reason"]) for log in logs] == [
+            ("history.lost", "the disk does not answer within 0.04 s")
+        ]
+        assert keeper.stored == 0
+        opened[0].free.set()
+        await until(keeper, 3)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await keeper.aclose()
+    assert logs[-1]["event"] == "history.recovered"
+    assert starts(tmp_path) == [0, 1, 2]
+
+
 async def test_a_store_that_is_damaged_at_the_start_is_set_aside_and_begun_anew(tmp_path: Path) -> None:
     (tmp_path / "history.sqlite").write_bytes(b"what a blow has left of it " * 1000)
     keeper = Keeper(lambda: open_store(tmp_path, "demo"))
