@@ -167,6 +167,7 @@ class ModbusDevice:
 
     async def _poll(self, deadline: float) -> dict[str, Measurement]:
         try:
+            self.session.keep_to_share(self._device.unit_address)
             generation = await self._identify(deadline, urgent=False)
         except (ExceptionAnswer, IdentityError) as fault:
             self.counters.failed += 1

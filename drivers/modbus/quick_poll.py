@@ -67,7 +67,8 @@ class QuickPoll:
             if found is None:
                 return False
             link = self._link = found
-        if turns.busy or self._health.failures or session.quiet_until > now:
+        health = self._health
+        if turns.busy or health.failures or health.rests_until > now or session.quiet_until > now:
             return False
         turns.busy = self.running = True
         self.started, self.refused, self.fault = now, 0, None

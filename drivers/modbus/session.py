@@ -22,7 +22,7 @@ from drivers.modbus.endpoint import Endpoint
 from drivers.modbus.link import Link, LinkError
 from drivers.modbus.serial_port import RESYNC_S
 from drivers.modbus.turns import Turns
-from drivers.modbus.unit_health import ABSENT, PROBE_REST, Backoff, UnitHealth, is_proof, step_request
+from drivers.modbus.unit_health import ABSENT, PASSING, PROBE_REST, Backoff, UnitHealth, is_proof, step_request
 
 USER_TIMEOUT_S = 2.0
 """How long TCP waits for an acknowledgement where nobody says otherwise."""
@@ -129,6 +129,16 @@ class Session:
         finally:
             self.turns.pass_on()
 
+    def keep_to_share(self, number: int) -> None:
+        """LinkError when a poll of this unit would take more of the line than it may, now that it is refused slowly."""
+        unit = self._units.get(number)
+        if unit is None:
+            return
+        wait_s = unit.rests_until - asyncio.get_running_loop().time()
+        if wait_s > 0.0 and any(other.healthy for other in self._units.values() if other is not unit):
+            raise LinkError(f"unit {number} is polled again in {wait_s:.1f} s, after: {unit.fault}", "back-off")
+        unit.rests_until = 0.0
+
     def next_transaction(self) -> int:
         """Transaction id of the next request: 1 to 65535, never 0, which some devices use for every answer."""
         number = self._transaction % 0xFFFF + 1
@@ -153,11 +163,12 @@ class Session:
         self.counters.exceptions += 1
         self._line.answer()
         unit = self.health(request.unit)
+        if refusal.code in PASSING:
+            unit.put_off(str(refusal), started, asyncio.get_running_loop().time())
         if refusal.code not in ABSENT:
             unit.answer()
         elif unit.absent():
-            now = asyncio.get_running_loop().time()
-            self._probe_not_before = now + PROBE_REST * (now - started)
+            self._probe_not_before = unit.rests_until
             self._suspect(unit, refusal)
         if self.endpoint.rtu:
             unit.owes(request)  # whoever was busy may answer yet

@@ -9,7 +9,8 @@ from drivers.modbus.codec import READ_HOLDING, READ_INPUT, ExceptionAnswer, Requ
 
 PROBE_REST = 4.0
 """A line with healthy units rests this many times as long as the last failure took before it asks a sick unit again:
-looking for the lost takes at most a fifth of its time, however many are lost."""
+looking for the lost takes at most a fifth of its time, however many are lost. A unit that is refused for the moment now
+and then rests by itself for so long, and takes no more of it."""
 OWED_MAX = 16
 """RTU requests of a unit whose answers may still come; older ones are no more than a guess."""
 ABSENT = (10, 11)
@@ -38,6 +39,7 @@ class UnitHealth:
 
     ``owed`` are the RTU requests that failed: their answers may still come, and carry no transaction id. ``told`` is
     the last answer: to which request, and what. ``absences`` counts what a gateway said of a unit that is not there.
+    Before ``rests_until`` (loop time) no poll of it begins where others want the line: it was refused, and slowly.
     """
 
     failures: int = 0
@@ -47,6 +49,8 @@ class UnitHealth:
     owed: tuple[Request, ...] = ()
     told: tuple[bytes, bytes] = (b"", b"")
     absences: int = 0
+    rests_until: float = 0.0
+    put_off_at: float = 0.0
     refuted: int = 0
     """How often in a row something else answered than what is configured."""
 
@@ -70,6 +74,12 @@ class UnitHealth:
         self.failures = self.absences = 0
         self.answered = True
         self.owed = ()
+
+    def put_off(self, fault: str, started: float, now: float) -> None:
+        """A request begun at ``started`` was refused for the moment; every one of a poll adds to the rest after it."""
+        took_s = now - max(started, self.put_off_at)
+        self.rests_until = max(self.rests_until, now) + PROBE_REST * took_s
+        self.put_off_at, self.fault = now, fault
 
     def absent(self) -> bool:
         """A gateway says that the unit does not answer; True when it has said so too often to be asked on."""

@@ -7,21 +7,25 @@ import math
 import random
 import struct
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import count
 
 import pytest
 from hostile_modbus_server import HostileServer, Step, hostile, mbap
 
 from controller.clock import SystemClock
 from controller.domain.command import OutcomeState
+from controller.domain.measurement import Measurement
 from controller.domain.site import Device
 from drivers.modbus.device import ModbusDevice
+from drivers.modbus.fleet import Fleet
 from drivers.modbus.lines import Lines
 from drivers.profile_loader import load_profile
 
 pytestmark = pytest.mark.socket
 
 TIMEOUT_S = 0.25
+REFUSED_AFTER_S = 0.1
 
 
 def gateway(sick: dict[int, Callable[[bytes], Sequence[Step]]]) -> Callable[[bytes], Sequence[Step]]:
@@ -74,7 +78,7 @@ async def test_units_behind_one_gateway_share_one_connection_and_never_their_val
 def refused_late(frame: bytes) -> Sequence[Step]:
     """A gateway that waits for its unit in vain, and says so before our time-out."""
     transaction, _, _, unit = struct.unpack_from(">HHHB", frame)
-    return (0.1, mbap(transaction, unit, bytes((frame[7] | 0x80, 11))))
+    return (REFUSED_AFTER_S, mbap(transaction, unit, bytes((frame[7] | 0x80, 11))))
 
 
 def swapped(frame: bytes) -> Sequence[Step]:
@@ -131,4 +135,52 @@ async def test_a_unit_that_comes_back_is_read_again_and_a_write_to_a_healthy_one
         while not (await devices[2].poll())["p_w"].usable:
             assert time.monotonic() < back_by
             await asyncio.sleep(0.05)
+        await close(devices)
+
+
+def now_and_then(sick: Callable[[bytes], Sequence[Step]]) -> Callable[[bytes], Sequence[Step]]:
+    """A unit that its gateway misses every third time."""
+    asked = count()
+
+    def behave(frame: bytes) -> Sequence[Step]:
+        return sick(frame) if next(asked) % 3 == 1 else gateway({})(frame)
+
+    return behave
+
+
+@pytest.mark.parametrize("together", [False, True], ids=["each by itself", "polled together"])
+async def test_a_unit_that_its_gateway_misses_now_and_then_takes_no_more_than_a_fifth_of_it(together: bool) -> None:
+    """It is never missed twice in a row, and so never suspect; each time costs the others a tenth of a second."""
+    async with hostile(*[gateway({3: now_and_then(refused_late)})] * 5000) as server:
+        devices = behind(server, (1, 2, 3, 4))
+        loop = asyncio.get_running_loop()
+        good: dict[int, int] = dict.fromkeys(devices, 0)
+
+        def take(readings: Mapping[str, Mapping[str, Measurement]]) -> None:
+            for name, reading in readings.items():
+                point = reading["p_w"]
+                assert not point.usable or point.value == int(name[1:]) * 65537.0
+                good[int(name[1:])] += point.usable
+
+        async def poll(device: ModbusDevice, until: float) -> None:
+            while loop.time() < until:
+                take({device.id: await device.poll()})
+                await asyncio.sleep(0.02)
+
+        began = loop.time()
+        async with asyncio.TaskGroup() as group:
+            if together:
+                fleet = Fleet(devices.values(), SystemClock(), take)
+                while loop.time() < began + 2.5:
+                    fleet.tick(group)
+                    await asyncio.sleep(0.02)
+            else:
+                for device in devices.values():
+                    group.create_task(poll(device, began + 2.5))
+        took_s = loop.time() - began
+        refused = next(iter(devices.values())).session.counters.exceptions
+        assert refused >= 3, "it is still asked"
+        assert good[3] >= 2
+        assert REFUSED_AFTER_S * refused <= 0.2 * took_s + 2 * REFUSED_AFTER_S, (refused, took_s, good)
+        assert min(good[unit] for unit in (1, 2, 4)) > 8 * refused, good
         await close(devices)
