@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Mapping
 from urllib.parse import urlparse
 
+import structlog
+
 from controller.domain.command import Outcome, OutcomeState
 from controller.domain.measurement import Measurement, Quality, missing
 from controller.domain.site import Device
@@ -15,16 +17,29 @@ from controller.ports import Clock
 from drivers.opcua.commands import UnsupportedError, Writes, plan_writes, read_backs
 from drivers.opcua.link import Link, LinkTo
 from drivers.opcua.security import OpcUaSecurity
-from drivers.opcua.session import LinkError, OpcUaSession, Points, Terms, UnresolvedError, unrecorded
+from drivers.opcua.session import (
+    LinkError,
+    OpcUaSession,
+    Points,
+    Terms,
+    UnreportedError,
+    UnresolvedError,
+    unrecorded,
+)
 from drivers.opcua.values import TYPES, EncodeError, NodeValue, SourceOrder, derive, measure
 from drivers.profile import Profile
 from drivers.tape.tape import Tape
+
+_log = structlog.get_logger()
 
 DEADLINE_S_MIN = 0.25
 """Machine seconds that a request always gets: a simulated site may run faster than the machine can answer."""
 SESSION_S_MIN = 10.0
 SESSION_POLLS = 5.0
 """A server keeps an abandoned session for this many polls; embedded servers have few to give."""
+READ_INSTEAD_S = 600.0
+"""Machine seconds for which a server is read that was found not to report what it was asked to; after that the next
+connection subscribes again."""
 SLICE_POINTS = 200
 """Points that are judged before the loop gets its turn: about half a millisecond."""
 
@@ -56,6 +71,7 @@ class OpcUaDevice:
         self._note = unrecorded if tape is None else tape.noter(device.endpoint, device=device.id)
         self._link: LinkTo = link or Link(self._open)
         self._sessions = 0
+        self._read_until_s = -math.inf
         self._last: Mapping[str, Measurement] = {}
         self._order = SourceOrder()
         self._heard: Mapping[str, NodeValue] = {}
@@ -72,6 +88,8 @@ class OpcUaDevice:
             points = await self._link.call(self._read, self._deadline_s())
             self._counts["ok"] += 1
         except LinkError as fault:
+            if isinstance(fault, UnreportedError):
+                self._read_instead(str(fault))
             points = self._nothing(str(fault))
             self._counts["failed"] += 1
         points |= {spec.name: derive(spec, points) for spec in self._profile.derived}
@@ -118,9 +136,14 @@ class OpcUaDevice:
         stale_s = self._clock.real_s(self._device.stale_s)
         session_s = max(SESSION_S_MIN, SESSION_POLLS * period_s)
         self._sessions += 1
-        ours = (self._clock.now_s, self._device.delivery, self._note, self._sessions)
+        delivery = "read" if asyncio.get_running_loop().time() < self._read_until_s else self._device.delivery
+        ours = (self._clock.now_s, delivery, self._note, self._sessions)
         terms = Terms(within_s, session_s, period_s, stale_s, *ours)
         return await OpcUaSession.open(self._device.endpoint, self._profile, terms, self._security)
+
+    def _read_instead(self, reason: str) -> None:
+        self._read_until_s = asyncio.get_running_loop().time() + READ_INSTEAD_S
+        _log.warning("subscription.distrusted", device=self.id, endpoint=self._device.endpoint, reason=reason)
 
     async def _read(self, session: Points) -> dict[str, Measurement]:
         heard = await session.read()

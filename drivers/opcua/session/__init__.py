@@ -5,8 +5,9 @@ health probes and subscriptions are not used: they re-use NodeIds (a renumbered 
 with Good quality), and some of their failures are only logged.
 """
 
+from drivers.opcua.session.cross_check import UnreportedError
 from drivers.opcua.session.points import Points, Terms, UnresolvedError
 from drivers.opcua.session.protocol import LinkError, unrecorded
 from drivers.opcua.session.session import OpcUaSession
 
-__all__ = ["LinkError", "OpcUaSession", "Points", "Terms", "UnresolvedError", "unrecorded"]
+__all__ = ["LinkError", "OpcUaSession", "Points", "Terms", "UnreportedError", "UnresolvedError", "unrecorded"]

@@ -12,6 +12,7 @@ from asyncua.ua.attribute_ids import AttributeIds
 from asyncua.ua.status_codes import StatusCodes
 
 from drivers.opcua.delivery import INTERVAL_S_MAX, INTERVAL_S_MIN, wants_subscription
+from drivers.opcua.session.cross_check import CrossCheck
 from drivers.opcua.session.facts import CHECK_S, Facts
 from drivers.opcua.session.guard import field_faults
 from drivers.opcua.session.limits import Ask, ServerLimits, batches, server_limits
@@ -83,6 +84,7 @@ class Points:
         self._flagged: set[str] = set()
         self._found = Found({}, {}, {})
         self._facts = Facts((), self._limits)
+        self._cross_check = CrossCheck({}, self._limits)
         self._check_at_s = 0.0
         self._messages: Messages | None = None
         self._resolve_at_s = math.inf
@@ -126,6 +128,7 @@ class Points:
         items = [read_value_id(node, attribute) for node in nodes for attribute in _VALUE_AND_NAME]
         self._requests = [(len(batch), read_request(batch)) for batch in batches(items, self._limits.reads)]
         self._facts = Facts(self._found.facts, self._limits)
+        self._cross_check = CrossCheck(self._found.nodes, self._limits)
 
     async def _fitting(self, work: Callable[[], Awaitable[_T]]) -> _T:
         """What ``work`` returns, with less in a call each time that the server says it was too much."""
@@ -195,7 +198,10 @@ class Points:
     async def _facts_hold(self) -> bool:
         self._check_at_s = self._loop_s() + CHECK_S
         with field_faults("look at the points again", None):
-            return await self._facts.still_hold(self._ask)
+            hold = await self._facts.still_hold(self._ask)
+            if hold and self._messages is not None:
+                await self._cross_check.look(self._ask, self._messages.values)
+            return hold
 
     def _check_is_due(self) -> bool:
         return self._loop_s() > self._check_at_s

@@ -1,7 +1,8 @@
 """An OPC UA server small enough to lie at every byte: one meter, no security, encoded by asyncua and framed here.
 
 Every answer passes through ``tamper`` (service, whole chunk) before it is sent; what that returns is sent instead, and
-None ends the connection. Subscriptions send a message every ``publishing_s``: changes, or a keep-alive.
+None ends the connection. Subscriptions send a message every ``publishing_s``: changes, except of
+what is ``unreported``, or a keep-alive.
 """
 
 from __future__ import annotations
@@ -82,6 +83,7 @@ class HostileServer:
         """Honest again, showing the truth."""
         self.tamper = honest
         self.obeys = True
+        self.unreported: set[str] = set()
         self.types = dict.fromkeys(TRUE, 11)  # Double
         self.numbers = {name: FIRST_NODE + at for at, name in enumerate(TRUE)}
         self.values = {name: shown(value) for name, value in TRUE.items()}
@@ -277,7 +279,8 @@ class _Connection:
         self._server.publishes += 1
         await asyncio.sleep(self._server.publishing_s)
         values = self._server.values
-        changed = {name: values[name] for name in self._watched if values[name] is not self._told.get(name)}
+        reported = [name for name in self._watched if name not in self._server.unreported]
+        changed = {name: values[name] for name in reported if values[name] is not self._told.get(name)}
         self._told |= changed
         message = ua.NotificationMessage(self._server.next_sequence, datetime.now(UTC), [])
         if changed:

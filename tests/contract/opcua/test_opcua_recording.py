@@ -17,6 +17,7 @@ from controller.clock import SystemClock
 from controller.domain.measurement import Quality
 from controller.ports import Clock
 from drivers.opcua.device import OpcUaDevice
+from drivers.opcua.session import points as points_module
 from drivers.tape import told_opcua
 from drivers.tape.command import field_replay
 from drivers.tape.reader import read
@@ -32,6 +33,7 @@ SEED = 20261123
 @pytest.fixture(autouse=True)
 def meter(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(told_opcua, "load_profile", lambda _: METER)
+    monkeypatch.setattr(points_module, "CHECK_S", 0.1)  # so that looks at the points are in the recording
 
 
 def recorded(port: int, delivery: str, tape: Tape, clock: Clock | None = None) -> OpcUaDevice:
