@@ -16,6 +16,7 @@ from functools import lru_cache
 from typing import Any
 
 from controller.balancing.uftp import wire, writing
+from controller.balancing.uftp.baselines import baseline_by_isp
 from controller.balancing.uftp.guard import Arrived, Asked, Remembered, check, check_head
 from controller.balancing.uftp.market import Market, Participant
 from controller.balancing.uftp.memory import Heard, Memory, Said
@@ -268,9 +269,11 @@ class Desk:
         return [(said, _own_order(said.payload)) for said in sent]
 
     def baseline_w(self, sender: str, period: date) -> dict[int, float]:
-        """The newest D-Prognosis of a participant for a day; empty when there is none."""
+        """Baseline of a participant for a day by ISP, as :func:`baseline_by_isp` fixes it."""
         found = self._memory.accepted_of("DPrognosis", period.isoformat(), sender)
-        return dict(self._heard_value(found[-1]).power_w) if found else {}
+        said = [(heard.utc_s, self._heard_value(heard)) for heard in found]
+        orders = [(sent.utc_s, one) for sent, one in self.orders(period) if sent.recipient == sender and _holds(sent)]
+        return baseline_by_isp(said[0][1].day, [(at_s, one.power_w) for at_s, one in said], orders) if said else {}
 
     def metered_w(self, sender: str, period: date) -> dict[int, float]:
         """Sum of the newest metering of all of a participant's meters; only ISPs that every meter has."""
@@ -375,6 +378,10 @@ def _verdict(said: Answer) -> str:
     """A copy of what was accepted counts as accepted, whatever it is answered (UFTP 3.1, "Message validation")."""
     accepted = said.accepted or said.reason.startswith(ALREADY_SUBMITTED)
     return "accepted" if accepted else f"rejected: {said.reason}"
+
+
+def _holds(order: Said) -> bool:
+    return order.answer in ("", "accepted")
 
 
 def _revised(said: Prognosis | MeterDay) -> tuple[str, str]:

@@ -160,7 +160,7 @@ def test_a_replay_is_answered_and_acted_on_no_second_time_even_after_a_restart(t
     with kit.desk_in(tmp_path) as (desk, memory):
         assert desk.hear(message, kit.NOON_S + 20.0).reason == "Already Submitted"
         assert desk.hear(kit.sealed(kit.prognosis(-900_000)), kit.NOON_S + 30.0).reason == "Duplicate Identifier"
-        assert desk.baseline_w(kit.AGR, kit.TODAY)[1] == -1e6
+        assert desk.baseline_w(kit.AGR, kit.TODAY)[96] == -1e6
         assert len(memory.verdicts()) == 4
 
 

@@ -87,6 +87,35 @@ def _accept_delivery(desk: Desk, memory: Memory, kw: float = -700.0) -> None:
     assert kit.tell(desk, metered, at_s=evening).reason == ""
 
 
+@pytest.mark.parametrize("later_h", [0.5, 1.1, 6.0])
+def test_who_has_sold_a_change_cannot_write_himself_the_delivery(
+    table: tuple[Rounds, Desk, Memory], layout: Layout, later_h: float
+) -> None:
+    """It goes on at 1.5 MW and says, after the order or after the fact, that it would have generated 2.3 MW."""
+    rounds, desk, memory = table
+    seen = projection(layout)
+    assert kit.tell(desk, kit.prognosis(-1_500_000, number=69)).reason == ""
+    (sent,) = rounds.ask(seen, 1, kit.NOON_S + 900.0, kit.NOON_S)
+    kit.tell(desk, kit.offer(sent[kit.AGR], offer_options=[kit.option(power_w=800_000, price=30.0)]))
+    rounds.order(seen, kit.NOON_S + 1.0)
+    order_id = next(said for said in memory.waiting() if said.kind == "FlexOrder").message_id
+    kit.tell(desk, uftp.FlexOrderResponse(**kit.head(number=70), flex_order_message_id=order_id))
+    later_s = kit.NOON_S + 3600.0 * later_h
+    revised = kit.prognosis(-2_300_000, number=71, revision=2)
+    revised.time_stamp = kit.instant(later_s)
+    assert kit.tell(desk, revised, at_s=later_s).reason == ""
+    evening_s = kit.NOON_S + 7 * 3600.0
+    metered = kit.metering(-1500.0, number=72, isps=range(50, 58))
+    metered.time_stamp = kit.instant(evening_s)
+    assert kit.tell(desk, metered, at_s=evening_s).reason == ""
+    (settled,) = rounds.settle(kit.TODAY, made.proof(), kit.NOON_S + 8 * 3600.0)
+    assert settled.result is not None
+    assert settled.result.paid_eur == 0.0
+    assert settled.result.net_eur < 0.0
+    assert [period.baseline_w for period in settled.result.periods] == [-1.5e6, -1.5e6]
+    assert desk.baseline_w(kit.AGR, kit.TODAY)[96] == -2.3e6  # what is neither sold nor past it may foresee otherwise
+
+
 def test_being_curtailed_is_not_paid_as_delivery(table: tuple[Rounds, Desk, Memory], layout: Layout) -> None:
     """All of the ordered 0.8 MW came from the controller's own curtailment of the unit: nothing was delivered."""
     rounds, desk, memory = table
