@@ -8,11 +8,14 @@ import socket
 import ssl
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
+from functools import partial
+from typing import TypeVar
 
 import structlog
 
 from drivers.modbus.endpoint import Endpoint
 from drivers.modbus.link import Link, LinkError
+from drivers.modbus.ration import RationedSocket
 from drivers.modbus.serial_port import GAP_S, open_port
 from drivers.modbus.sockets import AT_ONCE, SocketTransport
 from drivers.modbus.tls import CURVES, EXPIRES_SOON, Tls, TlsError, explain, load_tls
@@ -20,6 +23,7 @@ from drivers.names import addresses
 
 _log = structlog.get_logger()
 _DAY = timedelta(days=1)
+_Socket = TypeVar("_Socket", bound=socket.socket)
 
 MakeLink = Callable[[bool, int, float | None], Link]
 """Makes a link: whether it frames as RTU, how many requests may be outstanding, the longest gap inside a frame."""
@@ -76,7 +80,7 @@ class Connector:
             open_port(endpoint.host, endpoint.serial, link, loop)
             return
         if not endpoint.tls:
-            SocketTransport(await _connected(endpoint, self._user_timeout_s), link, loop)
+            SocketTransport(await _connected(endpoint, self._user_timeout_s, socket.socket), link, loop)
             return
         await self._open_tls(link)
 
@@ -93,7 +97,8 @@ class Connector:
         _end_at(link, "the device's", peer_expiry - self._utc())
 
     async def _shake_hands(self, link: Link, tls: Tls) -> asyncio.Transport:
-        sock = await _connected(self._endpoint, self._user_timeout_s)
+        rationed = partial(RationedSocket, asked=lambda: link.asked)
+        sock = await _connected(self._endpoint, self._user_timeout_s, rationed)
         try:
             transport, _ = await asyncio.get_running_loop().create_connection(
                 lambda: link, sock=sock, ssl=tls.context, server_hostname=tls.server_name or self._endpoint.host
@@ -103,6 +108,7 @@ class Connector:
         except (ssl.SSLError, ConnectionError):
             self._curve = (self._curve + 1) % len(CURVES)
             raise
+        sock.begin_rationing()
         return transport
 
     def _warn(self, whose: str, expiry: datetime, now: datetime) -> None:
@@ -129,12 +135,12 @@ def _end_at(link: Link, whose: str, left: timedelta) -> None:
     link.closed.add_done_callback(lambda _: timer.cancel())
 
 
-async def _connected(endpoint: Endpoint, user_timeout_s: float) -> socket.socket:
-    """A connected socket to the first address of the host that takes one."""
+async def _connected(endpoint: Endpoint, user_timeout_s: float, make: Callable[[int, int], _Socket]) -> _Socket:
+    """A connected socket, which ``make`` makes, to the first address of the host that takes one."""
     loop = asyncio.get_running_loop()
     fault = OSError("the host has no address")
     for family, address in await addresses(endpoint.host, endpoint.port):
-        sock = socket.socket(family, socket.SOCK_STREAM)
+        sock = make(family, socket.SOCK_STREAM)
         try:
             sock.setblocking(False)
             tune(sock, user_timeout_s)

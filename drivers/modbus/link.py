@@ -61,7 +61,7 @@ class Link(asyncio.BufferedProtocol):
     """
 
     __slots__ = (
-        *("closed", "discard_until", "fault", "heard_at", "late", "owing", "proven", "room", "rtu", "usable"),
+        *("asked", "closed", "discard_until", "fault", "heard_at", "late", "owing", "proven", "room", "rtu", "usable"),
         *("_buffer", "_discarded", "_filled", "_gap_s", "_head", "_pending", "_silences", "_transport", "_whole"),
     )
 
@@ -74,6 +74,8 @@ class Link(asyncio.BufferedProtocol):
         self.rtu = rtu
         self.owing = False
         """True from a request until it is answered; read only."""
+        self.asked = 0
+        """How many requests have been sent; read only."""
         self.proven = False  # a good answer has come on this very connection
         self.discard_until = 0.0
         self.heard_at = 0.0
@@ -96,6 +98,7 @@ class Link(asyncio.BufferedProtocol):
             done(self.fault or LinkError("the connection is closed", "lost"))
             return
         self.owing = True
+        self.asked += 1
         if self.rtu:
             self.discard_until = 0.0
             self._pending.append((_RTU_KEY, request, done))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 import ssl
+import sys
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -273,3 +275,48 @@ async def test_a_device_cannot_become_somebody_else_on_a_standing_connection(aut
         async with asyncio.timeout(5.0):
             await link.closed
         assert not link.usable
+
+
+async def longest_hold_s(until: asyncio.Event) -> float:
+    """CPU seconds of the longest turn of the loop; what else the machine does is not in it."""
+    longest, last = 0.0, time.thread_time()
+    while not until.is_set():
+        await asyncio.sleep(0)
+        now = time.thread_time()
+        longest, last = max(longest, now - last), now
+    return longest
+
+
+async def test_a_device_that_floods_inside_tls_is_given_up_and_never_holds_the_loop(authority: Authority) -> None:
+    """Key updates are no data, but each is computed on: one such device held everybody up for half a second."""
+    script = Path(__file__).with_name("hostile_tls_server.py")
+    server = await asyncio.create_subprocess_exec(
+        *(sys.executable, str(script), *authority.issue("device")), stdout=asyncio.subprocess.PIPE
+    )
+    assert server.stdout is not None
+    port = int(await server.stdout.readline())
+    over, said = asyncio.Event(), list[str]()
+    loop = asyncio.get_running_loop()
+    watching = asyncio.ensure_future(longest_hold_s(over))
+    try:
+        async with session_to(f"modbus+tls://127.0.0.1:{port}", authority.options()) as session, asyncio.timeout(20.0):
+            while sum("a flood inside TLS" in text for text in said) < 3:
+                try:
+                    await session.request(read_registers(1, 3, 100, 2), loop.time() + 1.0)
+                except LinkError as fault:
+                    said.append(str(fault))
+                await asyncio.sleep(0.01)
+    finally:
+        over.set()
+        server.kill()
+        await server.wait()
+    assert await watching < 0.04, "a handshake takes some milliseconds, a piece of the flood one"
+
+
+async def test_a_device_that_answers_for_long_is_never_taken_for_a_flood(authority: Authority) -> None:
+    async with on_socket((), authority.server_context("device")) as peer:
+        async with session_to(peer.endpoint, authority.options()) as session:
+            for _ in range(150):  # more than twice what may come beside answers
+                deadline = asyncio.get_running_loop().time() + 2.0
+                await session.request(read_registers(1, 3, 100, 125), deadline)
+        assert session.counters.connects == 1
