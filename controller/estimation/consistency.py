@@ -20,7 +20,7 @@ from controller.domain.masks import every, some
 from controller.estimation.balance import Balance, Levels, balances, element_names, element_scale
 from controller.estimation.evidence import Evidence, Finding, judge, look, no_evidence
 from controller.estimation.layout import Layout
-from controller.estimation.standing import Standing, StandingLevels, more_w
+from controller.estimation.standing import PROVEN_S, Standing, StandingLevels, more_w
 
 Array = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -28,6 +28,8 @@ BoolArray = NDArray[np.bool_]
 FRESH_CYCLES = 2.5  # readings of one balance may be this far apart in age
 QUIET_FRAC = 0.01  # of its scale per cycle: a meter that moves faster is read at another instant than its neighbours
 LEVEL_S = 10.0  # a contradiction of levels must last this long before a meter is blamed
+SCALE_S = 20.0  # before a ratio within NEAR is named from levels: a meter that has stopped is found frozen by then
+NEAR = (0.7, 1.4)
 DOUBT_S = 3.0  # and this long before the branches concerned get it as margin
 TURNED_FRAC = 0.1  # of its scale: with less power a reversed sign makes no difference
 NATURE_FRAC, NATURE_S = 0.05, 10.0  # of its rating, and for so long: power in a direction that the unit cannot have
@@ -129,8 +131,9 @@ class Witness:
         if self.balances:
             state = self._look(state, state.turn % len(self.balances), now_s)
             if state.turn % self.standing.every == 0:
-                steady = state.quiet & (now_s - at_s <= FRESH_CYCLES * self.cycle_s)
-                state = replace(state, standing=self.standing.update(state.standing, p_w, s2, steady, now_s))
+                fresh = now_s - at_s <= FRESH_CYCLES * self.cycle_s
+                standing = self.standing.update(state.standing, p_w, s2, fresh, state.quiet, now_s)
+                state = replace(state, standing=standing)
         return self._sentence(state, now_s)
 
     def _unnatural(self, before: Consistency, p: Array, new: BoolArray, now_s: float) -> Array:
@@ -147,7 +150,9 @@ class Witness:
         off_w = self.levels.contradiction_w(p_w, s2_va2, now_s - at_s <= FRESH_CYCLES * self.cycle_s)
         known = np.isfinite(off_w)
         since = np.where(off_w != 0.0, np.minimum(before.level_since_s, now_s), np.inf)
-        return np.where(known, since, before.level_since_s), np.where(known, off_w, before.contradiction_w)
+        young = now_s - before.level_since_s < PROVEN_S  # of a meter that fell silent: it may have been frozen
+        kept = np.where(young, np.inf, before.level_since_s)
+        return np.where(known, since, kept), np.where(known, off_w, before.contradiction_w)
 
     def _fresh(self, state: Consistency, balance: Balance, now_s: float) -> bool:
         return every(now_s - state.at_s[balance.members] <= FRESH_CYCLES * self.cycle_s)
@@ -244,7 +249,9 @@ class Witness:
             return {}
         true_w = p_w + 0.5 * (low_w + high_w)
         true_w = math.copysign(max(abs(true_w), abs(p_w) / FACTOR_MAX, 1.0), true_w)
-        return {k: -1.0 if turned else p_w / true_w}
+        factor = -1.0 if turned else p_w / true_w
+        soon = NEAR[0] < factor < NEAR[1] and now_s - state.level_since_s[off].max() < SCALE_S
+        return {} if soon else {k: factor}
 
     def _put_right_w(self, state: Consistency, k: int, now_s: float) -> tuple[float, float] | None:
         """What the reading of ``k`` would have to be corrected by to satisfy all its balances; None if nothing can."""

@@ -30,8 +30,8 @@ DOUBT_S, LASTS_S = 3.0, 30.0  # it has to stand out for so long before it counts
 
 @dataclass(frozen=True, slots=True)
 class Excess:
-    """By branch, means over looks: apparent power by P and Q, by V and I, and estimated, VA; looks so far; since when
-    the larger of the readings stands out (inf = it does not).
+    """By branch, means over looks: how far apparent power by P and Q, and by V and I, is above the estimated, and the
+    estimated, VA; looks so far; since when the larger of both stands out (inf = it does not).
     """
 
     by_power_va: Array
@@ -40,6 +40,11 @@ class Excess:
     looks: Array
     since_s: Array
     looked_s: float
+
+    @property
+    def over_va(self) -> Array:
+        """The larger of both."""
+        return np.maximum(self.by_power_va, self.by_current_va)
 
 
 class ExcessWatch:
@@ -71,39 +76,40 @@ class ExcessWatch:
         """
         n = len(self.names)
         power_va = np.hypot(pq[:n], pq[n:])
-        new = (np.isfinite(power_va) | np.isfinite(current_va)) & np.isfinite(estimated_va)
-        gain = np.where(new, np.maximum(self._gain, 1.0 / (before.looks + 1.0)), 0.0)
-        by_power, by_current, estimated = (
-            mean + gain * (np.where(np.isfinite(x), x, mean) - mean)
-            for mean, x in (
-                (before.by_power_va, power_va),
-                (before.by_current_va, current_va),
-                (before.estimated_va, estimated_va),
-            )
-        )
+        least = np.where(before.looks < 1.0 / self._gain, 1.0 / (before.looks + 1.0), self._gain)
+        by_power = _mean(before.by_power_va, power_va - estimated_va, least)
+        by_current = _mean(before.by_current_va, current_va - estimated_va, least)
+        new = np.isfinite(power_va) | np.isfinite(current_va)
         looks = np.where(lying, 0.0, before.looks + new)
-        over = np.maximum(by_power, by_current) - estimated
         most = np.where(np.isfinite(before.since_s), RELEASED_FRAC, 1.0) * self._most_va
-        since = np.where((over > most) & (looks >= LOOKS_MIN), np.minimum(before.since_s, now_s), np.inf)
-        return Excess(by_power, by_current, estimated, looks, since, now_s)
+        out = (np.maximum(by_power, by_current) > most) & (looks >= LOOKS_MIN)
+        since = np.where(out, np.minimum(before.since_s, now_s), np.inf)
+        return Excess(by_power, by_current, _mean(before.estimated_va, estimated_va, least), looks, since, now_s)
 
     def hidden_frac(self, state: Excess, now_s: float) -> Array:
         """By branch: share of its estimate that a limit must be kept on in addition, ≥ 0."""
         out = now_s - state.since_s >= DOUBT_S
         if not some(out):
             return np.zeros(len(out))
-        over = np.maximum(state.by_power_va, state.by_current_va) - state.estimated_va
         base = np.maximum(state.estimated_va, EVENT_FRAC * self._rated_va)
-        return np.where(out, np.minimum(np.maximum(over / base, 0.0), 1.0), 0.0)
+        return np.where(out, np.minimum(np.maximum(state.over_va / base, 0.0), 1.0), 0.0)
 
     def flags(self, state: Excess, now_s: float) -> dict[tuple[str, str], str]:
         """Events in force and what to say about them."""
-        over = np.maximum(state.by_power_va, state.by_current_va) - state.estimated_va
-        long = (now_s - state.since_s >= LASTS_S) & (over > EVENT_FRAC * self._rated_va)
+        long = (now_s - state.since_s >= LASTS_S) & (state.over_va > EVENT_FRAC * self._rated_va)
         return {("meter.above_estimate", self.names[k]): self._says(state, k) for k in np.flatnonzero(long).tolist()}
 
     def _says(self, state: Excess, k: int) -> str:
-        power, current, estimated = (
-            x[k] / 1e3 for x in (state.by_power_va, state.by_current_va, state.estimated_va)
-        )  # fmt: skip
-        return f"P and Q make {power:.4g} kVA, V and I {current:.4g} kVA, the estimate is {estimated:.4g} kVA"
+        estimated = float(state.estimated_va[k])
+        power, current = estimated + float(state.by_power_va[k]), estimated + float(state.by_current_va[k])
+        return f"P and Q make {_kva(power)}, V and I {_kva(current)}, the estimate is {_kva(estimated)}"
+
+
+def _mean(before: Array, value: Array, gain: Array) -> Array:
+    """A running mean; NaN leaves it as it was."""
+    out: Array = np.where(np.isfinite(value), before + gain * (value - before), before)
+    return out
+
+
+def _kva(va: float) -> str:
+    return f"{va / 1e3:.4g} kVA"

@@ -25,6 +25,9 @@ LOOKS_MIN = 4.0  # before an average says anything
 BIAS_SIGMAS = 2.5  # bounds of bias, added as squares, that a balance may be off by while nobody lies
 UNIT_SIGMAS = 1.5  # the bias of a unit's meter in terms of its noise, which is all that is known of it
 RELEASED_FRAC = 0.6  # of what was too much: a contradiction is over when this is left
+PROVEN_S = (
+    30.0  # a contradiction that stood so long outlasts the silence of a meter; a younger one may be a frozen one's
+)
 IDLE_FRAC = 0.05  # of its scale: with less power no ratio is formed
 
 
@@ -59,9 +62,11 @@ class StandingLevels:
         n_balance, n = self._levels.sign.shape
         return Standing(np.zeros(n_balance), np.zeros(n_balance), np.full(n_balance, np.inf), np.full(n, np.nan))
 
-    def update(self, before: Standing, p_w: Array, s2_va2: Array, steady: BoolArray, now_s: float) -> Standing:
-        """Take in the newest powers by element; a balance whose members are not all ``steady`` stays as it was."""
-        levels = self._levels
+    def update(
+        self, before: Standing, p_w: Array, s2_va2: Array, fresh: BoolArray, quiet: BoolArray, now_s: float
+    ) -> Standing:
+        """Take in the newest powers by element; a balance whose members are not all fresh and quiet stays as it was."""
+        levels, steady = self._levels, fresh & quiet
         loss_w = levels.loss_per_w @ s2_va2
         known = levels.member @ ~steady == 0.0
         demand_w = levels.sign @ np.where(steady, p_w, 0.0) - loss_w
@@ -72,6 +77,10 @@ class StandingLevels:
         most_w = self._slack_w + LOSS_DOUBT_FRAC * loss_w
         most_w = np.where(np.isfinite(before.since_s), RELEASED_FRAC, 1.0) * most_w
         off = (np.abs(off_w) > most_w) & (looks >= LOOKS_MIN)
+        young = now_s - before.since_s < PROVEN_S
+        silent = levels.member @ ~fresh > 0.0
+        off_w, off = np.where(silent & young, 0.0, off_w), off & ~(silent & young)
+        looks = np.where(silent & young, 0.0, looks)
         mean_w = before.p_w + self._gain * (p_w - before.p_w)
         return Standing(
             off_w=off_w,
