@@ -50,6 +50,7 @@ TRANSITIONS = {
     "meter.inconsistent": ("meter.inconsistent", "meter.consistent"),
     "meter.late": ("meter.late", "meter.punctual"),
     "meter.spike": ("meter.spike", "meter.steady"),
+    "meter.voltage_off": ("meter.voltage_off", "meter.voltage_agrees"),
     "meter.wired_backwards": ("meter.wired_backwards", "meter.trusted"),
     "meter.wrong_scale": ("meter.wrong_scale", "meter.trusted"),
     "site.infeasible": ("site.infeasible", "site.feasible"),

@@ -14,12 +14,15 @@ from controller.estimation.layout import Layout
 from controller.estimation.onlookers import Onlookers
 from controller.estimation.readings import Reading
 from controller.estimation.spikes import JUMP_FRAC, Waiting, hold_back
+from controller.estimation.voltage_doubt import VoltageDoubt, VoltageWitness
 from controller.grid.model import LinearGrid
 
 Array = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
 FAR_PU = 0.08  # more than a tap or a motor's start: one such voltage alone is a wrong reading or a fault of seconds
+WILD_PU, AGREE_PU = 0.2, 0.05  # no network makes one bus so different from two that agree: a wrong ratio, or a phase
+PROVEN_S = 10.0  # after which a wild voltage counts as missing
 LONE_SAMPLES, COMMON_SAMPLES = 4, 2  # a far voltage is believed with so many in a row, if few or most buses see it
 LOADED_FRAC = 0.5  # of its rating: what brings such a branch more is dangerous
 
@@ -27,7 +30,9 @@ LOADED_FRAC = 0.5  # of its rating: what brings such a branch more is dangerous
 @dataclass(frozen=True, slots=True)
 class BeliefState:
     """What is known about meters' truth; ``found`` marks those that were found out in this cycle, ``doubted_i``
-    branches whose newest current was not believed, ``far_u`` by bus how many voltages in a row were far off.
+    branches whose newest current was not believed, ``far_u`` by bus how many voltages in a row were far off,
+    ``wild_since_s`` since when a voltage is nothing that the network could do (inf = it is not), ``wild_factor`` how
+    many times the others it reads then, and ``voltages`` what the others say of each.
     """
 
     consistency: Consistency
@@ -35,6 +40,9 @@ class BeliefState:
     found: BoolArray
     doubted_i: BoolArray
     far_u: NDArray[np.int64]
+    wild_since_s: Array
+    wild_factor: Array
+    voltages: VoltageDoubt
 
 
 class Belief:
@@ -47,12 +55,15 @@ class Belief:
         branch, unit = np.arange(nb), nb + 1 + np.arange(n)
         self._element = np.concatenate([branch, branch, [nb, nb], unit, unit]).astype(np.intp)
         self._scale, self._jump = layout.row_scale, JUMP_FRAC * layout.row_scale
+        self.voltages = VoltageWitness(layout.site, layout.grid.u_rated_v)
         self._nobody = np.zeros(nb, dtype=bool), np.zeros(layout.grid.n_bus, dtype=np.int64)
 
     def initial(self) -> BeliefState:
         """Everybody is believed."""
         none = np.zeros(len(self.witness.names), dtype=bool)
-        return BeliefState(self.witness.initial(), Waiting.none(len(self._element)), none, *self._nobody)
+        waiting, n_bus = Waiting.none(len(self._element)), self.layout.grid.n_bus
+        wild = np.full(n_bus, np.inf), np.ones(n_bus)
+        return BeliefState(self.witness.initial(), waiting, none, *self._nobody, *wild, self.voltages.initial())
 
     def honest(
         self, before: BeliefState, rows: Reading, currents: Reading, used_at_s: tuple[Array, Array], now_s: float,
@@ -123,19 +134,51 @@ class Belief:
         return replace(state, doubted_i=doubted), currents
 
     def with_voltages(
-        self, state: BeliefState, voltages: Reading, used_at_s: Array, expected_v: Array
+        self, state: BeliefState, voltages: Reading, used_at_s: Array, expected_v: Array, model_v: Array, now_s: float
     ) -> tuple[BeliefState, Reading]:
         """Without voltages far from ``expected_v`` at buses that were read before, until enough of them came in a row.
 
-        What a network does, most buses see; what one bus sees alone and for a moment is its meter's.
+        What a network does, most buses see; what one bus sees alone and for a moment is its meter's. What is ``wild``
+        is never believed. ``model_v`` is what is expected without what meters have taught.
         """
         off = np.abs(voltages.value - expected_v) > FAR_PU * self.layout.grid.u_rated_v
+        if some(off) or some(np.isfinite(state.wild_since_s)):
+            state, voltages = self._without_wild(state, voltages, used_at_s, expected_v, now_s)
+            off &= voltages.fresh
         far = off & np.isfinite(used_at_s)
-        if not (some(far) or some(state.far_u)):
+        if some(far) or some(state.far_u):
+            count = np.where(voltages.fresh, np.where(far, state.far_u + 1, 0), state.far_u)
+            enough = COMMON_SAMPLES if 2 * far.sum() > voltages.fresh.sum() else LONE_SAMPLES
+            state = replace(state, far_u=count)
+            voltages = _without(voltages, far & (count < enough), used_at_s)
+        if self.voltages.due(state.voltages, now_s):
+            state = replace(state, voltages=self.voltages.update(state.voltages, voltages.value, model_v, now_s))
+        return state, voltages
+
+    def _without_wild(
+        self, state: BeliefState, voltages: Reading, used_at_s: Array, expected_v: Array, now_s: float
+    ) -> tuple[BeliefState, Reading]:
+        """Without voltages that two others which agree show to be nothing that the network does.
+
+        They are as good as read until that is proven, and age from then on.
+        """
+        if not some(voltages.fresh):
             return state, voltages
-        count = np.where(voltages.fresh, np.where(far, state.far_u + 1, 0), state.far_u)
-        enough = COMMON_SAMPLES if 2 * far.sum() > voltages.fresh.sum() else LONE_SAMPLES
-        return replace(state, far_u=count), _without(voltages, far & (count < enough), used_at_s)
+        error = (voltages.value - expected_v) / self.layout.grid.u_rated_v
+        middle = float(np.median(error[voltages.fresh]))
+        away = np.abs(error - middle)
+        wild = (away > WILD_PU) & bool((away < AGREE_PU).sum() >= 2)
+        since_s = np.where(wild, np.minimum(state.wild_since_s, now_s), state.wild_since_s)
+        since_s = np.where(voltages.fresh & ~wild, np.inf, since_s)
+        factor = np.where(wild, voltages.value / (expected_v + middle * self.layout.grid.u_rated_v), state.wild_factor)
+        proven = wild & (now_s - since_s >= PROVEN_S)
+        used = np.where(proven, used_at_s, voltages.used_at_s)
+        believed = Reading(np.where(wild, np.nan, voltages.value), used)
+        return replace(state, wild_since_s=since_s, wild_factor=factor), believed
+
+    def believed_at_s(self, state: BeliefState, at_s: Array) -> Array:
+        """``at_s`` by bus, never for voltages that are not believed."""
+        return np.where(np.isfinite(state.wild_since_s), -np.inf, at_s)
 
     def _dangerous(self, innovation: Array, expected: Array, grid: LinearGrid) -> BoolArray:
         """Rows that would make a limit look worse: more flow, or a unit that brings a loaded branch more."""
@@ -155,9 +198,12 @@ class Belief:
     def flags(self, state: BeliefState, now_s: float) -> dict[tuple[str, str], str]:
         """What is wrong with meters: event and subject, and what to say about it."""
         spikes = self._element[state.waiting.denied.nonzero()[0]]
-        return self.witness.flags(state.consistency, now_s) | {
-            ("meter.spike", self.witness.names[k]): "" for k in spikes.tolist()
-        }
+        told = self.witness.flags(state.consistency, now_s) | self.voltages.flags(state.voltages)
+        told |= {("meter.spike", self.witness.names[k]): "" for k in spikes.tolist()}
+        for k in np.flatnonzero(now_s - state.wild_since_s >= PROVEN_S).tolist():
+            bus, times = self.layout.site.topology.buses[k].id, state.wild_factor[k]
+            told["meter.wrong_scale", f"bus.{bus}"] = f"reads {times:.2f} times what the other voltages say"
+        return told
 
 
 def _doubting(reading: Reading, far: BoolArray, doubted: BoolArray, used_at_s: Array) -> tuple[Reading, BoolArray]:

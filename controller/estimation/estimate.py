@@ -24,9 +24,10 @@ class Estimate:
     ``slower`` marks units that miss their data sheet. A ``*_sigma`` is one standard deviation, a ``*_age_s`` the time
     since a direct reading was used (infinite when there never was one), ``branch_excess_a`` how far a fresh current
     reading lies above all that the estimate can explain, or the other meters above this branch's, and
-    ``interface_excess_w`` the latter at the interface, ``limited_sign`` the direction in which a battery cannot give
-    more. ``grid_solved`` is False while the power flow at the present operating point has no solution and ``grid`` is
-    an older one; ``meters`` says what is wrong with meters, by event and subject.
+    ``interface_excess_w`` the latter at the interface, ``bus_above_v`` and ``bus_below_v`` how far a voltage may lie
+    above and below its estimate because the meters beside it say so, ``limited_sign`` the direction in which a battery
+    cannot give more. ``grid_solved`` is False while the power flow at the present operating point has no solution and
+    ``grid`` is an older one; ``meters`` says what is wrong with meters, by event and subject.
     """
 
     sample_s: float
@@ -51,6 +52,8 @@ class Estimate:
     branch_age_s: Array
     bus_u_v: Array
     bus_sigma_v: Array
+    bus_above_v: Array
+    bus_below_v: Array
     bus_age_s: Array
     interface_p_w: float
     interface_q_var: float

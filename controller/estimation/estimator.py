@@ -170,8 +170,8 @@ class Estimator:
             predicted_read = grid.predict(read)
         predicted = predicted_read if seen_x is after.x else grid.predict(injection)
         estimated_v = predicted_read[grid.rows_u()] + state.offset_v
-        belief, voltages = self.belief.with_voltages(belief, said.voltages, used_at_s[2], estimated_v)
-        offset_v = self.voltages.update(state.offset_v, voltages.value, estimated_v, used_at_s[2])
+        belief, voltages = self._voltages(state, belief, said.voltages, estimated_v, now_s)
+        offset_v = self._offset_v(state, belief, voltages, estimated_v)
         stacked, per_a = self.flows.stacked(predicted, offset_flow, offset_v)
         new = EstimatorState(
             filter=after,
@@ -208,6 +208,18 @@ class Estimator:
             modelled = hindsight.modelled_then(state.past, newest_s - late_s)
         both = self._of_unit(rows.value)
         return Seen(both, newest_s, available, output_w, state.unit_seen_at_s, late_s, modelled)
+
+    def _voltages(
+        self, state: EstimatorState, belief: BeliefState, said: Reading, estimated_v: Array, now_s: float
+    ) -> tuple[BeliefState, Reading]:
+        """The voltages that are believed; the model is held against what they say without what they have taught it."""
+        model_v = estimated_v - state.offset_v
+        return self.belief.with_voltages(belief, said, state.voltages_used_at_s, estimated_v, model_v, now_s)
+
+    def _offset_v(self, state: EstimatorState, belief: BeliefState, voltages: Reading, estimated_v: Array) -> Array:
+        """What the model gets wrong of voltages, learned."""
+        seen_before_s = self.belief.believed_at_s(belief, state.voltages_used_at_s)
+        return self.voltages.update(state.offset_v, voltages.value, estimated_v, seen_before_s)
 
     def _offset_flow(self, state: EstimatorState, rows: Reading, predicted: Array, dt_s: float) -> Array:
         """What the filter could not explain of the flows, learned slowly; ``predicted`` is of the readings' instant."""
@@ -330,6 +342,8 @@ class Estimator:
         moment = hindsight.Moment(state.units.actuator.t_s, state.filter.x, view.modelled, magnitude, jumped)
         past = hindsight.remembered(state.past, moment)
         magnitude = hindsight.current_then(past, state.lateness, magnitude)
+        believed_age = state.now_s - self.belief.believed_at_s(state.belief, state.voltages_used_at_s)
+        above_v, below_v = self.belief.voltages.hidden_v(state.belief.voltages)
         doubt_w = self.belief.witness.doubt_w(state.belief.consistency, state.now_s)
         doubt_a = np.maximum(doubt_w[:nb] / per_a, self.excess.hidden_frac(state.excess, state.now_s) * magnitude)
         estimate = Estimate(
@@ -354,7 +368,10 @@ class Estimator:
             branch_excess_a=self.flows.excess_a(magnitude, sigma, currents.value, doubt_a),
             branch_age_s=np.minimum(state.now_s - state.currents_used_at_s, rows_age[:nb]),
             bus_u_v=stacked[grid.rows_u()],
-            bus_sigma_v=self.voltages.sigma_v(bus_age, stacked[grid.rows_u()], sigma) + self.gains.sigma_v(state.gain),
+            bus_sigma_v=self.voltages.sigma_v(believed_age, stacked[grid.rows_u()], sigma)
+            + self.gains.sigma_v(state.gain),
+            bus_above_v=above_v,
+            bus_below_v=below_v,
             bus_age_s=bus_age,
             interface_p_w=float(interface[0]),
             interface_q_var=float(interface[1]),
@@ -372,7 +389,7 @@ class Estimator:
         """What is wrong with meters: event and subject, and what to say about it."""
         frozen = np.flatnonzero(state.watch.frozen).tolist()
         told = self.belief.flags(state.belief, state.now_s) | self.apparent.flags(state.apparent, state.now_s)
-        told |= self.lateness.flags(state.lateness) | self.excess.flags(state.excess, state.now_s)
+        told |= self.lateness.flags(state.lateness) | self.excess.flags(state.excess)
         return told | {("meter.frozen", self.points.elements[k]): "" for k in frozen}
 
 

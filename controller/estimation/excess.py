@@ -31,7 +31,8 @@ DOUBT_S, LASTS_S = 3.0, 30.0  # it has to stand out for so long before it counts
 @dataclass(frozen=True, slots=True)
 class Excess:
     """By branch, means over looks: how far apparent power by P and Q, and by V and I, is above the estimated, and the
-    estimated, VA; looks so far; since when the larger of both stands out (inf = it does not).
+    estimated, VA; looks so far; since when the larger of both stands out (inf = it does not), and whether
+    that is told.
     """
 
     by_power_va: Array
@@ -39,6 +40,7 @@ class Excess:
     estimated_va: Array
     looks: Array
     since_s: Array
+    told: BoolArray
     looked_s: float
 
     @property
@@ -61,7 +63,7 @@ class ExcessWatch:
     def initial(self) -> Excess:
         """Nothing seen yet."""
         zero, never = np.zeros(len(self.names)), np.full(len(self.names), np.inf)
-        return Excess(zero, zero, zero, zero, never, -np.inf)
+        return Excess(zero, zero, zero, zero, never, np.zeros(len(never), dtype=bool), -np.inf)
 
     def due(self, before: Excess, now_s: float) -> bool:
         """Whether it is time for the next look."""
@@ -84,7 +86,10 @@ class ExcessWatch:
         most = np.where(np.isfinite(before.since_s), RELEASED_FRAC, 1.0) * self._most_va
         out = (np.maximum(by_power, by_current) > most) & (looks >= LOOKS_MIN)
         since = np.where(out, np.minimum(before.since_s, now_s), np.inf)
-        return Excess(by_power, by_current, _mean(before.estimated_va, estimated_va, least), looks, since, now_s)
+        event = np.where(before.told, RELEASED_FRAC, 1.0) * EVENT_FRAC * self._rated_va
+        told = (now_s - since >= LASTS_S) & (np.maximum(by_power, by_current) > event)
+        estimated = _mean(before.estimated_va, estimated_va, least)
+        return Excess(by_power, by_current, estimated, looks, since, told, now_s)
 
     def hidden_frac(self, state: Excess, now_s: float) -> Array:
         """By branch: share of its estimate that a limit must be kept on in addition, ≥ 0."""
@@ -94,10 +99,12 @@ class ExcessWatch:
         base = np.maximum(state.estimated_va, EVENT_FRAC * self._rated_va)
         return np.where(out, np.minimum(np.maximum(state.over_va / base, 0.0), 1.0), 0.0)
 
-    def flags(self, state: Excess, now_s: float) -> dict[tuple[str, str], str]:
+    def flags(self, state: Excess) -> dict[tuple[str, str], str]:
         """Events in force and what to say about them."""
-        long = (now_s - state.since_s >= LASTS_S) & (state.over_va > EVENT_FRAC * self._rated_va)
-        return {("meter.above_estimate", self.names[k]): self._says(state, k) for k in np.flatnonzero(long).tolist()}
+        if not some(state.told):
+            return {}
+        told = np.flatnonzero(state.told).tolist()
+        return {("meter.above_estimate", self.names[k]): self._says(state, k) for k in told}
 
     def _says(self, state: Excess, k: int) -> str:
         estimated = float(state.estimated_va[k])

@@ -48,7 +48,8 @@ class VoltageLimits:
         np.negative(j[:n], out=j[n:])
         u, margin = estimate.bus_u_v[self.bus], self.margin_v(estimate)
         high, low = in_force.high[self.index], in_force.low[self.index]
-        room = (np.stack([high - margin - u, u - low - margin]) / self.rated_v).ravel()
+        above, below = estimate.bus_above_v[self.bus], estimate.bus_below_v[self.bus]
+        room = (np.stack([high - margin - above - u, u - below - low - margin]) / self.rated_v).ravel()
         return Rows(self._both, j, room, self._main)
 
     def readings(self, estimate: Estimate, in_force: InForce) -> Readings:
@@ -56,6 +57,7 @@ class VoltageLimits:
         u, margin, age = estimate.bus_u_v[self.bus], self.margin_v(estimate), estimate.bus_age_s[self.bus]
         high, low = in_force.high[self.index], in_force.low[self.index]
         mid, half = (high + low) / 2.0, np.maximum((high - low) / 2.0, HALF_MIN_PU * self.rated_v)
-        worst = u + np.where(u >= mid, margin, -margin)
+        above, below = estimate.bus_above_v[self.bus], estimate.bus_below_v[self.bus]
+        worst = u + np.where(u >= mid, margin + above, -margin - below)
         loading, at_worst = np.abs(u - mid) / half, np.abs(worst - mid) / half
         return Readings(self.index, u, worst, loading, at_worst, np.where(age <= self.stale_s, 0, 1))

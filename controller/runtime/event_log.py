@@ -29,6 +29,7 @@ WORRYING = frozenset(
         "meter.above_estimate",
         "meter.inconsistent",
         "meter.late",
+        "meter.voltage_off",
         "meter.wired_backwards",
         "meter.wrong_scale",
         "oil.refused",

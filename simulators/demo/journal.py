@@ -55,6 +55,8 @@ PHRASES = {
     "meter.spike": "{} reads a jump that nobody else sees: not believed",
     "meter.steady": "{} reads steadily again",
     "meter.trusted": "{} believed again",
+    "meter.voltage_agrees": "{} agrees with its neighbours again",
+    "meter.voltage_off": "{} contradicts its neighbours: the worse counts",
     "meter.wired_backwards": "{} is wired backwards: not believed",
     "meter.wrong_scale": "{} measures a multiple of what is there: not believed",
     "mode.changed": "mode {}",

@@ -59,10 +59,20 @@ def test_a_few_wrong_voltages_of_one_bus_in_a_row_move_nothing(samples: int) -> 
 def test_a_bus_that_insists_is_believed_even_when_it_is_read_every_third_cycle_only() -> None:
     run, before_v = settled()
     for _ in range(LONE_SAMPLES):
-        estimate = run.look(halved(BUSES[N1]))
+        estimate = run.look(lambda name: 0.85 if name == BUSES[N1] else 1.0)
         for _ in range(2):
             run.look(halved(), without=lambda name: name == BUSES[N1])
-    assert estimate.bus_u_v[N1] < 0.8 * before_v
+    assert estimate.bus_u_v[N1] < 0.9 * before_v
+
+
+def test_half_of_what_the_other_buses_have_is_never_believed_and_counts_as_missing_in_the_end() -> None:
+    run, before_v = settled()
+    for _ in range(LONE_SAMPLES + 20):
+        estimate = run.look(halved(BUSES[N1]))
+        assert estimate.bus_u_v[N1] == pytest.approx(before_v, rel=5e-3)
+    assert estimate.bus_age_s[N1] > 5.0
+    assert estimate.meters["meter.wrong_scale", "bus.N1"].startswith("reads 0.50 times")
+    assert "meter.wrong_scale" not in {name for name, _ in run.look(halved()).meters}
 
 
 def test_what_most_buses_see_is_believed_with_the_second_sample() -> None:

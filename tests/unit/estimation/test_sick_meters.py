@@ -6,11 +6,14 @@ station whose meters are honest.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 import core_kit as kit
 import pytest
 from lying_kit import Lie, Lying, factor
+
+from controller.domain.limit import LimitKind
 
 CYCLES, NOTICED_CYCLES = 60, 20
 OVER_FRAC = 1.01
@@ -92,3 +95,50 @@ def test_an_export_limit_holds_behind_an_interface_meter_that_reads_low() -> Non
         export_w.append(-plant.truth()["interface.p_w"])
     assert max(export_w) < OVER_FRAC * 9e6
     assert max(export_w) > 0.96 * 9e6  # kept, not switched off
+
+
+def voltage(bus: str, k: float) -> Lie:
+    """One voltage meter reads ``k`` times the truth."""
+    return lambda point, value, _: k * value if point == f"bus.{bus}.u_v" else value
+
+
+def highest_v_pu(lie: Lie) -> tuple[Lying, float]:
+    """The farms' buses by the plant's own truth when wind and sun rise over a band that they could leave.
+
+    Before that little flows: what a meter reads too low then is no drop.
+    """
+    run = Lying(kit.Plant(kit.site(kit.two_units(), limits=NARROW), {"WIND": 1e6, "PV": 1e6}), lie)
+    run.run(NOTICED_CYCLES)
+    run.plant.available_w |= {"WIND": 7e6, "PV": 6e6}
+    highest = 0.0
+    for _ in range(CYCLES - NOTICED_CYCLES):
+        run.run(1)
+        truth = run.plant.truth()
+        highest = max(highest, *(truth[f"bus.{bus}.u_v"] / 11e3 for bus in ("N1", "N2")))
+    return run, highest
+
+
+BAND_HIGH_PU = 1.015
+NARROW = tuple(replace(x, high=BAND_HIGH_PU * 11e3) if x.kind is LimitKind.VOLTAGE else x for x in kit.limits()[:5])
+VOLTAGE_ROWS = [
+    # fault                bus   factor    event                subject
+    ("3 % low", "N1", 0.97, "meter.voltage_off", "bus.N1"),
+    ("1.5 % low", "N1", 0.985, "meter.voltage_off", "bus.N1"),
+    ("3 % high", "N2", 1.03, "meter.voltage_off", "bus.N2"),
+    ("phase to earth", "N1", 3.0**-0.5, "meter.wrong_scale", "bus.N1"),
+]
+
+
+@pytest.mark.parametrize(("fault", "bus", "k", "event", "subject"), VOLTAGE_ROWS, ids=[r[0] for r in VOLTAGE_ROWS])
+def test_a_voltage_meter_that_contradicts_its_neighbours_breaks_no_limit(
+    fault: str, bus: str, k: float, event: str, subject: str
+) -> None:
+    run, highest_pu = highest_v_pu(voltage(bus, k))
+    assert highest_pu < BAND_HIGH_PU + 0.001, fault
+    assert [x for _, x in run.events(event)] == [subject]
+
+
+def test_a_narrow_band_is_used_when_its_meters_are_honest() -> None:
+    run, highest_pu = highest_v_pu(lambda _, value, __: value)
+    assert BAND_HIGH_PU - 0.005 < highest_pu < BAND_HIGH_PU + 0.001
+    assert not run.events("meter.voltage_off")
