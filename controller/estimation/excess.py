@@ -25,7 +25,7 @@ LOOKS_MIN = 4.0  # before an average says anything
 STANDS_OUT = 2.0  # bounds of bias that a reading may stand above the estimate by
 RELEASED_FRAC = 0.6  # of that: it stands out no more when this is left
 EVENT_FRAC = 0.03  # of the rating: less is margin without a word
-DOUBT_S, LASTS_S = 3.0, 30.0  # it has to stand out for so long before it counts, and before it is told
+DOUBT_S, LASTS_S = 8.0, 30.0  # it has to stand out for so long before it counts, and before it is told
 
 
 @dataclass(frozen=True, slots=True)
