@@ -49,6 +49,7 @@ TRANSITIONS = {
     "meter.above_estimate": ("meter.above_estimate", "meter.as_estimated"),
     "meter.inconsistent": ("meter.inconsistent", "meter.consistent"),
     "meter.late": ("meter.late", "meter.punctual"),
+    "branch.out_of_service": ("branch.out_of_service", "branch.in_service"),
     "meter.spike": ("meter.spike", "meter.steady"),
     "meter.voltage_off": ("meter.voltage_off", "meter.voltage_agrees"),
     "meter.wired_backwards": ("meter.wired_backwards", "meter.trusted"),

@@ -34,6 +34,7 @@ from controller.estimation.state_filter import (
     variance,
     widened,
 )
+from controller.estimation.switching import Flows, Switching
 from controller.estimation.voltage import VoltageOffsets
 from controller.estimation.voltage_gain import VoltageGain, VoltageGains
 
@@ -57,6 +58,7 @@ class EstimatorState:
     belief: BeliefState
     units: UnitMemory
     sensitivities: Sensitivities
+    seen: Flows
     gain: VoltageGain
     offset_v: Array
     offset_flow: Array
@@ -86,6 +88,7 @@ class Estimator:
         self.apparent = ApparentPower(layout)
         self.excess = ExcessWatch(layout)
         self.lateness = LatenessWatch(layout, self.belief.witness)
+        self.switching = Switching(layout)
         self.obedience = Obedience(units, layout.site.cycle.cycle_s)
         self.voltages = VoltageOffsets(layout.site, layout.grid.u_rated_v)
         self.gains = VoltageGains(layout.site)
@@ -119,6 +122,7 @@ class Estimator:
             belief=self.belief.initial(),
             units=self.obedience.initial(now_s),
             sensitivities=first_sensitivities(lay, lay.injection(x0), now_s),
+            seen=self.switching.initial(),
             gain=self.gains.initial(),
             offset_v=np.zeros(lay.grid.n_bus),
             offset_flow=np.zeros(self._n_flow),
@@ -140,8 +144,7 @@ class Estimator:
         self, state: EstimatorState, snapshot: Snapshot, history: CommandHistory, held: BoolArray
     ) -> tuple[EstimatorState, Estimate]:
         """One cycle. ``held`` marks units whose set point (not their nature) decided their output last cycle."""
-        lay, now_s = self.layout, snapshot.now_s
-        dt_s = max(now_s - state.now_s, 0.0)
+        lay, now_s, dt_s = self.layout, snapshot.now_s, max(snapshot.now_s - state.now_s, 0.0)
         taken = sample(self.points.names, snapshot)
         watched = self.points.watch(state.watch, taken)
         used_at_s = state.rows_used_at_s, state.currents_used_at_s, state.voltages_used_at_s
@@ -154,13 +157,13 @@ class Estimator:
         seen = self._seen(state, rows, available, now_s)
         view = self.obedience.view(state.units, seen, history, held, now_s)
         before = _moved_by_command(predict(state.filter, lay.partition, self._motion(view), dt_s), view.step)
+        state = self._switched(state, rows, before.x, now_s)
         grid = state.sensitivities.grid.grid
-        sample_s = view.memory.actuator.t_s
-        then = hindsight.states_then(state.past, before.x, state.lateness, sample_s)
+        then = hindsight.states_then(state.past, before.x, state.lateness, view.memory.actuator.t_s)
         expected = self.flows.stacked(grid.predict(lay.injection(then.network)), state.offset_flow, state.offset_v)
         belief, rows, currents = self._confirmed(state, belief, rows, currents, view, then, expected)
         after, jumped, past = self._filter(state, before, expected[0], rows, view, then)
-        seen_x = hindsight.states_then(past, after.x, state.lateness, sample_s).network
+        seen_x = hindsight.states_then(past, after.x, state.lateness, view.memory.actuator.t_s).network
         injection, read = lay.injection(after.x), lay.injection(seen_x)
         predicted_read = grid.predict(read)
         offset_flow = self._offset_flow(state, rows, predicted_read, dt_s)
@@ -179,6 +182,7 @@ class Estimator:
             belief=belief,
             units=view.memory,
             sensitivities=sensitivities,
+            seen=state.seen,
             gain=self.gains.update(state.gain, voltages.value, read, grid, now_s),
             offset_v=offset_v,
             offset_flow=offset_flow,
@@ -272,6 +276,14 @@ class Estimator:
         least_var = np.concatenate([self._load_jump_var, (UNIT_JUMP_FRAC * self._rated2) ** 2])
         wide = widened(state.filter, self.layout.partition, least_var)
         return replace(state, offset_flow=np.zeros_like(state.offset_flow), filter=wide)
+
+    def _switched(self, state: EstimatorState, rows: Reading, x: Array, now_s: float) -> EstimatorState:
+        """With the network as it is switched now; what was learned of another one's flows is of no use then."""
+        if not self.switching.possible:
+            return state
+        seen, used = self.switching.update(state.seen, rows, state.sensitivities, self.layout.injection(x), now_s)
+        offset = state.offset_flow if used is state.sensitivities else np.zeros_like(state.offset_flow)
+        return replace(state, seen=seen, sensitivities=used, offset_flow=offset)
 
     def _of_unit(self, values: Array) -> Array:
         """The units' P (first row) and Q among the measured rows."""
@@ -386,10 +398,12 @@ class Estimator:
         return replace(state, past=past), estimate
 
     def _meters(self, state: EstimatorState) -> dict[tuple[str, str], str]:
-        """What is wrong with meters: event and subject, and what to say about it."""
+        """What is wrong with meters, and what they show of switches: event and subject, and what to say about it."""
         frozen = np.flatnonzero(state.watch.frozen).tolist()
         told = self.belief.flags(state.belief, state.now_s) | self.apparent.flags(state.apparent, state.now_s)
         told |= self.lateness.flags(state.lateness) | self.excess.flags(state.excess)
+        told |= self.lateness.flags(state.lateness) | self.excess.flags(state.excess, state.now_s)
+        told |= self.switching.flags(state.sensitivities.out)
         return told | {("meter.frozen", self.points.elements[k]): "" for k in frozen}
 
 

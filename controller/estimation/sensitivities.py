@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from controller.estimation.flows import StateGrid
 from controller.estimation.layout import Layout
-from controller.grid.model import Linearisation, PowerFlowError
+from controller.grid.model import GridModel, Linearisation, PowerFlowError
 
 Array = NDArray[np.float64]
 
@@ -22,7 +22,8 @@ class Sensitivities:
     """``grid`` is in use; ``tried`` the injection that the newest attempt started from, at ``tried_at_s``.
 
     ``under_way`` is that attempt as far as it has come. ``solved`` is False when its power flow has no solution:
-    then the older sensitivities stay in use until another operating point has one.
+    then the older sensitivities stay in use until another operating point has one. ``out`` are the branches that are
+    out of service (places in the topology's order, rising).
     """
 
     grid: StateGrid
@@ -30,11 +31,19 @@ class Sensitivities:
     tried_at_s: float
     under_way: Linearisation | None = None
     solved: bool = True
+    out: tuple[int, ...] = ()
 
 
-def first_sensitivities(layout: Layout, injection: Array, now_s: float) -> Sensitivities:
-    """At the start, all at once. Raises PowerFlowError."""
-    return Sensitivities(StateGrid.of(layout.grid.linearise(injection), layout), injection, now_s)
+def first_sensitivities(layout: Layout, injection: Array, now_s: float, out: tuple[int, ...] = ()) -> Sensitivities:
+    """All at once: at the start, and when a branch goes out of service or comes back. Raises PowerFlowError."""
+    grid = StateGrid.of(network(layout, out).linearise(injection), layout)
+    return Sensitivities(grid, injection, now_s, out=out)
+
+
+def network(layout: Layout, out: tuple[int, ...]) -> GridModel:
+    """The site's network with the branches of these places out of service. Raises PowerFlowError."""
+    branches = layout.site.topology.branches
+    return layout.grid.without(frozenset(branches[k].id for k in out)) if out else layout.grid
 
 
 def refreshed(state: Sensitivities, layout: Layout, injection: Array, now_s: float) -> Sensitivities:
@@ -42,20 +51,20 @@ def refreshed(state: Sensitivities, layout: Layout, injection: Array, now_s: flo
 
     What takes more than one slice is put together in a cycle of its own.
     """
-    under_way = state.under_way
+    under_way, model = state.under_way, network(layout, state.out)
     begins = under_way is None
     if under_way is None:
         moved = np.abs(injection - state.tried).max(initial=0.0)
         due = now_s - state.tried_at_s >= RELINEARISE_S
         if not due and moved < RELINEARISE_FRAC * layout.grid.power_base_w:
             return state
-        under_way = layout.grid.begin(injection)
+        under_way = model.begin(injection)
         state = replace(state, tried=injection, tried_at_s=now_s)
     if not under_way.complete:
         try:
-            under_way = layout.grid.proceed(under_way)
+            under_way = model.proceed(under_way)
         except PowerFlowError:
             return replace(state, under_way=None, solved=False)
         if not (begins and under_way.complete):
             return replace(state, under_way=under_way)
-    return replace(state, grid=StateGrid.of(layout.grid.finish(under_way), layout), under_way=None, solved=True)
+    return replace(state, grid=StateGrid.of(model.finish(under_way), layout), under_way=None, solved=True)

@@ -36,8 +36,8 @@ class TwoPorts:
     y_22: ComplexArray
 
     @staticmethod
-    def of(topology: Topology) -> TwoPorts:
-        """In the order of the topology's branches."""
+    def of(topology: Topology, out_of_service: frozenset[str] = frozenset()) -> TwoPorts:
+        """In the order of the topology's branches; those out of service admit nothing."""
         place = {b.id: k for k, b in enumerate(topology.buses)}
         rated_v = {b.id: b.u_rated_v for b in topology.buses}
         ends = [(place[x.from_bus], place[x.to_bus]) for x in topology.lines]
@@ -45,7 +45,9 @@ class TwoPorts:
         ports = [_line(x, rated_v[x.from_bus]) for x in topology.lines]
         ports += [_transformer(t, rated_v[t.hv_bus], rated_v[t.lv_bus]) for t in topology.transformers]
         first, second = np.array(ends, dtype=np.intp).reshape(-1, 2).T
-        return TwoPorts(first, second, *np.array(ports, dtype=np.complex128).reshape(-1, 4).T)
+        admitted = np.array(ports, dtype=np.complex128).reshape(-1, 4)
+        admitted[[b.id in out_of_service for b in topology.branches]] = 0.0
+        return TwoPorts(first, second, *admitted.T)
 
 
 def bus_matrix(ports: TwoPorts, topology: Topology) -> ComplexArray:

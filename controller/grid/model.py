@@ -39,6 +39,7 @@ TRANSFORMER_FIELDS = {
 }
 BRANCH_PLACE = {"p_w": 0, "q_var": 1, "i_p_a": 2, "i_q_a": 3}
 SLICE_PRODUCTS = 12e6  # multiplications of one slice: about a millisecond
+VARIANTS_MAX = 8  # of one network, with other branches out of service, that are kept
 PART_BUSES, PART_PRODUCTS = 20, 2e6  # buses that are exchanged at once, and what that takes however little they touch
 
 
@@ -123,11 +124,12 @@ class Linearisation:
 
 
 class GridModel:
-    """Power flow of one topology; holds the solver, no operating state."""
+    """Power flow of one topology; holds the solver, no operating state. Branches out of service carry nothing."""
 
-    def __init__(self, topology: Topology) -> None:
+    def __init__(self, topology: Topology, out_of_service: frozenset[str] = frozenset()) -> None:
         """Raises PowerFlowError for a network that cannot be (a line between two rated voltages)."""
-        self.topology = topology
+        self.topology, self.out_of_service = topology, out_of_service
+        self._others: dict[frozenset[str], GridModel] = {}
         self.buses = [b.id for b in topology.buses]
         self.injection_buses = [b.id for b in topology.buses if b.id != topology.source.bus]
         self.n_bus = len(topology.buses)
@@ -152,6 +154,16 @@ class GridModel:
         by_id = {b.id: b.u_rated_v for b in self.topology.buses}
         ratings += [SQRT3 * by_id[line.from_bus] * line.i_max_a for line in self.topology.lines]
         return max(ratings, default=self.topology.source.sk_va)
+
+    def without(self, out_of_service: frozenset[str]) -> GridModel:
+        """The same network with just these branches out of service. Raises PowerFlowError."""
+        if out_of_service == self.out_of_service:
+            return self
+        if out_of_service not in self._others:
+            if len(self._others) >= VARIANTS_MAX:
+                self._others.pop(next(iter(self._others)))
+            self._others[out_of_service] = GridModel(self.topology, out_of_service)
+        return self._others[out_of_service]
 
     def injection_index(self, bus_id: str) -> int:
         """Position of a bus among the injections; -1 for the source bus, where an injection changes nothing."""
@@ -232,7 +244,7 @@ class GridModel:
 
     @cached_property
     def _slopes(self) -> Slopes:
-        return Slopes(self.topology)
+        return Slopes(self.topology, self.out_of_service)
 
     def stacked(self, injections: Array) -> Array:
         """AC power flows at every row of ``injections``, in one batch: a row each of all quantities one after another,
@@ -329,7 +341,7 @@ class GridModel:
         line["id"] = np.arange(len(specs)) + 100_000
         line["from_node"] = [self.buses.index(s.from_bus) for s in specs]
         line["to_node"] = [self.buses.index(s.to_bus) for s in specs]
-        line["from_status"] = line["to_status"] = 1
+        line["from_status"] = line["to_status"] = [s.id not in self.out_of_service for s in specs]
         line["r1"], line["x1"] = [s.r_ohm for s in specs], [s.x_ohm for s in specs]
         line["c1"] = [s.b_s / (2.0 * math.pi * self.topology.f_hz) for s in specs]
         line["tan1"], line["i_n"] = 0.0, [s.i_max_a for s in specs]
@@ -341,7 +353,7 @@ class GridModel:
         t["id"] = np.arange(len(specs)) + 200_000
         t["from_node"] = [self.buses.index(s.hv_bus) for s in specs]
         t["to_node"] = [self.buses.index(s.lv_bus) for s in specs]
-        t["from_status"] = t["to_status"] = 1
+        t["from_status"] = t["to_status"] = [s.id not in self.out_of_service for s in specs]
         for theirs, ours in TRANSFORMER_FIELDS.items():
             t[theirs] = [getattr(s, ours) for s in specs]
         t["winding_from"] = t["winding_to"] = 1

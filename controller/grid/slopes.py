@@ -29,8 +29,8 @@ class Slopes:
     them the other way round. ``order`` is that of its equations in which each touches few of the others.
     """
 
-    def __init__(self, topology: Topology) -> None:
-        ports = TwoPorts.of(topology)
+    def __init__(self, topology: Topology, out_of_service: frozenset[str] = frozenset()) -> None:
+        ports = TwoPorts.of(topology, out_of_service)
         buses, n_line = [b.id for b in topology.buses], len(topology.lines)
         self._y = bus_matrix(ports, topology)
         self._source = buses.index(topology.source.bus)

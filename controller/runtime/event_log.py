@@ -13,6 +13,7 @@ _log = structlog.get_logger()
 
 WORRYING = frozenset(
     {
+        "branch.out_of_service",
         "escalation.trim",
         "escalation.trip",
         "escalation.trip_all",

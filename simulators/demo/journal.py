@@ -21,6 +21,8 @@ _KEEP = 400
 PHRASES = {
     "ambient.assumed": "air temperature not measured: the season's counts",
     "ambient.measured": "air temperature measured again",
+    "branch.in_service": "{} carries power again",
+    "branch.out_of_service": "{} is open: the network without it counts",
     "cable.emergency": "{} above its rated temperature",
     "cable.normal": "{} no hotter than rated again",
     "contract.begun": "nothing of the platform in force: the contract holds ({})",
