@@ -30,9 +30,11 @@ from controller.estimation.state_filter import (
     FilterState,
     Motion,
     initial_filter,
+    moved_by,
     predict,
     variance,
     widened,
+    within,
 )
 from controller.estimation.switching import Flows, Switching
 from controller.estimation.voltage import VoltageOffsets
@@ -156,7 +158,7 @@ class Estimator:
         state = self._without_lies(state, belief)
         seen = self._seen(state, rows, available, now_s)
         view = self.obedience.view(state.units, seen, history, held, now_s)
-        before = _moved_by_command(predict(state.filter, lay.partition, self._motion(view), dt_s), view.step)
+        before = moved_by(predict(state.filter, lay.partition, self._motion(view), dt_s), view.step)
         state = self._switched(state, rows, before.x, now_s)
         grid = state.sensitivities.grid.grid
         then = hindsight.states_then(state.past, before.x, state.lateness, view.memory.actuator.t_s)
@@ -205,11 +207,9 @@ class Estimator:
         """What this cycle's readings say of the units."""
         first, n = 2 * self.layout.n_w, self.layout.n_unit
         newest_s = float(rows.used_at_s[rows.fresh].max(initial=-np.inf))
-        output_w = state.filter.x[first : first + n]
-        newest_s = newest_s if math.isfinite(newest_s) else now_s
-        late_s, modelled = state.lateness.unit_s, None
-        if some(late_s):
-            modelled = hindsight.modelled_then(state.past, newest_s - late_s)
+        newest_s, output_w = newest_s if math.isfinite(newest_s) else now_s, state.filter.x[first : first + n]
+        late_s = state.lateness.unit_s
+        modelled = hindsight.modelled_then(state.past, newest_s - late_s) if some(late_s) else None
         both = self._of_unit(rows.value)
         return Seen(both, newest_s, available, output_w, state.unit_seen_at_s, late_s, modelled)
 
@@ -329,18 +329,12 @@ class Estimator:
         )
         if not state.lateness.anybody:
             after, jumped = hindsight.corrected(before, self.layout.partition, sight, told)
-            return self._credible(after), jumped, state.past
+            return within(after, self.layout.load_box), jumped, state.past
         rate = self._motion(view).variance_rate
         after, jumped, past = hindsight.corrected_late(
             before, self.layout.partition, sight, told, rate, state.lateness, state.past, view.memory.actuator.t_s
         )
-        return self._credible(after), jumped, past
-
-    def _credible(self, state: FilterState) -> FilterState:
-        """The state with every demand inside what its load can be; what is left over goes to the branch offsets."""
-        low, high = self.layout.load_box
-        demand = np.minimum(np.maximum(state.x[: len(low)], low), high)
-        return replace(state, x=np.concatenate([demand, state.x[len(low) :]]))
+        return within(after, self.layout.load_box), jumped, past
 
     def _estimate(
         self, state: EstimatorState, stacked: Array, per_a: Array, currents: Reading, view: UnitView, jumped: bool
@@ -402,13 +396,5 @@ class Estimator:
         frozen = np.flatnonzero(state.watch.frozen).tolist()
         told = self.belief.flags(state.belief, state.now_s) | self.apparent.flags(state.apparent, state.now_s)
         told |= self.lateness.flags(state.lateness) | self.excess.flags(state.excess)
-        told |= self.lateness.flags(state.lateness) | self.excess.flags(state.excess, state.now_s)
         told |= self.switching.flags(state.sensitivities.out)
         return told | {("meter.frozen", self.points.elements[k]): "" for k in frozen}
-
-
-def _moved_by_command(state: FilterState, step: Array) -> FilterState:
-    """The prediction with the units' commanded moves (P, then Q) added."""
-    x = state.x.copy()
-    x[len(x) - len(step) :] += step
-    return replace(state, x=x)

@@ -296,3 +296,17 @@ def _with_diagonal(square: Array, more: Array) -> Array:
     """A matrix of one's own with ``more`` added to its diagonal."""
     _diagonal(square)[:] += more
     return square
+
+
+def moved_by(state: FilterState, step: Array) -> FilterState:
+    """The state with the last ones (the units' P, then Q) moved by ``step``: what they were commanded to do."""
+    x = state.x.copy()
+    x[len(x) - len(step) :] += step
+    return replace(state, x=x)
+
+
+def within(state: FilterState, box: tuple[Array, Array]) -> FilterState:
+    """The state with the first ones (demand) inside ``box``, low and high; what is left over goes to the offsets."""
+    low, high = box
+    demand = np.minimum(np.maximum(state.x[: len(low)], low), high)
+    return replace(state, x=np.concatenate([demand, state.x[len(low) :]]))
