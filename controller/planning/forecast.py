@@ -118,8 +118,10 @@ def _learned(history: History, levels: tuple[float, ...]) -> tuple[Array, Array]
     n = history.deviation.shape[1]
     coefficients = [np.stack([np.ones(n), np.zeros(n), np.zeros(n)])]
     errors = [np.zeros((len(levels), n))]
+    first = (history.next_quarter or 0) - len(history.deviation)
+    _, spread = history.expected(first + np.arange(len(history.deviation)))
     for horizon in HORIZONS:
-        coefficient, error = _at(history, horizon, levels)
+        coefficient, error = _at(history, spread, horizon, levels)
         coefficients.append(coefficient)
         errors.append(error)
     return np.stack(coefficients), np.stack(errors, axis=1)
@@ -135,8 +137,8 @@ def past_pairs(history: History, horizon: int) -> tuple[Array, Array, int]:
     return features, z[start + horizon : end + horizon], start
 
 
-def _at(history: History, horizon: int, levels: tuple[float, ...]) -> tuple[Array, Array]:
-    """Coefficients (feature, n) and error quantiles (level, n) at one horizon."""
+def _at(history: History, spread: Array, horizon: int, levels: tuple[float, ...]) -> tuple[Array, Array]:
+    """Coefficients (feature, n) and error quantiles (level, n) at one horizon; ``spread`` (t, n) of the past."""
     a, b = typical_coefficients(horizon, history.prior)
     typical = np.stack([a, b, np.zeros_like(a)])
     features, later, _ = past_pairs(history, horizon)
@@ -146,16 +148,38 @@ def _at(history: History, horizon: int, levels: tuple[float, ...]) -> tuple[Arra
     rest = np.einsum("ftn,tn->nf", x, y - np.einsum("fn,ftn->tn", typical, x))
     coefficient = typical + np.linalg.solve(gram, rest[:, :, None])[:, :, 0].T
     missed = np.where(known, y - np.einsum("fn,ftn->tn", coefficient, x), np.nan)
+    weight = spread[len(spread) - len(later) :] ** 2
     prior = np.sqrt(np.maximum(1.0 - (a + b) ** 2, ERROR_MIN**2))
     normal = np.array([NormalDist().inv_cdf(q) for q in levels])[:, None] * prior
-    return coefficient, blended_quantiles(missed, known.sum(axis=0), normal, levels)
+    return coefficient, blended_quantiles(missed, weight, normal, levels)
 
 
-def blended_quantiles(missed: Array, count: Array, before: Array, levels: tuple[float, ...]) -> Array:
-    """Quantiles (level, n) of past errors (t, n; NaN = unknown), blended with ``before`` while they are few."""
-    share = count / (count + PRIOR_SAMPLES)
-    if not len(missed):
+def blended_quantiles(missed: Array, weight: Array, before: Array, levels: tuple[float, ...]) -> Array:
+    """Quantiles (level, n) of past errors (t, n; NaN = unknown), blended with ``before`` while they are few.
+
+    Their middle is that of all errors. How far they lie from it is that of errors that count by ``weight`` (t, n): a
+    roof's nights, in which nothing can be missed, say how wrong the middle is, but not how well its days are known.
+    """
+    known = np.isfinite(missed)
+    if not known.any():
         return before
-    filled = np.where(count > 0, missed, 0.0)
-    past = np.nanquantile(filled, levels, axis=0)
-    return np.asarray(share * past + (1.0 - share) * before)
+    counts = np.where(known, weight, 0.0)
+    total, squares = counts.sum(axis=0), (counts**2).sum(axis=0)
+    count = total**2 / np.where(squares > 0.0, squares, 1.0)  # of equal ones that would say as much (Kish, 1965)
+    share = count / (count + PRIOR_SAMPLES)
+    middle = _weighted_quantiles(missed, known.astype(float), (0.5,))
+    around = _weighted_quantiles(missed, counts, levels) - _weighted_quantiles(missed, counts, (0.5,))
+    return np.asarray(share * (middle + around) + (1.0 - share) * before)
+
+
+def _weighted_quantiles(value: Array, weight: Array, levels: tuple[float, ...]) -> Array:
+    """Quantiles (level, n) of the values (t, n) with a weight above 0, linear between them; 0 where there are none."""
+    out = np.zeros((len(levels), value.shape[1]))
+    for k in range(value.shape[1]):
+        used = np.flatnonzero(weight[:, k] > 0.0)
+        if len(used):
+            used = used[np.argsort(value[used, k], kind="stable")]
+            w = weight[used, k]
+            place = np.concatenate([[0.0], np.cumsum((w[1:] + w[:-1]) / 2.0)])
+            out[:, k] = np.interp(np.array(levels) * place[-1], place, value[used, k])
+    return out

@@ -117,4 +117,4 @@ def _fit(
     own = np.repeat(without, np.diff(np.append(first, len(day))), axis=0)
     missed = np.where(known, left - np.einsum("tnf,ftn->tn", own, x), np.nan)
     coefficient = typical + np.linalg.solve(gram.sum(axis=0) + ridge, rest.sum(axis=0)[..., None])[..., 0].T
-    return coefficient, blended_quantiles(missed, known.sum(axis=0), before, levels)
+    return coefficient, blended_quantiles(missed, np.ones_like(missed), before, levels)

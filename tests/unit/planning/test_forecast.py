@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from controller.planning.calendar import QUARTER_S, SLOTS, Calendar
-from controller.planning.forecast import HORIZONS, forecast, typical_coefficients
+from controller.planning.forecast import HORIZONS, blended_quantiles, forecast, typical_coefficients
 from controller.planning.history import History, Prior, learn_quarter, new_history, see
 
 SLOT = np.arange(SLOTS)
@@ -146,3 +146,38 @@ def test_only_the_last_four_weeks_are_kept() -> None:
 def test_before_anything_was_seen_there_is_no_forecast() -> None:
     with pytest.raises(ValueError, match="before anything was seen"):
         forecast(new_history(Calendar(), prior()), 4)
+
+
+def test_a_roof_s_nights_do_not_make_its_days_look_better_known_than_they_are() -> None:
+    """Half of the outcomes of a cloudy month lie inside the middle half of the forecast; by day, where it counts."""
+    rng = np.random.default_rng(5)
+    sun = np.clip(np.sin((SLOT - 24) / 48.0 * np.pi), 0.0, None)
+    sky = np.repeat(np.clip(rng.normal(0.6, 0.25, 60), 0.05, 1.0), SLOTS)
+    series = 10.0 * np.tile(sun, 60) * sky
+    history = taught(series[: 30 * SLOTS])
+    inside = []
+    for k in range(30 * SLOTS, 50 * SLOTS):
+        history = see(history, k * QUARTER_S + 1.0, series[[k]])
+        if k % SLOTS in (40, 48, 56):
+            low, middle, high = forecast(history, SLOTS + 1, (0.25, 0.5, 0.75)).value[:, -1, 0]
+            assert low <= middle <= high
+            inside.append(low <= series[k + SLOTS] <= high)
+    assert 0.35 < np.mean(inside) < 0.75, np.mean(inside)
+
+
+def test_quantiles_with_equal_weights_are_the_usual_ones() -> None:
+    missed = np.random.default_rng(1).normal(size=(400, 3))
+    missed[::7, 1] = np.nan
+    found = blended_quantiles(missed, np.full((400, 3), 2.5), np.zeros((3, 3)), (0.1, 0.5, 0.9))
+    count = np.isfinite(missed).sum(axis=0)
+    usual = np.nanquantile(missed, (0.1, 0.5, 0.9), axis=0) * count / (count + SLOTS)
+    assert found == pytest.approx(usual)
+
+
+def test_a_series_that_nobody_saw_keeps_what_was_thought_before() -> None:
+    missed = np.full((50, 2), np.nan)
+    missed[:, 0] = 1.0
+    before = np.array([[-1.0, -1.0], [1.0, 1.0]])
+    found = blended_quantiles(missed, np.ones((50, 2)), before, (0.1, 0.9))
+    assert found[:, 1].tolist() == [-1.0, 1.0]
+    assert (found[:, 0] > before[:, 0]).tolist() == [True, False]
