@@ -111,7 +111,7 @@ class LatenessWatch:
         newest = np.where(recent, np.where(np.isfinite(read), read, kept[-1]), np.nan)
         looked = replace(before, at_s=now_s, past=np.concatenate([kept[1:], newest[None]]))
         moves = looked.past[self.move :] - looked.past[: -self.move]
-        of_units = moves[:, :, self._n_network + self.unit]
+        of_units = moves.take(self._n_network + self.unit, axis=2)
         span = of_units.max(axis=0) - of_units.min(axis=0)  # NaN, not all known, tells nothing
         telling = (span * span > TELLING_SIGMAS**2 * before.noise_var).any(axis=0)
         if not some(telling):
@@ -124,31 +124,29 @@ class LatenessWatch:
 
     def _charged(self, state: Lateness, moves: Array, of_units: Array, telling: BoolArray) -> Lateness:
         """With what the middle of the window says: every shift has readings around it."""
-        aligned = of_units[self.most]
+        aligned, shifts = of_units[self.most], len(of_units)
         if state.common or some(state.shift):
             shift = np.where(state.known, state.shift, state.common)
             aligned = of_units[self.most + np.rint(shift).astype(np.intp), :, self._every].T
         through = moves[self.most, :, : self._n_network] @ self._sign.T
         apart = through - (aligned @ self._together - aligned)
-        error = apart - of_units
-        noise = state.noise_var + NOISE_SHARE * ((error**2).min(axis=0) - state.noise_var)
+        # By what is supposed (each shift of one unit, no part of its; each shift of all, no part of anybody's).
+        error = np.concatenate([apart - of_units, apart[None], through - of_units @ self._together, through[None]])
+        error *= error
+        noise = state.noise_var + NOISE_SHARE * (error[:shifts].min(axis=0) - state.noise_var)
         weight = np.where(telling, 1.0 / self.move, 0.0)
-        charges = self._charges(error, state.noise_var, weight), self._charges(apart, state.noise_var, weight)
-        share = weight * self._share
-        together = self._charges(through - of_units @ self._together, state.noise_var, share).sum(axis=1)
-        nobody = self._charges(through, state.noise_var, share).sum()
+        by_quantity = np.minimum(error / state.noise_var, ERROR_MAX**2)
+        cost = by_quantity[:, 0] + by_quantity[:, 1]
+        charged = np.empty((shifts + 1, len(telling) + 1))
+        np.multiply(cost[: shifts + 1], weight, out=charged[:, :-1])
+        charged[:, -1] = cost[shifts + 1 :] @ (weight * self._share)
         keep = np.append(np.where(telling, FORGET, 1.0), FORGET)
         return replace(
             state,
-            charge=keep * state.charge + np.column_stack([charges[0], together]),
-            apart=keep * state.apart + np.append(charges[1], nobody),
+            charge=keep * state.charge + charged[:-1],
+            apart=keep * state.apart + charged[-1],
             noise_var=np.where(telling, np.maximum(noise, self._noise_var), state.noise_var),
         )
-
-    def _charges(self, error: Array, noise_var: Array, weight: Array) -> Array:
-        """What contradictions (…, quantity, unit) cost, by unit."""
-        out: Array = np.minimum(error**2 / noise_var, ERROR_MAX**2).sum(axis=-2) * weight
-        return out
 
     def _judged(self, state: Lateness) -> Lateness:
         """What the charges prove by now."""

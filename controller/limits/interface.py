@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 from controller.domain.limit import LimitKind
 from controller.domain.site import Site
 from controller.estimation.estimate import Estimate
+from controller.grid.derived import Derived
+from controller.grid.model import LinearGrid
 from controller.limits.base import (
     MEASUREMENT_SIGMAS,
     Readings,
@@ -36,6 +38,8 @@ class InterfaceLimits:
         self.scale_w = np.maximum(np.array([x.rated_high for _, x in chosen]), self.scale_min_w)
         self.bias_frac = BIAS_SHARE * site.chain.bias_i_rel
         self.stale_s = 3.0 * site.cycle.cycle_s
+        self._main = np.ones(len(self.index), dtype=bool)
+        self._levers = Derived(self._levers_of)
 
     def margin_w(self, estimate: Estimate) -> Array:
         """What measurement may hide, W."""
@@ -50,15 +54,19 @@ class InterfaceLimits:
         Active power alone is a lever: of an exchange reactive power moves the network's losses, kilowatts for megavars,
         and every voltage with them. A limit that nothing else could keep would call for all of it.
         """
-        grid = estimate.grid
         if not len(self.index):
-            return no_rows(grid.jacobian.shape[1])
-        j = grid.jacobian[grid.rows_interface()][0].copy()
-        j[len(j) // 2 :] = 0.0
+            return no_rows(estimate.grid.jacobian.shape[1])
         limit_w, scale_w = self._in_force(in_force)
         room = (limit_w - self.margin_w(estimate) - self.sign * estimate.interface_p_w) / scale_w
-        sensitivity = self.sign[:, None] * j[None, :] / scale_w[:, None]
-        return Rows(self.index, sensitivity, room, np.ones(len(room), dtype=bool))
+        sensitivity = self._levers.of(estimate.grid) / scale_w[:, None]
+        return Rows(self.index, sensitivity, room, self._main)
+
+    def _levers_of(self, grid: LinearGrid) -> Array:
+        """W of every limit per W of injection; nothing per var."""
+        j = grid.jacobian[grid.rows_interface()][0].copy()
+        j[len(j) // 2 :] = 0.0
+        out: Array = self.sign[:, None] * j
+        return out
 
     def readings(self, estimate: Estimate, in_force: InForce) -> Readings:
         """Present export or import, W (negative when power flows the other way)."""

@@ -6,6 +6,8 @@ and export are one linear problem. A transformer heats the same under reverse po
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,6 +15,8 @@ from controller.domain.limit import LimitKind
 from controller.domain.site import Site
 from controller.domain.topology import SQRT3, Line, Topology
 from controller.estimation.estimate import Estimate
+from controller.grid.derived import Derived
+from controller.grid.model import LinearGrid
 from controller.limits.base import (
     MEASUREMENT_SIGMAS,
     Readings,
@@ -40,6 +44,16 @@ def _va_per_a(topology: Topology) -> Array:
     return np.array([SQRT3 * (u_v[b.from_bus] if isinstance(b, Line) else b.u2_v) for b in topology.branches])
 
 
+@dataclass(frozen=True, slots=True)
+class Levers:
+    """A per W and var of bus injection of every limited branch's current, ``in_phase`` and ``quadrature``; and how long
+    a phasor a W and then a var of every unit is."""
+
+    in_phase: Array
+    quadrature: Array
+    by_unit: Array
+
+
 class ThermalLimits:
     """All thermal limits of a site."""
 
@@ -59,6 +73,7 @@ class ThermalLimits:
         self._unit_bus = np.array([injected.index(u.bus) for u in units], dtype=np.intp)
         self._p_min_w, self._p_max_w = (np.array([getattr(u, k) for u in units]) for k in ("p_min_w", "p_max_w"))
         self._q_max_var = np.array([u.q_max_var for u in units])
+        self._levers = Derived(self._levers_of)
 
     def margin_a(self, estimate: Estimate) -> Array:
         """What measurement may hide, A; shares of the rating, whatever the limit in force is."""
@@ -79,36 +94,35 @@ class ThermalLimits:
             return no_rows(grid.jacobian.shape[1])
         limit_a, scale_a = self._in_force(in_force)
         ip, iq = (x[self.branch] / scale_a for x in (estimate.branch_ip_a, estimate.branch_iq_a))
-        jp, jq = (grid.jacobian[grid.rows_branch(k)][self.branch] / scale_a[:, None] for k in ("i_p_a", "i_q_a"))
-        vain = self._vain(jp, jq, scale_a)
-        jp[vain] = jq[vain] = 0.0
+        levers = self._levers.of(grid)
         angle = np.arctan2(iq, ip)[:, None] + self.angles
         cos, sin = np.cos(angle), np.sin(angle)
         allowed = (limit_a - self.margin_a(estimate)) / scale_a
         room = allowed[:, None] - (cos * ip[:, None] + sin * iq[:, None])
-        kept = room < self._swing(estimate, jp, jq)[:, None] + UNREACHED
+        kept = room < (self._swing_a(estimate, levers) / scale_a)[:, None] + UNREACHED
         kept[:, 0] = True
         branch, tangent = np.nonzero(kept)
-        sensitivity, across = jp[branch], jq[branch]
-        sensitivity *= cos[kept][:, None]  # in place: the largest arrays before the programme's
-        across *= sin[kept][:, None]
+        sensitivity, across = levers.in_phase[branch], levers.quadrature[branch]
+        sensitivity *= (cos[kept] / scale_a[branch])[:, None]  # in place: the largest arrays before the programme's
+        across *= (sin[kept] / scale_a[branch])[:, None]
         sensitivity += across
         return Rows(self.index[branch], sensitivity, room[kept], tangent == 0)
 
-    def _vain(self, jp: Array, jq: Array, scale_a: Array) -> BoolArray:
-        """Which branches no unit has a lever on; ``jp``, ``jq`` are per unit of ``scale_a``."""
+    def _levers_of(self, grid: LinearGrid) -> Levers:
+        """What injections do to the limited branches; nothing where no unit has a lever."""
+        jp, jq = (grid.jacobian[grid.rows_branch(k)][self.branch] for k in ("i_p_a", "i_q_a"))
         by_w = np.hypot(jp[:, self._unit_bus], jq[:, self._unit_bus]).max(axis=1, initial=0.0)
-        out: BoolArray = by_w * scale_a * self.va_per_a < LEVER_MIN_FRAC
-        return out
+        vain = by_w * self.va_per_a < LEVER_MIN_FRAC
+        jp[vain] = jq[vain] = 0.0
+        units = np.concatenate([self._unit_bus, self._unit_bus + jp.shape[1] // 2])
+        return Levers(jp, jq, np.sqrt(jp**2 + jq**2)[:, units])
 
-    def _swing(self, estimate: Estimate, jp: Array, jq: Array) -> Array:
-        """The most by which all units together could move every branch's phasor, in the unit of its rows."""
+    def _swing_a(self, estimate: Estimate, levers: Levers) -> Array:
+        """The most by which all units together could move every branch's phasor, A."""
         p_w, q_var = estimate.unit_p_w[self._unit], estimate.unit_q_var[self._unit]
         span_w = np.maximum(np.abs(self._p_max_w - p_w), np.abs(self._p_min_w - p_w))
         span_var = self._q_max_var + np.abs(q_var)
-        length = np.sqrt(jp**2 + jq**2)
-        at_p, at_q = (length.take(self._unit_bus + first, axis=1) for first in (0, length.shape[1] // 2))
-        out: Array = at_p @ span_w + at_q @ span_var
+        out: Array = levers.by_unit @ np.concatenate([span_w, span_var])
         return out
 
     def readings(self, estimate: Estimate, in_force: InForce) -> Readings:

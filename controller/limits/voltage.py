@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 from controller.domain.limit import LimitKind
 from controller.domain.site import Site
 from controller.estimation.estimate import Estimate
+from controller.grid.derived import Derived
+from controller.grid.model import LinearGrid
 from controller.limits.base import Readings, Rows, no_rows
 from controller.limits.in_force import InForce
 
@@ -32,6 +34,7 @@ class VoltageLimits:
         self.bias_v = BIAS_SHARE * site.chain.bias_u_rel * self.rated_v
         self._both = np.tile(self.index, 2)  # upper edges, then lower ones
         self._main = np.ones(len(self._both), dtype=bool)
+        self._sensitivity = Derived(self._sensitivity_of)
 
     def margin_v(self, estimate: Estimate) -> Array:
         """What measurement may hide, V."""
@@ -40,17 +43,18 @@ class VoltageLimits:
 
     def evaluate(self, estimate: Estimate, in_force: InForce) -> Rows:
         """One row per edge, in per unit of the rated voltage."""
-        grid = estimate.grid
         if not len(self.index):
-            return no_rows(grid.jacobian.shape[1])
-        n, j = len(self.bus), np.empty((2 * len(self.bus), grid.jacobian.shape[1]))
-        np.divide(grid.jacobian[grid.rows_u()][self.bus], self.rated_v[:, None], out=j[:n])
-        np.negative(j[:n], out=j[n:])
+            return no_rows(estimate.grid.jacobian.shape[1])
         u, margin = estimate.bus_u_v[self.bus], self.margin_v(estimate)
         high, low = in_force.high[self.index], in_force.low[self.index]
         above, below = estimate.bus_above_v[self.bus], estimate.bus_below_v[self.bus]
         room = (np.stack([high - margin - above - u, u - below - low - margin]) / self.rated_v).ravel()
-        return Rows(self._both, j, room, self._main)
+        return Rows(self._both, self._sensitivity.of(estimate.grid), room, self._main)
+
+    def _sensitivity_of(self, grid: LinearGrid) -> Array:
+        """Of the upper edges and, the other way round, of the lower ones; per unit of the rated voltage."""
+        by_edge = grid.jacobian[grid.rows_u()][self.bus] / self.rated_v[:, None]
+        return np.concatenate([by_edge, -by_edge])
 
     def readings(self, estimate: Estimate, in_force: InForce) -> Readings:
         """Present voltage of every limited bus; loading is the distance from mid-band."""
