@@ -47,7 +47,7 @@ def verdicts(
     by_weight = _limits_by_weight(engine, decision)
     moved = np.abs(decision.plan.q_var) > engine.bands.q_reason_var
     sold = bought(engine, decision)
-    nobody_asks = not len(decision.in_force.units.by) and decision.support is None
+    nobody_asks = not any(decision.in_force.units.by) and decision.support is None
     out: list[Verdict] = []
     for k, (p_w, is_safe, shaped) in enumerate(as_lists(set_p_w, safe, held | moved)):
         if is_safe:

@@ -115,12 +115,15 @@ def _inside(setpoint: Setpoint, unit: Unit) -> Setpoint:
     left_va2 = unit.s_rated_va**2 - _power_w(unit, p_w) ** 2
     most_var = min(unit.q_max_var, math.sqrt(left_va2)) if left_va2 > 0.0 else 0.0
     q_var = _between(setpoint.q_var, -most_var, most_var)
-    unchanged = (p_w, q_var) == (setpoint.p_w, setpoint.q_var)
-    return setpoint if unchanged else replace(setpoint, p_w=p_w, q_var=q_var)
+    if p_w == setpoint.p_w and q_var == setpoint.q_var:
+        return setpoint
+    return replace(setpoint, p_w=p_w, q_var=q_var)
 
 
 def _between(value: float, low: float, high: float) -> float:
     """The nearest value between two bounds; 0 (nothing) where one of the three is no number or they are no range."""
+    if low <= value <= high and high - low < math.inf:  # no comparison holds for what is no number
+        return value
     if not all(map(math.isfinite, (value, low, high))) or low > high:
         return 0.0
     return min(max(value, low), high)

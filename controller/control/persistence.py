@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from controller.domain.masks import some
+
 Array = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
@@ -43,6 +45,8 @@ def initial_persistence(n: int) -> Persistence:
 def persist(previous: Persistence, excess_frac: Array, now_s: float, cycle_s: float) -> Persistence:
     """Update with how far each limit is exceeded now (fraction of the limit, negative = room)."""
     over = excess_frac > TOLERANCE_FRAC
+    if not some(over) and not some(previous.extra_frac):
+        return initial_persistence(len(over))
     since = np.where(over, np.minimum(previous.since_s, now_s), np.inf)
     falling = excess_frac < previous.excess_frac * (1.0 - min(FALLING_PER_S * cycle_s, 0.5))
     stubborn = over & ~falling & (now_s - since >= max(GRACE_S, 2.5 * cycle_s))

@@ -72,7 +72,8 @@ def solve_whole(p: Programme, guess: Array | None = None) -> Solution:
     """
     marks = np.zeros(len(p.f) + len(p.b), np.int32)
     marks[len(p.f) :] = SOFT
-    found = _solved(p, marks, marks | _begun(p, guess)) or _solved(p, marks)
+    begun = marks | _begun(p, guess)
+    found = (_solved(p, begun) if guess is None else _solved(p, marks, begun)) or _solved(p, marks)
     if found is not None:
         return found
     x = np.minimum(np.maximum(0.0, p.low), p.high)
@@ -91,7 +92,10 @@ def _begun(p: Programme, guess: Array | None) -> NDArray[np.int32]:
 
 
 def _solved(p: Programme, marks: NDArray[np.int32], begun: NDArray[np.int32] | None = None) -> Solution | None:
-    """None when the solver finds no answer, as when what it begins with depends on each other and cannot all bind."""
+    """None when the solver finds no answer, as when what it begins with depends on each other and cannot all bind.
+
+    Rows can only bind from the beginning (``begun``) when their slacks have prices; bounds have none and bind at once.
+    """
     n, m = len(p.f), len(p.b)
     model = daqp.Model()
     model.settings = {"iter_limit": ITERATIONS_MAX}

@@ -12,6 +12,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from controller.domain.masks import some
 from controller.domain.site import Site
 from controller.estimation.actuator import UnitArrays
 
@@ -24,7 +25,7 @@ class Resources:
     """Arrays over resources; ``unit`` is the index of the unit each belongs to.
 
     A unit's resources stand side by side, in the units' order: ``first`` is the place of every unit's first one,
-    ``twofold`` names the units that have two.
+    ``twofold`` says whether any unit has two.
     """
 
     unit: NDArray[np.intp]
@@ -38,7 +39,7 @@ class Resources:
     base_w: float
     price_scale: float
     first: NDArray[np.intp]
-    twofold: NDArray[np.intp]
+    twofold: bool
 
     @staticmethod
     def of(site: Site, units: UnitArrays) -> Resources:
@@ -64,24 +65,16 @@ class Resources:
             base_w=float(units.p_rated_w.max(initial=1.0)),
             price_scale=scale,
             first=np.searchsorted(index, np.arange(len(site.units))),
-            twofold=np.flatnonzero(units.is_battery),
+            twofold=some(units.is_battery),
         )
 
     def by_unit(self, values: Array) -> Array:
         """Sums over each unit's resources, along the last axis."""
-        if not len(self.twofold):
-            return values
-        out: Array = values.take(self.first, axis=-1)
-        out[..., self.twofold] += values[..., self.first[self.twofold] + 1]
-        return out
+        return np.add.reduceat(values, self.first, axis=-1) if self.twofold else values
 
     def most_by_unit(self, values: NDArray[Number]) -> NDArray[Number]:
         """The larger of each unit's resources, along the last axis; of truth values, whether one of them is true."""
-        if not len(self.twofold):
-            return values
-        out = values.take(self.first, axis=-1)
-        out[..., self.twofold] = np.maximum(out[..., self.twofold], values[..., self.first[self.twofold] + 1])
-        return out
+        return np.maximum.reduceat(values, self.first, axis=-1) if self.twofold else values
 
     def paced(self, latency_s: Array, tau_s: Array) -> Resources:
         """The same with the units' dead times and lags as they were identified."""

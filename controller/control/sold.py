@@ -91,6 +91,8 @@ def unsold_w(output_w: Array, withheld_w: Array, above_w: Array) -> tuple[Array,
 
 def bought(engine: Engine, decision: Decision) -> dict[int, Sold]:
     """Orders by the unit's place where what the unit could give now reaches into what it has sold."""
+    if not decision.in_force.units.sold:
+        return {}
     could_w = engine.resources.most_by_unit(decision.reach.output_w + decision.reach.withheld_w)
     least_w = WORTH_SAYING_FRAC * engine.units.p_rated_w
     return {x.unit: x for x in decision.in_force.units.sold if could_w[x.unit] > x.above_w + least_w[x.unit]}

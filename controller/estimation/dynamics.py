@@ -67,6 +67,7 @@ class DynamicsModels:
     def __init__(self, units: UnitArrays) -> None:
         grid = np.array([(a, b, r) for a in FACTORS for b in FACTORS for r in RAMPS])
         self.units, self.latency, self.tau, self.ramp = units, grid[:, :1], grid[:, 1:2], grid[:, 2:]
+        self._factors = np.ascontiguousarray(grid.T)
         self.candidates = units.paced(self.latency, self.tau, self.ramp)
         # Candidates of one dead time hear the same command: it is looked up once for all of them.
         self._latencies_s = np.array(FACTORS)[:, None] * units.latency_s
@@ -128,7 +129,7 @@ class DynamicsModels:
         total = now.charge + self.handicap
         weight = np.exp(-0.5 * (total - total.min(axis=0)))
         weight /= weight.sum(axis=0)
-        latency, tau, ramp = ((weight * x).sum(axis=0) for x in (self.latency, self.tau, self.ramp))
+        latency, tau, ramp = self._factors @ weight
         units = self.units
         sheet_s = units.latency_s + units.tau_p_s
         excess_s = latency * units.latency_s + tau * units.tau_p_s - sheet_s
