@@ -59,7 +59,7 @@ def bus_matrix(ports: TwoPorts, topology: Topology) -> ComplexArray:
     np.add.at(out, (ports.second, ports.first), ports.y_21)
     np.add.at(out, (ports.second, ports.second), ports.y_22)
     at_source = [b.id for b in topology.buses].index(topology.source.bus)
-    out[at_source, at_source] += _source(topology.source)
+    out[at_source, at_source] += source_admittance(topology.source)
     return out
 
 
@@ -83,7 +83,9 @@ def _transformer(t: Transformer, hv_rated_v: float, lv_rated_v: float) -> TwoPor
     return both / ratio**2, -series / ratio, -series / ratio, both
 
 
-def _source(source: Source) -> complex:
-    """X = Z / sqrt(1 + (R/X)²) of the short-circuit impedance Z = U²/S, as in IEC 60909-0, 6.2."""
+def source_admittance(source: Source) -> complex:
+    """What stands between the source's voltage and its bus, per unit of ``BASE_VA``.
+
+    X = Z / sqrt(1 + (R/X)²) of the short-circuit impedance Z = U²/S, as in IEC 60909-0, 6.2."""
     x = BASE_VA / source.sk_va / math.sqrt(1.0 + source.rx_ratio**2)
     return 1.0 / complex(source.rx_ratio * x, x)
