@@ -66,11 +66,12 @@ def step(site: Site, state: ControlState, snapshot: Snapshot) -> tuple[ControlSt
     history = state.history
     if not (np.array_equal(sent_p, state.set_p_w) and np.array_equal(sent_q, state.set_q_var)):
         history = history.append(snapshot.now_s, sent_p, sent_q)
-    new = replace(
-        state,
+    new = ControlState(
+        engine=engine,
         seq=state.seq + 1,
         estimator=memory,
         reasons=reasons,
+        book=state.book,
         now_s=snapshot.now_s,
         history=history,
         set_p_w=sent_p,
@@ -78,7 +79,11 @@ def step(site: Site, state: ControlState, snapshot: Snapshot) -> tuple[ControlSt
         held=held,
         probe=decision.reach.probe,
         surplus=observe_surplus(state.surplus, snapshot.now_s, engine.resources, held_back_w(decision)),
+        persistence=persistence,
+        given_up=given_up,
         recovery=recovery,
+        pace=pace,
+        trust=trust,
         mode=mode,
         ready_since_s=ready_since_s,
         flags=flags,

@@ -17,7 +17,7 @@ from controller.control.engine import Engine
 from controller.control.headroom import kept_free, uncovered
 from controller.control.reactive_orders import ahead_of_reversion, without_sudden_q
 from controller.control.resources import Resources
-from controller.control.sold import apart, sold_above_w, sold_price, unsold_w
+from controller.control.sold import apart, sold_above_w, unsold_w
 from controller.control.state import ControlState
 from controller.control.storage import Worth, prices_in_force, storage_marginal_price, stored_energy_value
 from controller.control.support import Attained
@@ -118,7 +118,7 @@ def decide(
     )
     support = None
     alone = problem if asked is None else _as_if_nobody_asked(problem, state.added_var)
-    parts = apart(alone, r, above_w, sold_price(engine.price, gain, r))
+    parts = apart(alone, r, above_w, engine.price, gain)
     plan = parts.whole(dispatch(parts.problem, parts.resources, incidence, engine.units.q_max_var, t))
     if asked is not None:
         plan, support = _supported(engine, estimate, problem, plan, asked, np.isfinite(span.q_var), r)

@@ -55,7 +55,7 @@ def _wrong_unit(setpoint: Setpoint, unit: Unit) -> str:
     if setpoint.unit != unit.id:
         return f"set point is for {setpoint.unit}, unit is {unit.id}"
     known = (unit.p_rated_w, unit.s_rated_va, unit.q_max_var, unit.p_min_w, unit.p_max_w)
-    if not all(map(math.isfinite, known)):
+    if not math.isfinite(sum(known)):  # of what is no number, or has no end, no sum is finite
         return f"ratings and range of {unit.id} are not all finite ({', '.join(f'{x:g}' for x in known)})"
     return ""
 
@@ -76,7 +76,7 @@ def _wrong_power(setpoint: Setpoint, unit: Unit) -> str:
 
 def _wrong_time(setpoint: Setpoint, unit: Unit, now_s: float) -> str:
     issued_s, expires_s, longest_s = setpoint.issued_at_s, setpoint.expires_at_s, _lease_s(unit)
-    if not all(map(math.isfinite, (issued_s, expires_s, now_s))):
+    if not (math.isfinite(issued_s) and math.isfinite(expires_s) and math.isfinite(now_s)):
         return f"times of the set point are not finite {_times(setpoint, now_s)}"
     if issued_s > now_s + ROUNDING_S:
         return f"set point is from the future {_times(setpoint, now_s)}"

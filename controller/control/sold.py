@@ -73,12 +73,12 @@ class Apart:
         return replace(plan, output_w=output_w, up_w=up_w, down_w=down_w, came_to=came_to)
 
 
-def apart(problem: Problem, r: Resources, above_w: Array, price: float) -> Apart:
-    """The problem in which what lies beyond ``above_w`` of a resource costs ``price`` only."""
+def apart(problem: Problem, r: Resources, above_w: Array, price: Array, gain: Array) -> Apart:
+    """The problem in which what lies beyond ``above_w`` of a resource costs :func:`sold_price` only."""
     sold = np.flatnonzero(problem.output_w + problem.bounds.up_w > above_w)
     if not len(sold):
         return Apart(problem, r, sold)
-    return Apart(_apart(problem, above_w, price, sold), _parts(r, sold), sold)
+    return Apart(_apart(problem, above_w, sold_price(price, gain, r), sold), _parts(r, sold), sold)
 
 
 def unsold_w(output_w: Array, withheld_w: Array, above_w: Array) -> tuple[Array, Array]:

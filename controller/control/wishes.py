@@ -30,23 +30,27 @@ FULL_FRAC = 0.999  # of the rating: a cap above it restricts nothing
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Ranges of the units as magnitudes of their resources, W: at most ``cap_w``, and ``asked_w`` if they can."""
+    """Ranges of the units as magnitudes of their resources, W: at most ``cap_w``, and ``asked_w`` if they can.
+
+    ``open`` when there are none.
+    """
 
     cap_w: Array
     asked_w: Array
     q_var: Array
+    open: bool = False
 
     @property
     def asks(self) -> bool:
         """False when nobody restricts any unit."""
-        return bool(some(np.isfinite(self.cap_w)) or some(np.isfinite(self.q_var)))
+        return not self.open and (some(np.isfinite(self.cap_w)) or some(np.isfinite(self.q_var)))
 
 
 def span_of(ranges: UnitRanges, r: Resources) -> Span:
     """Per resource; infinite caps where nobody restricts the unit."""
     if not any(ranges.by):
         n = len(r.unit)
-        return Span(np.full(n, np.inf), np.zeros(n), ranges.q_var)
+        return Span(np.full(n, np.inf), np.zeros(n), ranges.q_var, open=True)
     low, high = ranges.low_w[r.unit], ranges.high_w[r.unit]
     cap = np.maximum(np.where(r.sign > 0.0, high, -low), 0.0)
     asked = np.maximum(np.where(r.sign > 0.0, low, -high), 0.0)
@@ -95,6 +99,8 @@ def settle_within(value_w: Array, fresh_w: Array, plan: Plan, span: Span, fixed:
 
     ``value_w`` is what hysteresis made of ``fresh_w``; a set point asked for is not held back by it.
     """
+    if span.open:
+        return value_w
     needed = ~fixed & (plan.output_w > span.cap_w + ROUNDING_W)
     most = np.where(needed, plan.output_w, span.cap_w)
     out: Array = np.minimum(np.where((span.asked_w > 0.0) & ~fixed, fresh_w, value_w), most)

@@ -117,15 +117,20 @@ class Witness:
         p_w, at_s = np.where(new, p, before.p_w), np.where(new, now_s, before.at_s)
         s2 = np.where(new, p * p + np.where(np.isfinite(q), q * q, 0.0), before.s2_va2)
         level_since_s, contradiction_w = self._levels(before, p_w, s2, at_s, now_s)
-        state = replace(
-            before,
+        state = Consistency(
             p_w=p_w,
             s2_va2=s2,
             at_s=at_s,
             quiet=np.where(new, np.abs(p - before.p_w) < self._quiet_w, before.quiet),
-            unnatural_since_s=self._unnatural(before, p, new, now_s),
+            evidence=before.evidence,
+            finding=before.finding,
+            accused=before.accused,
             level_since_s=level_since_s,
             contradiction_w=contradiction_w,
+            standing=before.standing,
+            unnatural_since_s=self._unnatural(before, p, new, now_s),
+            factor=before.factor,
+            clean_since_s=before.clean_since_s,
             turn=before.turn + 1,
         )
         if self.balances:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from controller.domain.derived import Derived
 from controller.domain.limit import LimitKind
 from controller.domain.site import Site
 from controller.estimation.estimate import Estimate
-from controller.grid.derived import Derived
 from controller.grid.model import LinearGrid
 from controller.limits.base import (
     MEASUREMENT_SIGMAS,
@@ -39,10 +39,13 @@ class InterfaceLimits:
         self.bias_frac = BIAS_SHARE * site.chain.bias_i_rel
         self.stale_s = 3.0 * site.cycle.cycle_s
         self._main = np.ones(len(self.index), dtype=bool)
-        self._levers = Derived(self._levers_of)
+        self._levers, self._margin_w = Derived(self._levers_of), Derived(self._margin_w_of)
 
     def margin_w(self, estimate: Estimate) -> Array:
         """What measurement may hide, W."""
+        return self._margin_w.of(estimate)
+
+    def _margin_w_of(self, estimate: Estimate) -> Array:
         sigma = estimate.interface_sigma_w / self.scale_w
         unseen = unseen_frac(np.full(len(sigma), estimate.interface_age_s), self.stale_s, sigma)
         out: Array = (MEASUREMENT_SIGMAS * sigma + self.bias_frac + unseen) * self.scale_w

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from controller.domain.derived import Derived
 from controller.domain.limit import LimitKind
 from controller.domain.site import Site
 from controller.domain.topology import SQRT3, Line, Topology
 from controller.estimation.estimate import Estimate
-from controller.grid.derived import Derived
 from controller.grid.model import LinearGrid
 from controller.limits.base import (
     MEASUREMENT_SIGMAS,
@@ -73,10 +73,13 @@ class ThermalLimits:
         self._unit_bus = np.array([injected.index(u.bus) for u in units], dtype=np.intp)
         self._p_min_w, self._p_max_w = (np.array([getattr(u, k) for u in units]) for k in ("p_min_w", "p_max_w"))
         self._q_max_var = np.array([u.q_max_var for u in units])
-        self._levers = Derived(self._levers_of)
+        self._levers, self._margin_a = Derived(self._levers_of), Derived(self._margin_a_of)
 
     def margin_a(self, estimate: Estimate) -> Array:
         """What measurement may hide, A; shares of the rating, whatever the limit in force is."""
+        return self._margin_a.of(estimate)
+
+    def _margin_a_of(self, estimate: Estimate) -> Array:
         sigma = estimate.branch_sigma_a[self.branch] / self.rated_a
         excess = estimate.branch_excess_a[self.branch] / self.rated_a
         unseen = unseen_frac(estimate.branch_age_s[self.branch], self.stale_s, sigma)

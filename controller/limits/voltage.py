@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from controller.domain.derived import Derived
 from controller.domain.limit import LimitKind
 from controller.domain.site import Site
 from controller.estimation.estimate import Estimate
-from controller.grid.derived import Derived
 from controller.grid.model import LinearGrid
 from controller.limits.base import Readings, Rows, no_rows
 from controller.limits.in_force import InForce
@@ -34,10 +34,13 @@ class VoltageLimits:
         self.bias_v = BIAS_SHARE * site.chain.bias_u_rel * self.rated_v
         self._both = np.tile(self.index, 2)  # upper edges, then lower ones
         self._main = np.ones(len(self._both), dtype=bool)
-        self._sensitivity = Derived(self._sensitivity_of)
+        self._sensitivity, self._margin_v = Derived(self._sensitivity_of), Derived(self._margin_v_of)
 
     def margin_v(self, estimate: Estimate) -> Array:
         """What measurement may hide, V."""
+        return self._margin_v.of(estimate)
+
+    def _margin_v_of(self, estimate: Estimate) -> Array:
         out: Array = SIGMAS * estimate.bus_sigma_v[self.bus] + self.bias_v
         return out
 
