@@ -57,8 +57,13 @@ def observe(previous: Conduct, deaf: bool, now_s: float) -> Conduct:
     return Conduct(looks, since_s, lately, previous.isolated_until_s)
 
 
+def all_clean(conduct: Sequence[Conduct]) -> bool:
+    """Whether nobody was ever deaf."""
+    return conduct.count(CLEAN) == len(conduct)
+
+
 def settle_all(previous: Sequence[Conduct], deaf: Sequence[bool], now_s: float) -> tuple[Conduct, ...]:
     """Every unit's conduct."""
-    if not any(deaf) and all(was is CLEAN for was in previous):
+    if not any(deaf) and all_clean(previous):
         return tuple(previous)
     return tuple(observe(was, bool(d), now_s) for was, d in zip(previous, deaf, strict=True))

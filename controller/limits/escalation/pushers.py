@@ -64,7 +64,7 @@ def _watched(site: Site, tree: BusTree, k: int) -> Watched:
 
 def loading_frac(limit: Watched, high: float, snapshot: Snapshot) -> float:
     """Share of the limit that its own meter reads; NaN without a good reading, or when nothing is allowed at all."""
-    if not limit.is_branch:
+    if limit.branch < 0:
         p = snapshot.get(limit.p_point)
         return max(limit.sign * p.value, 0.0) / high if p.usable and high > 0.0 else math.nan
     i = snapshot.get(limit.i_point)

@@ -18,7 +18,7 @@ from controller.domain.owner import Owner
 from controller.domain.record import Event
 from controller.domain.site import Site
 from controller.limits.escalation import offenders
-from controller.limits.escalation.ladder import CALM_FRAC, Watch, due, next_to_trip, trimmed, watch
+from controller.limits.escalation.ladder import BELOW_ALL, CALM_FRAC, Watch, due, next_to_trip, trimmed, watch
 from controller.limits.escalation.offenders import CLEAN, Conduct
 from controller.limits.escalation.pushers import excess_w, loading_frac, pushing_w, watched_limits
 from controller.limits.in_force import Proposal, Situation
@@ -75,7 +75,7 @@ class EscalationReason:
         loadings = [loading_frac(x, high[x.index], situation.snapshot) for x in self.limits]
         dt_s = max(now_s - memory.now_s, 0.0)
         watches = tuple(watch(w, x, dt_s, self.rungs) for w, x in zip(memory.watches, loadings, strict=True))
-        calm = all(x < CALM_FRAC for x in loadings if not math.isnan(x))
+        calm = not any(x >= CALM_FRAC for x in loadings)  # what is no number says nothing
         since_s = min(memory.calm_since_s, now_s) if calm else math.inf
         new = replace(memory, now_s=now_s, watches=watches, calm_since_s=since_s, conduct=conduct)
         new, climbed = self._climb(new, situation, high)
@@ -91,7 +91,7 @@ class EscalationReason:
         if memory.now_s - memory.acted_s < self.rungs.answer_s:
             return memory, []
         wanted = [(w.loading_frac, x, rung) for w, x in zip(memory.watches, self.limits, strict=True)
-                  if (rung := due(w, self.rungs)) is not None]  # fmt: skip
+                  if w.over_s is not BELOW_ALL and (rung := due(w, self.rungs)) is not None]  # fmt: skip
         if not wanted:
             return memory, []
         loading, limit, rung = max(wanted, key=lambda found: found[0])
@@ -161,7 +161,9 @@ class EscalationReason:
     def _isolations(
         self, before: Sequence[Conduct], after: Sequence[Conduct], now_s: float, then_s: float
     ) -> list[Event]:
-        out = []
+        out: list[Event] = []
+        if offenders.all_clean(after):
+            return out
         for unit, was, now in zip(self.units, before, after, strict=True):
             if now is CLEAN or (now is was and not was.ever_isolated):
                 continue
@@ -173,7 +175,7 @@ class EscalationReason:
 
     def _ranges(self, memory: Memory) -> list[UnitRange]:
         out: list[UnitRange] = []
-        if memory.idle and not any(c is not CLEAN and c.ever_isolated for c in memory.conduct):
+        if memory.idle and offenders.all_clean(memory.conduct):
             return out
         for k, unit in enumerate(self.units):
             if k in memory.tripped:
