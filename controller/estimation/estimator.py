@@ -171,13 +171,13 @@ class Estimator:
         offset_flow = self._offset_flow(state, rows, predicted_read, dt_s)
         sensitivities = refreshed(state.sensitivities, lay, injection, now_s)
         if sensitivities.grid is not state.sensitivities.grid:
-            predicted_read = (grid := sensitivities.grid.grid).predict(read)
+            grid = sensitivities.grid.grid
+            predicted_read = grid.predict(read)
         predicted = predicted_read if seen_x is after.x else grid.predict(injection)
         estimated_v = predicted_read[grid.rows_u()] + state.offset_v
         belief, voltages = self._voltages(state, belief, said.voltages, estimated_v, now_s)
         offset_v = self._offset_v(state, belief, voltages, estimated_v)
         stacked, per_a = self.flows.stacked(predicted, offset_flow, offset_v)
-        spread = self.flows.sigma(sensitivities.grid, after, stacked)
         new = EstimatorState(
             filter=after,
             watch=watched,
@@ -197,11 +197,11 @@ class Estimator:
             apparent=self._apparent(state.apparent, said.rows, said.currents, per_a, now_s),
             excess=self._excess(state.excess, belief, (said.rows, rows, currents), stacked, per_a, now_s),
             lateness=self._lateness(state, belief, said.rows, now_s),
-            past=hindsight.remembered(past, hindsight.Moment(sample_s, after.x, view.modelled, spread[0], jumped)),
+            past=past,
             now_s=now_s,
             started_at_s=state.started_at_s,
         )
-        return new, self._estimate(new, stacked, per_a, spread, currents, view)
+        return self._estimate(new, stacked, per_a, currents, view, jumped)
 
     def _seen(self, state: EstimatorState, rows: Reading, available: Array, now_s: float) -> Seen:
         """What this cycle's readings say of the units."""
@@ -337,22 +337,22 @@ class Estimator:
         return within(after, self.layout.load_box), jumped, past
 
     def _estimate(
-        self, state: EstimatorState, stacked: Array, per_a: Array, spread: tuple[Array, Array, float],
-        currents: Reading, view: UnitView,
-    ) -> Estimate:  # fmt: skip
-        """What the cycle knows now; ``spread`` is of the currents and the interface (:meth:`FlowModel.sigma`)."""
+        self, state: EstimatorState, stacked: Array, per_a: Array, currents: Reading, view: UnitView, jumped: bool
+    ) -> tuple[EstimatorState, Estimate]:
         lay, n, nb = self.layout, self.layout.n_unit, self.layout.n_branch
         dynamics, response = state.units.dynamics, state.units.response
         grid = state.sensitivities.grid.grid
-        magnitude, sigma, interface_sigma_w = spread
+        magnitude, sigma, interface_sigma_w = self.flows.sigma(state.sensitivities.grid, state.filter, stacked)
         rows_age, bus_age = state.now_s - state.rows_used_at_s, state.now_s - state.voltages_used_at_s
         interface = stacked[grid.rows_interface()]
-        magnitude = hindsight.current_then(state.past, state.lateness, magnitude)
+        moment = hindsight.Moment(state.units.actuator.t_s, state.filter.x, view.modelled, magnitude, jumped)
+        past = hindsight.remembered(state.past, moment)
+        magnitude = hindsight.current_then(past, state.lateness, magnitude)
         believed_age = state.now_s - self.belief.believed_at_s(state.belief, state.voltages_used_at_s)
         above_v, below_v = self.belief.voltages.hidden_v(state.belief.voltages)
         doubt_w = self.belief.witness.doubt_w(state.belief.consistency, state.now_s)
         doubt_a = np.maximum(doubt_w[:nb] / per_a, self.excess.hidden_frac(state.excess, state.now_s) * magnitude)
-        return Estimate(
+        estimate = Estimate(
             sample_s=state.units.actuator.t_s,
             unit_p_w=state.filter.x[2 * lay.n_w : 2 * lay.n_w + n],
             unit_q_var=state.filter.x[2 * lay.n_w + n :],
@@ -386,9 +386,10 @@ class Estimator:
             interface_age_s=float(rows_age[2 * nb : 2 * nb + 2].max()),
             grid=self.gains.applied(state.gain, grid),
             grid_solved=state.sensitivities.solved,
-            jumped=state.past[-1].jumped,
+            jumped=jumped,
             meters=self._meters(state),
         )
+        return replace(state, past=past), estimate
 
     def _meters(self, state: EstimatorState) -> dict[tuple[str, str], str]:
         """What is wrong with meters, and what they show of switches: event and subject, and what to say about it."""

@@ -253,10 +253,7 @@ class GridModel:
 
     @cached_property
     def _short(self) -> ShortPowerFlow:
-        try:
-            return ShortPowerFlow(self.topology)
-        except np.linalg.LinAlgError as error:
-            raise PowerFlowError("a part of the network has no connection to its source") from error
+        return ShortPowerFlow(self.topology, self.out_of_service)
 
     @cached_property
     def _slopes(self) -> Slopes:

@@ -19,24 +19,33 @@ Array = NDArray[np.float64]
 ComplexArray = NDArray[np.complex128]
 
 CLOSE_PU = 1e-12  # between two rounds: what is left is less by the factor by which rounds close in
-ROUNDS_MAX = 25  # more than a third of the voltage may not be at stake
+ROUNDS_MAX = 25  # of a network in which voltages drop by a third, and no more
+FED_PU = 0.5  # less than this of the rated voltage, without any load, and a bus is not fed
 
 
 class ShortPowerFlow:
-    """Constants of one topology, in per unit of ``BASE_VA`` and of the rated voltages."""
+    """Constants of one topology, in per unit of ``BASE_VA`` and of the rated voltages.
 
-    def __init__(self, topology: Topology) -> None:
-        """Raises LinAlgError for a network of which a part has no connection to the source."""
+    Where a part of the network has lost its connection to the source, there is no short way.
+    """
+
+    def __init__(self, topology: Topology, out_of_service: frozenset[str] = frozenset()) -> None:
         buses = [b.id for b in topology.buses]
         at_source = buses.index(topology.source.bus)
-        impedance = np.linalg.inv(bus_matrix(TwoPorts.of(topology), topology)).astype(np.complex128)
+        try:
+            impedance = np.linalg.inv(bus_matrix(TwoPorts.of(topology, out_of_service), topology)).astype(np.complex128)
+        except np.linalg.LinAlgError:
+            impedance = np.zeros((len(buses), len(buses)), dtype=np.complex128)
         drives = np.complex128(source_admittance(topology.source) * topology.source.u_pu)
         self._unloaded: ComplexArray = drives * impedance[:, at_source]
+        self._fed = bool(np.abs(self._unloaded).min() > FED_PU)
         self._others = np.delete(np.arange(len(buses)), at_source)
         self._from_others: ComplexArray = impedance[:, self._others] / BASE_VA
 
     def voltages(self, injection: Array) -> ComplexArray | None:
         """Of every bus, at loads of all buses but the source's (P, then Q; W, var); None when it is not near."""
+        if not self._fed:
+            return None
         n = len(self._others)
         conjugate: ComplexArray = injection[:n] - np.complex128(1j) * injection[n:]
         v = self._unloaded
