@@ -19,7 +19,7 @@ from controller.estimation.layout import Layout
 Array = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
-LOOK_S = 1.0  # at least, from one look to the next
+LOOK_S = 2.0  # at least, from one look to the next
 TAU_S = 6.0  # over which readings and estimates are averaged
 LOOKS_MIN = 4.0  # before an average says anything
 STANDS_OUT = 2.0  # bounds of bias that a reading may stand above the estimate by

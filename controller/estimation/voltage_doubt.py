@@ -21,8 +21,8 @@ from controller.domain.topology import Topology
 Array = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
-LOOK_S, TAU_S = 1.0, 8.0  # at least, from one look to the next; over which errors are averaged
-LOOKS_MIN = 8.0  # before a mean says anything
+LOOK_S, TAU_S = 3.0, 12.0  # at least, from one look to the next; over which errors are averaged
+LOOKS_MIN = 4.0  # before a mean says anything
 DROP_SHARE = 0.35  # of the drop between a bus and the others: impedances, and demand that nobody meters
 UNKNOWN_SHARE = 1.5  # the same where a line's impedance is only assumed
 OTHERS_PU = 0.004  # what two honest meters may differ by beyond their bounds of bias
