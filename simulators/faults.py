@@ -16,7 +16,8 @@ class FaultKind(Enum):
 
     ``silent``: no answer, connections stay open. ``killed``: the same for good, and its port closes. ``frozen``: the
     last values repeat. ``deaf``: writes are acknowledged and read back, the unit keeps doing what it did. ``bias``:
-    a measured point is off by a fraction of its full scale. ``spike``: the same for one plant step.
+    a measured point is off by a fraction of its full scale. ``spike``: the same for one plant step. ``open``: the
+    breaker of a branch opens (``device`` is the branch).
     """
 
     SILENT = "silent"
@@ -25,6 +26,7 @@ class FaultKind(Enum):
     KILLED = "killed"
     BIAS = "bias"
     SPIKE = "spike"
+    OPEN = "open"
 
 
 @dataclass(frozen=True, slots=True)

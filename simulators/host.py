@@ -16,7 +16,7 @@ from typing import Any
 
 from controller.clock import SystemClock
 from controller.shared_time import LeadingTime
-from simulators.endpoints import Endpoints
+from simulators.endpoints import Endpoints, Listening
 from simulators.faults import Fault, FaultKind, Window
 from simulators.status import StatusSocket
 from simulators.world import STEP_S_MAX, World
@@ -94,9 +94,9 @@ class Host:
     def command(self, message: dict[str, Any]) -> dict[str, Any]:
         """Take one command of the status socket; ValueError or KeyError says what is wrong with it."""
         if "devices" in message:
-            return {"devices": [asdict(row) for row in self.endpoints.table()]}
+            return {"devices": [asdict(row) for row in (*self.endpoints.table(), *self._breakers())]}
         if "mend" in message:
-            return {"device": self._mend(self._device(message["mend"]))}
+            return {"device": self._mend(self._broken(message["mend"]))}
         if "kill" in message:
             fault = Fault(FaultKind.KILLED, self._device(message["kill"]))
         elif "fault" in message:
@@ -115,7 +115,7 @@ class Host:
         return device
 
     def _fault(self, message: dict[str, Any]) -> Fault:
-        kinds = [kind.value for kind in FaultKind]
+        kinds, breaker = [kind.value for kind in FaultKind], message["fault"] == FaultKind.OPEN.value
         if message["fault"] not in kinds:
             raise ValueError(f"fault is {message['fault']!r}; expected one of {', '.join(kinds)}")
         for_s, frac = message.get("for_s", math.inf), message.get("frac", 0.0)
@@ -124,11 +124,18 @@ class Host:
                 raise ValueError(f"{key} is {value!r}; expected a number")
         return Fault(
             kind=FaultKind(message["fault"]),
-            device=self._device(message.get("device")),
+            device=str(message.get("device")) if breaker else self._device(message.get("device")),
             for_s=float(for_s),
             point=str(message.get("point", "")),
             frac=float(frac),
         )
+
+    def _breakers(self) -> list[Listening]:
+        return [Listening(branch, "", "breaker", "", 0, "--how open") for branch in self.world.breakers()]
+
+    def _broken(self, name: object) -> str:
+        """The open branch called so, or else the device."""
+        return str(name) if name in self.world.opened else self._device(name)
 
     def _device(self, name: object) -> str:
         """Id of the device called so, or of the one that commands the unit called so."""

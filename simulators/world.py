@@ -107,19 +107,39 @@ class World:
             self._advance(start_s + dt_s * k / parts, dt_s / parts)
 
     def inject(self, fault: Fault) -> None:
-        """Begin a fault now; KeyError when there is no such device."""
-        if fault.device not in self.devices:
+        """Begin a fault now; KeyError when there is no such device, or no such branch with another way round it."""
+        if fault.kind is FaultKind.OPEN:
+            self._check_breaker(fault.device)
+        elif fault.device not in self.devices:
             raise KeyError(f"no device is called {fault.device!r}; expected one of {', '.join(self.devices)}")
         self._board.inject(fault)
         self._apply_faults()
 
     def mend(self, device: str) -> bool:
-        """End what is wrong with a device, but for its death; False when nothing is. KeyError: no such device."""
-        if device not in self.devices:
+        """End what is wrong with a device, but for its death, or close a branch; False when nothing is.
+
+        KeyError: neither a device nor an open branch.
+        """
+        if device not in self.devices and device not in self.opened:
             raise KeyError(f"no device is called {device!r}; expected one of {', '.join(self.devices)}")
         mended = self._board.mend(device)
         self._apply_faults()
         return mended
+
+    @property
+    def opened(self) -> frozenset[str]:
+        """Branches whose breakers are open."""
+        return self._board.devices(FaultKind.OPEN)
+
+    def breakers(self) -> list[str]:
+        """Branches that may be opened now: every bus keeps a way to the source."""
+        closed = [branch.id for branch in self.site.topology.branches if branch.id not in self.opened]
+        return [branch for branch in closed if self._network.supplies_all(self.opened | {branch})]
+
+    def _check_breaker(self, branch: str) -> None:
+        if branch not in self.breakers():
+            expected = ", ".join(self.breakers()) or "none: every branch is the only way to some bus"
+            raise KeyError(f"{branch!r} is no branch that can be opened; expected one of {expected}")
 
     def faults_since(self, then_s: float) -> list[Window]:
         """What has been wrong at some time after ``then_s``."""
@@ -184,6 +204,7 @@ class World:
         for device in self.devices.values():
             device.silent, device.killed = device.id in silent, device.id in killed
             device.freeze(device.id in frozen)
+        self._network.switch(self.opened)
         deaf = self._board.devices(FaultKind.DEAF)
         self._deaf = frozenset(
             self._index_of_unit[device.unit] for device in self.site.devices if device.id in deaf and device.unit

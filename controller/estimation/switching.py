@@ -9,7 +9,7 @@ what they read before.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,16 +27,21 @@ Places = tuple[int, ...]
 
 IDLE_FRAC, CARRIES_FRAC = 0.01, 0.02  # of its rating: a branch with less carries nothing, one with more carries power
 TELLING_SIGMAS = 6.0  # of a meter: what is nearer to it than that needs no other network to explain it
-EXPLAINS_FRAC = 0.5  # of what the readings differ by: another network has to leave less
+EXPLAINS_FRAC = 0.3  # of what the readings differ by: another network has to leave less; units under way leave more
 AGE_S_MAX = 15.0  # older readings say nothing
+DOUBTS = 10  # cycles in a row: units that move faster than thought can make an open branch look closed for some
 
 
 @dataclass(frozen=True, slots=True)
 class Flows:
-    """The newest P and Q of every branch (W, var; NaN = none yet) and when they were sampled."""
+    """The newest P and Q of every branch (W, var; NaN = none yet) and when they were sampled.
+
+    ``doubts``: for how many cycles the others have read as if a branch out of service were in service, idle as it is.
+    """
 
     pq: Array
     at_s: Array
+    doubts: int = 0
 
 
 class Switching:
@@ -68,6 +73,8 @@ class Switching:
         new = np.isfinite(pq).all(axis=0)
         flows = Flows(np.where(new, pq, before.pq), np.where(new, rows.used_at_s[:nb], before.at_s))
         out = self._out(flows, used, injection, now_s)
+        if len(out) < len(used.out) and not self._carrying(flows, used.out) and before.doubts + 1 < DOUBTS:
+            return replace(flows, doubts=before.doubts + 1), used
         if out == used.out:
             return flows, used
         try:
@@ -78,11 +85,9 @@ class Switching:
     def _out(self, flows: Flows, used: Sensitivities, injection: Array, now_s: float) -> Places:
         """The branches that are out of service now."""
         before, known = used.out, self._loop & (now_s - flows.at_s <= AGE_S_MAX)
-        share = np.where(known, np.hypot(*flows.pq), np.nan) / self.layout.branch_va
-        carrying = [k for k in before if share[k] > CARRIES_FRAC]
-        if carrying:
+        if carrying := self._carrying(flows, before):
             return tuple(k for k in before if k not in carrying)
-        idle = (share < IDLE_FRAC).nonzero()[0].tolist()
+        idle = (known & (np.hypot(*flows.pq) < IDLE_FRAC * self.layout.branch_va)).nonzero()[0].tolist()
         if not idle:
             return before
         grid = used.grid.grid
@@ -96,6 +101,10 @@ class Switching:
                 if np.linalg.norm(left_w[others]) < EXPLAINS_FRAC * np.linalg.norm(off_w[others]):
                     return after
         return before
+
+    def _carrying(self, flows: Flows, out: Places) -> list[int]:
+        """Those of the branches out of service that carry power."""
+        return [k for k in out if np.hypot(*flows.pq[:, k]) > CARRIES_FRAC * self.layout.branch_va[k]]
 
     def flags(self, out: Places) -> dict[tuple[str, str], str]:
         """What to tell: event and subject."""

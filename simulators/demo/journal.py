@@ -91,6 +91,7 @@ FAULT_WORDS = {
     FaultKind.DEAF: "{} accepts commands and obeys none",
     FaultKind.BIAS: "{} measures wrongly",
     FaultKind.SPIKE: "{} reports a spike",
+    FaultKind.OPEN: "the breaker of {} opens",
 }
 FAULT = "fault."
 UNTOLD = frozenset(

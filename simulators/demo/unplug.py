@@ -22,6 +22,7 @@ SOCKETS = "gridedge-demo-*/status"
 _ANSWER_S = 10.0
 _HOW = {
     "unplug": FaultKind.SILENT, "kill": FaultKind.KILLED, "freeze": FaultKind.FROZEN, "deafen": FaultKind.DEAF,
+    "open": FaultKind.OPEN,
 }  # fmt: skip
 _PROCESS_WORDS = {FaultKind.SILENT: "{} is off", FaultKind.KILLED: "{} is killed, and starts again"}
 
@@ -35,7 +36,7 @@ class NotThere(click.ClickException):
 @click.option(
     "--how", type=click.Choice(list(_HOW)), default="unplug", show_default=True,
     help="unplug: no answers; kill: no answers ever again (controller and station: they die and are started again); "
-    "freeze: the last values repeat; deafen: commands are acknowledged and not obeyed.",
+    "freeze: the last values repeat; deafen: commands are acknowledged and not obeyed; open: the breaker of a branch.",
 )  # fmt: skip
 @click.option("--minutes", type=click.FloatRange(min=0, min_open=True), help="Of the site; left out: until --back.")
 @click.option("--back", is_flag=True, help="Put it back: end whatever is wrong with it, but for a device's death.")
@@ -46,8 +47,8 @@ class NotThere(click.ClickException):
 def unplug(device: str | None, *, how: str, minutes: float | None, back: bool, path: Path | None) -> None:
     """Pull the plug of DEVICE, and watch what becomes of the substation.
 
-    DEVICE is a device or a unit of the running demo, or `controller` (the box), `station`, `platform` (the market and
-    everybody on it). Without DEVICE, lists what there is to pull.
+    DEVICE is a device or a unit of the running demo, a branch whose breaker is to open (`--how open`), or `controller`
+    (the box), `station`, `platform` (the market and everybody on it). Without DEVICE, lists what there is to pull.
     """
     status = path or _newest()
     with ExitStack() as opened:

@@ -8,7 +8,7 @@ what leaves the source's bus through the branches that end there, import positiv
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,6 +83,27 @@ class PlantNetwork:
         update["id"] = self._ids.transformers[transformer]
         update["tap_pos"] = tap_pos
         self._model.update(update_data={ComponentType.transformer: update})
+
+    def switch(self, out: Iterable[str]) -> None:
+        """Open the breakers of just these branches."""
+        opened = {*out}
+        for kind, items, ids in (
+            (ComponentType.line, self.topology.lines, self._ids.lines),
+            (ComponentType.transformer, self.topology.transformers, self._ids.transformers),
+        ):
+            update = initialize_array(DatasetType.update, kind, len(ids))
+            update["id"] = ids
+            update["from_status"] = update["to_status"] = [item.id not in opened for item in items]
+            self._model.update(update_data={kind: update})
+
+    def supplies_all(self, out: Iterable[str]) -> bool:
+        """Whether every bus still has a way to the source when these branches are open."""
+        opened, found = {*out}, {self.topology.source.bus}
+        ends = [{x.from_bus, x.to_bus} for x in self.topology.lines if x.id not in opened]
+        ends += [{t.hv_bus, t.lv_bus} for t in self.topology.transformers if t.id not in opened]
+        while reached := {bus for pair in ends if pair & found for bus in pair} - found:
+            found |= reached
+        return len(found) == len(self.topology.buses)
 
     def _flow(self, out: Any) -> Flow:
         parts = []  # (A, W, var) per kind of branch, in the order of the topology

@@ -76,7 +76,8 @@ class Observer:
 class ClosedLoop:
     """Controller and world, a second at a time.
 
-    ``core`` is the step of the fast loop, or one around it; ``connection`` what the site's agreement asks for instead.
+    ``core`` is the step of the fast loop, or one around it; ``connection`` what the site's agreement asks for instead,
+    ``site`` another one with the devices of that name's.
     """
 
     def __init__(
@@ -87,8 +88,9 @@ class ClosedLoop:
         with_faults: bool = True,
         core: Step[ControlState] = step,
         connection: Connection | None = None,
+        site: Site | None = None,
     ) -> None:
-        self.site = site_of(name)
+        self.site = site_of(name) if site is None else site
         if connection is not None:
             self.site = replace(self.site, connection=connection)
         self.seed = seed
