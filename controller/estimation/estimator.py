@@ -113,10 +113,10 @@ class Estimator:
         self._load_jump_var = spread**2
 
     def initial(self, now_s: float) -> EstimatorState:
-        """Before any measurement: expected loads, units at zero, everything uncertain. Raises PowerFlowError."""
+        """Before any measurement: loads as expected, but for what they stray; units unknown. Raises PowerFlowError."""
         lay, n = self.layout, self.layout.n_unit
         x0 = np.concatenate([lay.expected_w, np.zeros(2 * n)])
-        sigma0 = np.concatenate([np.tile(lay.load_scale_w, 2), self._rated2])
+        sigma0 = np.concatenate([np.sqrt(self._load_jump_var), self._rated2])
         never = self.points.never()
         return EstimatorState(
             filter=initial_filter(x0, sigma0, lay.partition),

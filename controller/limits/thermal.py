@@ -89,6 +89,9 @@ class ThermalLimits:
     def evaluate(self, estimate: Estimate, in_force: InForce) -> Rows:
         """Tangent rows of every limited branch: the one along the present phasor, and those that units could reach.
 
+        No current is smaller than none: where more is unknown than the limit, nothing at all is aimed at, and not as
+        much in the opposite direction, from where the next cycle would send it back.
+
         A branch that units move by its voltage alone is none that they can relieve: where demand overloads a line, all
         generation elsewhere would be given up for nothing.
         """
@@ -100,7 +103,7 @@ class ThermalLimits:
         levers = self._levers.of(grid)
         angle = np.arctan2(iq, ip)[:, None] + self.angles
         cos, sin = np.cos(angle), np.sin(angle)
-        allowed = (limit_a - self.margin_a(estimate)) / scale_a
+        allowed = np.maximum(limit_a - self.margin_a(estimate), 0.0) / scale_a
         room = allowed[:, None] - (cos * ip[:, None] + sin * iq[:, None])
         kept = room < (self._swing_a(estimate, levers) / scale_a)[:, None] + UNREACHED
         kept[:, 0] = True

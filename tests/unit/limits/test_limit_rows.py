@@ -137,6 +137,16 @@ def test_a_current_read_above_all_explanation_counts_in_full() -> None:
     )
 
 
+def test_where_more_is_unknown_than_the_limit_no_current_is_aimed_at_and_none_the_other_way() -> None:
+    """Less current than none cannot be asked for: whoever tried would be sent back from there in the next cycle."""
+    at = with_current(80.0, 60.0, branch_sigma_a=np.full_like(BASE.branch_sigma_a, 2.0 * I_MAX_A))
+    rows = THERMAL.evaluate(at, RATED)
+    aimed_a = (rows.room * I_MAX_A)[rows.main]
+    assert aimed_a == pytest.approx([-100.0])
+    without = THERMAL.evaluate(with_current(0.0, 0.0, branch_sigma_a=at.branch_sigma_a), RATED)
+    assert without.room == pytest.approx(np.zeros(len(without.room)))
+
+
 def test_each_limit_has_one_main_row_along_the_present_direction() -> None:
     rows = THERMAL.evaluate(with_current(-300.0, 200.0), RATED)
     assert rows.main.tolist() == [True] + [False] * (len(TANGENTS_DEG) - 1)
