@@ -24,7 +24,7 @@ COURSES = {
     "ev_charging": (18.0, HOUR_S),
 }
 SEED = 2
-SUDDEN_MAX, SUDDEN_FRAC_MAX = 3, 1.01
+SUDDEN_MAX, SUDDEN_FRAC_MAX = 2, 1.01
 TURN_FRAC = 0.05  # of the rating: a smaller turn of a set point is trimming
 TURNS_PER_MINUTE = 3.0
 

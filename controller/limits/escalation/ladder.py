@@ -1,8 +1,9 @@
 """The ladder above the dispatch: trim → hold → sequential trip → trip of all, on an inverse-time scale.
 
 It looks at what meters read, not at what the model believes, and acts only on an excess that does not fall: whatever
-the ramps of healthy units can do is on its way then and needs no second hand. Each rung waits longer than the slowest
-healthy answer of the rung below. Release goes the other way round, one step at a time, after everything was calm.
+the ramps of healthy units can do is on its way then and needs no second hand. No rung acts before twice the slowest
+healthy answer to the dispatch, nor before the last action of any rung can show; what is far too much goes straight to
+the rung that it calls for. Release goes the other way round, one step at a time, after everything was calm.
 """
 
 from __future__ import annotations
