@@ -166,10 +166,10 @@ def _supported(
 
 def held_back_w(decision: Decision) -> Array:
     """What limits keep back per resource after this decision, W."""
-    plan = decision.plan
-    room = np.maximum(decision.span.cap_w - decision.reach.output_w, 0.0)
-    withheld = np.where(decision.reach.probing, 0.0, np.minimum(decision.reach.withheld_w, room))
-    return np.where(decision.held, withheld - plan.up_w + plan.down_w, 0.0)
+    plan, above_w = decision.plan, decision.reach.output_w - decision.span.cap_w
+    withheld = np.where(decision.reach.probing, 0.0, np.minimum(decision.reach.withheld_w, np.maximum(-above_w, 0.0)))
+    down_w = np.maximum(plan.down_w - np.maximum(above_w, 0.0), 0.0)  # what an order takes, no limit does
+    return np.where(decision.held, withheld - plan.up_w + down_w, 0.0)
 
 
 def _worth(engine: Engine, state: ControlState, estimate: Estimate, snapshot: Snapshot) -> Worth:

@@ -55,7 +55,7 @@ def _wrong_unit(setpoint: Setpoint, unit: Unit) -> str:
     if setpoint.unit != unit.id:
         return f"set point is for {setpoint.unit}, unit is {unit.id}"
     known = (unit.p_rated_w, unit.s_rated_va, unit.q_max_var, unit.p_min_w, unit.p_max_w)
-    if not math.isfinite(sum(known)):  # of what is no number, or has no end, no sum is finite
+    if not all(map(math.isfinite, known)):
         return f"ratings and range of {unit.id} are not all finite ({', '.join(f'{x:g}' for x in known)})"
     return ""
 
@@ -76,7 +76,7 @@ def _wrong_power(setpoint: Setpoint, unit: Unit) -> str:
 
 def _wrong_time(setpoint: Setpoint, unit: Unit, now_s: float) -> str:
     issued_s, expires_s, longest_s = setpoint.issued_at_s, setpoint.expires_at_s, _lease_s(unit)
-    if not (math.isfinite(issued_s) and math.isfinite(expires_s) and math.isfinite(now_s)):
+    if not all(map(math.isfinite, (issued_s, expires_s, now_s))):
         return f"times of the set point are not finite {_times(setpoint, now_s)}"
     if issued_s > now_s + ROUNDING_S:
         return f"set point is from the future {_times(setpoint, now_s)}"
@@ -115,15 +115,12 @@ def _inside(setpoint: Setpoint, unit: Unit) -> Setpoint:
     left_va2 = unit.s_rated_va**2 - _power_w(unit, p_w) ** 2
     most_var = min(unit.q_max_var, math.sqrt(left_va2)) if left_va2 > 0.0 else 0.0
     q_var = _between(setpoint.q_var, -most_var, most_var)
-    if p_w == setpoint.p_w and q_var == setpoint.q_var:
-        return setpoint
-    return replace(setpoint, p_w=p_w, q_var=q_var)
+    unchanged = (p_w, q_var) == (setpoint.p_w, setpoint.q_var)
+    return setpoint if unchanged else replace(setpoint, p_w=p_w, q_var=q_var)
 
 
 def _between(value: float, low: float, high: float) -> float:
     """The nearest value between two bounds; 0 (nothing) where one of the three is no number or they are no range."""
-    if low <= value <= high and high - low < math.inf:  # no comparison holds for what is no number
-        return value
     if not all(map(math.isfinite, (value, low, high))) or low > high:
         return 0.0
     return min(max(value, low), high)
