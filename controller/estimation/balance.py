@@ -172,15 +172,20 @@ class Levels:
         slack = np.array([b.tolerance_w for b in found]) + BOX_FRAC * (high_w - low_w)
         return Levels(sign, loss, np.abs(sign), low_w, high_w, slack)
 
+    def beyond_w(self, p_w: Array, s2_va2: Array, known: NDArray[np.bool_]) -> tuple[Array, Array]:
+        """Per balance how far the implied demand lies outside what its loads can be, signed, and how far losses may be
+        other than they are reckoned, W; elements that are not ``known`` count as nothing."""
+        loss_w = self.loss_per_w @ s2_va2
+        demand_w = self.sign @ np.where(known, p_w, 0.0) - loss_w
+        return demand_w - np.minimum(np.maximum(demand_w, self.low_w), self.high_w), LOSS_DOUBT_FRAC * loss_w
+
     def contradiction_w(self, p_w: Array, s2_va2: Array, fresh: NDArray[np.bool_]) -> Array:
         """Per balance how far the implied demand lies outside what its loads can be, W; NaN when not all is fresh.
 
         Positive where it is too much, negative where it is too little, 0 within what honest meters may be off by.
         """
-        loss_w = self.loss_per_w @ s2_va2
-        demand_w = self.sign @ np.where(fresh, p_w, 0.0) - loss_w
-        slack_w = self.tolerance_w + LOSS_DOUBT_FRAC * loss_w
-        beyond_w = demand_w - np.minimum(np.maximum(demand_w, self.low_w), self.high_w)
+        beyond_w, doubt_w = self.beyond_w(p_w, s2_va2, fresh)
+        slack_w = self.tolerance_w + doubt_w
         off_w = np.where(np.abs(beyond_w) > slack_w, beyond_w, 0.0)
         return off_w if every(fresh) else np.where(self.member @ ~fresh > 0.0, np.nan, off_w)
 

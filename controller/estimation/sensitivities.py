@@ -51,14 +51,12 @@ def refreshed(state: Sensitivities, layout: Layout, injection: Array, now_s: flo
 
     What takes more than one slice is put together in a cycle of its own.
     """
-    under_way, model = state.under_way, network(layout, state.out)
-    begins = under_way is None
-    if under_way is None:
-        moved = np.abs(injection - state.tried).max(initial=0.0)
-        due = now_s - state.tried_at_s >= RELINEARISE_S
-        if not due and moved < RELINEARISE_FRAC * layout.grid.power_base_w:
-            return state
-        under_way = model.begin(injection)
+    begins = state.under_way is None
+    if begins and not _due(state, layout, injection, now_s):
+        return state
+    model = network(layout, state.out)
+    under_way = model.begin(injection) if state.under_way is None else state.under_way
+    if begins:
         state = replace(state, tried=injection, tried_at_s=now_s)
     if not under_way.complete:
         try:
@@ -68,3 +66,9 @@ def refreshed(state: Sensitivities, layout: Layout, injection: Array, now_s: flo
         if not (begins and under_way.complete):
             return replace(state, under_way=under_way)
     return replace(state, grid=StateGrid.of(model.finish(under_way), layout), under_way=None, solved=True)
+
+
+def _due(state: Sensitivities, layout: Layout, injection: Array, now_s: float) -> bool:
+    """Whether the operating point has moved, or the newest attempt is old."""
+    moved = np.abs(injection - state.tried).max(initial=0.0)
+    return now_s - state.tried_at_s >= RELINEARISE_S or bool(moved >= RELINEARISE_FRAC * layout.grid.power_base_w)

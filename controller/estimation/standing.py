@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.estimation.balance import BOX_FRAC, LOSS_DOUBT_FRAC, Levels
+from controller.estimation.balance import BOX_FRAC, Levels
 from controller.estimation.layout import Layout
 
 Array = NDArray[np.float64]
@@ -25,9 +25,7 @@ LOOKS_MIN = 4.0  # before an average says anything
 BIAS_SIGMAS = 2.5  # bounds of bias, added as squares, that a balance may be off by while nobody lies
 UNIT_SIGMAS = 1.5  # the bias of a unit's meter in terms of its noise, which is all that is known of it
 RELEASED_FRAC = 0.6  # of what was too much: a contradiction is over when this is left
-PROVEN_S = (
-    30.0  # a contradiction that stood so long outlasts the silence of a meter; a younger one may be a frozen one's
-)
+PROVEN_S = 30.0  # what stood so long outlasts the silence of a meter; a younger contradiction may be a frozen one's
 IDLE_FRAC = 0.05  # of its scale: with less power no ratio is formed
 
 
@@ -67,14 +65,12 @@ class StandingLevels:
     ) -> Standing:
         """Take in the newest powers by element; a balance whose members are not all fresh and quiet stays as it was."""
         levels, steady = self._levels, fresh & quiet
-        loss_w = levels.loss_per_w @ s2_va2
         known = levels.member @ ~steady == 0.0
-        demand_w = levels.sign @ np.where(steady, p_w, 0.0) - loss_w
-        beyond_w = demand_w - np.minimum(np.maximum(demand_w, levels.low_w), levels.high_w)
+        beyond_w, doubt_w = levels.beyond_w(p_w, s2_va2, steady)
         gain = np.where(known, np.maximum(self._gain, 1.0 / (before.looks + 1.0)), 0.0)
         off_w = before.off_w + gain * (beyond_w - before.off_w)
         looks = before.looks + known
-        most_w = self._slack_w + LOSS_DOUBT_FRAC * loss_w
+        most_w = self._slack_w + doubt_w
         most_w = np.where(np.isfinite(before.since_s), RELEASED_FRAC, 1.0) * most_w
         off = (np.abs(off_w) > most_w) & (looks >= LOOKS_MIN)
         young = now_s - before.since_s < PROVEN_S

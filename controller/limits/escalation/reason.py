@@ -18,7 +18,7 @@ from controller.domain.owner import Owner
 from controller.domain.record import Event
 from controller.domain.site import Site
 from controller.limits.escalation import offenders
-from controller.limits.escalation.ladder import BELOW_ALL, CALM_FRAC, Watch, due, next_to_trip, trimmed, watch
+from controller.limits.escalation.ladder import CALM_FRAC, Watch, due, next_to_trip, trimmed, watch
 from controller.limits.escalation.offenders import CLEAN, Conduct
 from controller.limits.escalation.pushers import excess_w, loading_frac, pushing_w, watched_limits
 from controller.limits.in_force import Proposal, Situation
@@ -91,7 +91,7 @@ class EscalationReason:
         if memory.now_s - memory.acted_s < self.rungs.answer_s:
             return memory, []
         wanted = [(w.loading_frac, x, rung) for w, x in zip(memory.watches, self.limits, strict=True)
-                  if w.over_s is not BELOW_ALL and (rung := due(w, self.rungs)) is not None]  # fmt: skip
+                  if (rung := due(w, self.rungs)) is not None]  # fmt: skip
         if not wanted:
             return memory, []
         loading, limit, rung = max(wanted, key=lambda found: found[0])

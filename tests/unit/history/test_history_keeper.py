@@ -109,11 +109,16 @@ async def test_a_full_disk_is_told_once_and_what_waited_is_stored_when_there_is_
     assert gaps == [(BEGAN_S + 60.0 * k, "the disk refused") for k in range(5)]
 
 
-async def test_a_disk_that_is_full_at_the_start_costs_no_period_and_the_time_before_is_a_gap(tmp_path: Path) -> None:
-    before = Keeper(lambda: open_store(tmp_path, "demo"))
+async def one_period_stored(folder: Path) -> None:
+    """A keeper that was there before, and left a period behind."""
+    before = Keeper(lambda: open_store(folder, "demo"))
     await before.open()
     before.put(batch(0))
     await before.aclose()
+
+
+async def test_a_disk_that_is_full_at_the_start_costs_no_period_and_the_time_before_is_a_gap(tmp_path: Path) -> None:
+    await one_period_stored(tmp_path)
     keeper = Keeper(lambda: open_store(tmp_path, "demo"), retry_s=0.01)
     with capture_logs() as logs:
         with full_disk():
@@ -137,10 +142,7 @@ async def test_a_disk_that_is_full_at_the_start_costs_no_period_and_the_time_bef
 
 
 async def test_the_outbox_of_a_late_store_is_there_before_the_next_period(tmp_path: Path) -> None:
-    before = Keeper(lambda: open_store(tmp_path, "demo"))
-    await before.open()
-    before.put(batch(0))
-    await before.aclose()
+    await one_period_stored(tmp_path)
     keeper = Keeper(lambda: open_store(tmp_path, "demo"), retry_s=0.01)
     with capture_logs(), full_disk():
         await keeper.open()
