@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Mapping
 
 from controller.domain.measurement import Measurement
@@ -77,5 +78,10 @@ class Poller:
             self._lost = True
             self._log.changed()
         if not self._log.told:
-            reason = next((answer.reason for answer in reading.values() if answer.reason), "no answer")
-            self._log.tell(lost=True, reason=reason)
+            self._log.tell(lost=True, reason=_reason(reading))
+
+
+def _reason(reading: Mapping[str, Measurement]) -> str:
+    """Why there is no good value: what most points say, for one that the device never had says something else."""
+    said = Counter(answer.reason for answer in reading.values() if answer.reason)
+    return said.most_common(1)[0][0] if said else "no answer"
